@@ -1,5 +1,45 @@
 //! bkp: backup and restore of an application's PostgreSQL databases.
+//!
+//! # The way of a backup ([`commands::backup`])
+//! settings → lock → drop what dead runs left → plan → is the bucket there? → roles, then each database from one exported
+//! snapshot, through the lexer that counts and checks → seal → commit → drop replaced databases → retention → report.
+//!
+//! # The way of a restore ([`commands::restore`])
+//! choose one dump → read it to its end and prove it → lock → preflight → plan → missing roles → each database into a side
+//! database, through the rewriter and psql → prove its rows → swap all in one transaction → report.
+//!
+//! # Where things are
+//! | module | what it is |
+//! | --- | --- |
+//! | [`commands`] | one story a command; retention, choice and plan are pure functions beside it |
+//! | [`sources::postgres`] | the dump, the lexer, the rewriter, the seal, the replay, the swap |
+//! | [`repository::bucket`] | names, gzip with a seal at its end, object stores and directories |
+//! | [`lock`] | one run at a time per application |
+//! | [`settings`] | the environment, resolved once into plain data; the only reader of it |
+//! | [`process`] | children, pipes and signals; the only place that starts programs |
+//! | [`report`] | the only place that prints |
+//! | [`error`], [`exit`] | what people are told, and what machines are |
+//!
+//! Imports run one way: main → commands → sources, repository, lock → process, settings, report, error.
+//!
+//! # What never happens
+//! - Sources and repositories never see each other.
+//! - A dump without its producer's good end, its trailer and our seal is never committed.
+//! - Nothing that is stored is ever overwritten, and nothing live is changed before its successor is proven.
+//! - No meta-command of a dump reaches psql, and psql's input is never closed before it is known to be whole.
+//! - No secret is printed: it has a type that cannot be.
 
+pub mod aliases;
+pub mod cli;
+pub mod commands;
+pub mod error;
+pub mod exit;
+pub mod lock;
+pub mod process;
+pub mod report;
 pub mod repository;
 pub mod settings;
 pub mod sources;
+
+/// Version, commit and build target, as `bkp --version` says them.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BKP_BUILD"), ")");

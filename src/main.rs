@@ -1,1 +1,63 @@
-fn main(){}
+//! Parse, resolve, watch signals, run, tell an error once, exit.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use bkp::cli::{Cli, Command};
+use bkp::commands::{self, Context, backup, restore};
+use bkp::error::{Failure, exit_of};
+use bkp::exit::Exit;
+use bkp::process::Stop;
+use bkp::settings::{Environment, Process, Settings};
+use bkp::{aliases, report};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = parse();
+    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from).and_then(|runtime| {
+        let ended = runtime.block_on(run(cli));
+        // A thread that waits for a dead peer must not keep the process.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        ended
+    });
+    let exit = ended.unwrap_or_else(|error| {
+        report::error(&error);
+        exit_of(&error)
+    });
+    ExitCode::from(exit.code())
+}
+
+fn parse() -> Cli {
+    let mut given = Process.arguments();
+    let rest = given.split_off(given.len().min(1));
+    match given.first().and_then(|program| aliases::arguments(program, &rest)) {
+        Some(arguments) => Cli::parse_from(arguments),
+        None => Cli::parse_from(given.into_iter().chain(rest)),
+    }
+}
+
+async fn run(cli: Cli) -> Result<Exit> {
+    let resolved = Settings::resolve(&Process);
+    let log = resolved.as_ref().map(|settings| settings.log).unwrap_or_default();
+    report::start_logging(log, Process.get("RUST_LOG").as_deref().and_then(std::ffi::OsStr::to_str));
+    // These two need no settings: a pod that idles must not die of a wrong one, and a filter touches nothing.
+    match cli.command {
+        Command::Wait => return commands::wait::wait_for_signal().await,
+        Command::Rewrite(arguments) => return commands::rewrite::rewrite(&arguments.try_into()?).await,
+        _ => {}
+    }
+    let settings = resolved.map_err(|faults| Failure::new(faults.to_string()).exit(Exit::Usage))?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let context = Context { settings, stop: Stop::on_signals()?, json: cli.json };
+    match cli.command {
+        Command::Init => commands::init::init(&context).await,
+        Command::Backup { dry_run } => backup::backup(&context, &backup::Request { dry_run }).await,
+        Command::Restore(arguments) => restore::restore(&context, &arguments.into()).await,
+        Command::List => commands::list::list(&context).await,
+        Command::Check { read_data } => commands::check::check(&context, read_data).await,
+        Command::Forget { dry_run } => commands::forget::forget(&context, dry_run).await,
+        Command::Rewrite(_) | Command::Wait => Ok(Exit::Done),
+    }
+}

@@ -1,0 +1,100 @@
+//! Arguments and help.
+
+use clap::{Args, Parser, Subcommand};
+
+/// Backup and restore of an application's PostgreSQL databases.
+#[derive(Debug, Parser)]
+#[command(name = "bkp", version = crate::VERSION, about, max_term_width = 110, after_help = AFTER)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print the result as JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+const AFTER: &str = "Settings come from the environment, each NAME also as NAME_FILE; the README has them all. The ones that matter:
+  POSTGRES_HOST, POSTGRES_USER, POSTGRES_PASSWORD_FILE   the server (or libpq's PGHOST, PGUSER, ...)
+  POSTGRES_DB                                            one database; without it, all of them
+  BKP_BUCKET                                             gs://, s3://, az:// or file:///; default file:///var/lib/bkp
+  BKP_APP                                                the application's stable name
+
+Exit codes: 0 done, 1 failed and nothing lost, 2 wrong use or settings, 4 saved but retention failed, 5 proof failed,
+10 no repository, 11 locked, 130/143 ended by INT/TERM after cleaning up.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the repository; safe to repeat
+    Init,
+    /// Save every database of the application as one sealed dump
+    Backup {
+        /// Say what would be saved, and save nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Load a dump beside the live databases, prove it, then swap
+    Restore(Restore),
+    /// List what there is to restore, newest first
+    List,
+    /// Prove that the stored dumps are what was sealed
+    Check {
+        /// Read every dump to its end instead of its seal only
+        #[arg(long)]
+        read_data: bool,
+    },
+    /// Apply the retention rules by hand; a backup applies them after success
+    Forget {
+        /// Name what would be forgotten, and forget nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Rewrite a dump from standard input to standard output, as a restore would
+    Rewrite(Rewrite),
+    /// Idle until TERM, so that commands can be run beside it
+    Wait,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Default, Args)]
+pub struct Restore {
+    /// A run id, an object's name, a day (2026-11-20), a time in UTC ("2026-11-20 13:00"), an age ("2h ago") or latest
+    #[arg(default_value = "latest")]
+    pub when: String,
+    /// Restore only this database of the dump
+    #[arg(long, value_name = "DATABASE")]
+    pub only: Option<String>,
+    /// Load the database under this new name and touch nothing else
+    #[arg(long = "as", value_name = "NAME")]
+    pub under: Option<String>,
+    /// Show the plan and what would be rewritten; do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Take a dump that does not end as a dump ends
+    #[arg(long)]
+    pub allow_unproven: bool,
+    /// Take a dump that is sealed for another application
+    #[arg(long)]
+    pub allow_other_app: bool,
+}
+
+/// Arguments of `rewrite`.
+#[derive(Debug, Default, Args)]
+pub struct Rewrite {
+    /// A role that the target has already: its CREATE ROLE is left out (repeatable)
+    #[arg(long = "existing-role", value_name = "ROLE")]
+    pub existing_roles: Vec<String>,
+    /// Rename a database on the way (repeatable)
+    #[arg(long = "database", value_name = "OLD=NEW")]
+    pub databases: Vec<String>,
+    /// Change roles that exist too
+    #[arg(long)]
+    pub all_roles: bool,
+    /// Say on standard error what was changed, and why
+    #[arg(long)]
+    pub explain: bool,
+}

@@ -1,0 +1,138 @@
+//! Which runs are kept: pure, the same for every kind of repository.
+//!
+//! The rules are restic's (`forget --keep-*`): each counts the newest run of each hour, day, week, month or year, and what any
+//! rule keeps is kept. Above them stands the floor: the newest `min` sealed runs of an application are never forgotten.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+use crate::settings::Retention;
+
+/// A run as retention sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// What identifies it to the caller.
+    pub name: String,
+    /// When it was taken.
+    pub time: Timestamp,
+    /// Whether it carries a seal of this application.
+    pub sealed: bool,
+}
+
+/// The names to forget. Without any rule, nothing is.
+pub fn to_forget(runs: &[Saved], rules: &Retention, now: Timestamp) -> BTreeSet<String> {
+    if !any_rule(rules) {
+        return BTreeSet::new();
+    }
+    let sealed = newest_first(runs.iter().filter(|run| run.sealed));
+    let mut kept: BTreeSet<&str> = sealed.iter().take(rules.min as usize).map(|run| run.name.as_str()).collect();
+    kept.extend(kept_by_rules(&sealed, rules, now));
+    // A dump without a seal takes no place from a sealed one, and goes only once there are enough of those.
+    let all = newest_first(runs.iter());
+    let enough = sealed.len() >= rules.min.max(1) as usize;
+    let kept_with_unsealed: BTreeSet<&str> = kept_by_rules(&all, rules, now).collect();
+    runs.iter()
+        .filter(|run| if run.sealed { !kept.contains(run.name.as_str()) } else { enough && !kept_with_unsealed.contains(run.name.as_str()) })
+        .map(|run| run.name.clone())
+        .collect()
+}
+
+/// Whether the settings hold any rule.
+pub fn any_rule(rules: &Retention) -> bool {
+    [rules.last, rules.hourly, rules.daily, rules.weekly, rules.monthly, rules.yearly].iter().any(Option::is_some) || rules.within.is_some()
+}
+
+fn newest_first<'a>(runs: impl Iterator<Item = &'a Saved>) -> Vec<&'a Saved> {
+    let mut runs: Vec<&Saved> = runs.collect();
+    runs.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| b.name.cmp(&a.name)));
+    runs
+}
+
+fn kept_by_rules<'a>(newest_first: &[&'a Saved], rules: &Retention, now: Timestamp) -> impl Iterator<Item = &'a str> {
+    let mut kept = BTreeSet::new();
+    let mut newest_of_each = |count: Option<u32>, bucket: &dyn Fn(&Zoned) -> (i16, i16)| {
+        let mut seen = None;
+        let mut left = count.unwrap_or(0);
+        for run in newest_first {
+            let this = bucket(&run.time.to_zoned(TimeZone::UTC));
+            if left > 0 && seen != Some(this) {
+                seen = Some(this);
+                left -= 1;
+                kept.insert(run.name.as_str());
+            }
+        }
+    };
+    newest_of_each(rules.hourly, &|t| (t.year(), t.day_of_year() * 24 + i16::from(t.hour())));
+    newest_of_each(rules.daily, &|t| (t.year(), t.day_of_year()));
+    newest_of_each(rules.weekly, &|t| {
+        let week = t.date().iso_week_date();
+        debug_assert!(Weekday::Monday.to_monday_zero_offset() == 0);
+        (week.year(), i16::from(week.week()))
+    });
+    newest_of_each(rules.monthly, &|t| (t.year(), i16::from(t.month())));
+    newest_of_each(rules.yearly, &|t| (t.year(), 0));
+    kept.extend(newest_first.iter().take(rules.last.unwrap_or(0) as usize).map(|run| run.name.as_str()));
+    if let Some(within) = rules.within
+        && let Ok(oldest) = now.to_zoned(TimeZone::UTC).checked_sub(within)
+    {
+        kept.extend(newest_first.iter().filter(|run| run.time >= oldest.timestamp()).map(|run| run.name.as_str()));
+    }
+    kept.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nights(count: i64, sealed: bool) -> Vec<Saved> {
+        let now = now();
+        (0..count).map(|n| Saved { name: format!("{}{n}", if sealed { "s" } else { "u" }), time: now - jiff::SignedDuration::from_hours(24 * n), sealed }).collect()
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-21T23:10:00Z".parse().unwrap()
+    }
+
+    fn kept(runs: &[Saved], rules: &Retention) -> Vec<String> {
+        let gone = to_forget(runs, rules, now());
+        runs.iter().map(|run| run.name.clone()).filter(|name| !gone.contains(name)).collect()
+    }
+
+    #[test]
+    fn without_rules_nothing_is_forgotten() {
+        assert_eq!(kept(&nights(50, true), &Retention::default()).len(), 50);
+    }
+
+    #[test]
+    fn each_rule_keeps_the_newest_of_its_kind() {
+        let runs = nights(400, true);
+        assert_eq!(kept(&runs, &Retention { last: Some(5), ..Retention::default() }).len(), 5);
+        assert_eq!(kept(&runs, &Retention { daily: Some(7), ..Retention::default() }).len(), 7);
+        assert_eq!(kept(&runs, &Retention { weekly: Some(4), ..Retention::default() }), ["s0", "s6", "s13", "s20"]);
+        assert_eq!(kept(&runs, &Retention { monthly: Some(3), ..Retention::default() }), ["s0", "s21", "s52"]);
+        let days = jiff::Span::new().days(30);
+        assert_eq!(kept(&runs, &Retention { within: Some(days), ..Retention::default() }).len(), 31);
+    }
+
+    #[test]
+    fn the_floor_of_sealed_runs_stands_above_every_rule() {
+        let mut runs = nights(10, true);
+        for run in &mut runs {
+            run.time -= jiff::SignedDuration::from_hours(24 * 1000);
+        }
+        let rules = Retention { within: Some(jiff::Span::new().days(30)), min: 3, ..Retention::default() };
+        assert_eq!(kept(&runs, &rules), ["s0", "s1", "s2"]);
+    }
+
+    #[test]
+    fn unsealed_dumps_take_no_place_and_wait_for_sealed_ones() {
+        let rules = Retention { last: Some(2), min: 3, ..Retention::default() };
+        assert_eq!(kept(&nights(10, false), &rules).len(), 10, "nothing sealed yet: nothing goes");
+        let mut runs = nights(10, false);
+        runs.extend(nights(3, true));
+        assert_eq!(kept(&runs, &rules).iter().filter(|name| name.starts_with('s')).count(), 3);
+    }
+}

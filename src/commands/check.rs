@@ -1,0 +1,56 @@
+//! `bkp check`: are the dumps what was sealed? Without `--read-data` only their ends are read.
+
+use anyhow::Result;
+
+use super::Context;
+use super::catalog::{self, Dump, SealState};
+use super::restore::reading;
+use crate::exit::Exit;
+use crate::report;
+use crate::repository::bucket::store::Store;
+
+/// Checks every dump of the bucket.
+///
+/// # Errors
+/// When the bucket cannot be listed. Damaged dumps are told one by one, and end in exit code 5.
+pub async fn check(context: &Context, read_data: bool) -> Result<Exit> {
+    let store = context.store()?;
+    let dumps = context.stop.or(catalog::dumps(&store)).await?;
+    let (mut good, mut unsealed, mut bad) = (0, 0, Vec::new());
+    for dump in &dumps {
+        match context.stop.or(checked(&store, dump, read_data)).await {
+            Ok(true) => good += 1,
+            Ok(false) => {
+                unsealed += 1;
+                tracing::warn!("{} has no seal and cannot be proven", dump.name);
+            }
+            Err(error) => {
+                context.stop.check()?;
+                tracing::error!("{}: {error:#}", dump.name);
+                bad.push(dump.name.clone());
+            }
+        }
+    }
+    let how = if read_data { "read to the end" } else { "by their ends only; --read-data reads them whole" };
+    tracing::info!("{good} dumps are as sealed, {unsealed} have no seal, {} are damaged ({how})", bad.len());
+    if context.json {
+        report::json(&serde_json::json!({"command": "check", "read_data": read_data, "sealed": good, "unsealed": unsealed, "damaged": bad}))?;
+    }
+    Ok(if bad.is_empty() { Exit::Done } else { Exit::ProofFailed })
+}
+
+/// Whether the dump is proven; false when it has no seal to be proven against.
+async fn checked(store: &Store, dump: &Dump, read_data: bool) -> Result<bool> {
+    if let SealState::Unreadable(why) = &dump.seal {
+        anyhow::bail!("{why}");
+    }
+    if !read_data {
+        return Ok(dump.seal().is_some());
+    }
+    let survey = reading::survey(store, dump).await?;
+    match dump.seal() {
+        Some(seal) => seal.prove(&survey).map(|()| true),
+        None if survey.trailer => Ok(false),
+        None => anyhow::bail!("it does not end as a dump ends: cut short"),
+    }
+}

@@ -1,0 +1,63 @@
+//! `bkp forget`: retention by hand. `backup` applies the same after success.
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::backup::retain::{Saved, any_rule, to_forget};
+use super::catalog::{self, SealState};
+use super::{Context, store_failure};
+use crate::exit::Exit;
+use crate::report;
+use crate::repository::bucket::layout;
+use crate::repository::bucket::store::Store;
+
+/// Forgets what no rule keeps.
+///
+/// # Errors
+/// When the bucket cannot be listed, or a dump cannot be deleted.
+pub async fn forget(context: &Context, dry_run: bool) -> Result<Exit> {
+    if !any_rule(&context.settings.retention) {
+        tracing::warn!("no retention is set, so nothing is ever forgotten; set for example BKP_KEEP_DAILY=14");
+    }
+    let store = context.store()?;
+    let forgotten = context.stop.or(apply(context, &store, dry_run)).await?;
+    let verb = if dry_run { "would be forgotten" } else { "forgotten" };
+    for name in &forgotten {
+        tracing::info!("{name} {verb}");
+    }
+    tracing::info!("{} dumps {verb}", forgotten.len());
+    if context.json {
+        report::json(&serde_json::json!({"command": "forget", "dry_run": dry_run, "forgotten": forgotten}))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Decides and deletes, oldest first; returns the names.
+///
+/// # Errors
+/// When a dump's seal cannot be read (nothing is deleted on a guess), or a dump cannot be deleted.
+pub async fn apply(context: &Context, store: &Store, dry_run: bool) -> Result<Vec<String>> {
+    let settings = &context.settings;
+    if !any_rule(&settings.retention) {
+        return Ok(Vec::new());
+    }
+    let mut runs = Vec::new();
+    for dump in catalog::dumps(store).await? {
+        if let SealState::Unreadable(why) = &dump.seal {
+            anyhow::bail!("{} cannot be read, so nothing was forgotten: {why}", dump.name);
+        }
+        let sealed = dump.sealed_for(&settings.app);
+        // Another application's dumps are its own business, and so are files with names that are not ours.
+        let ours = sealed || (dump.seal().is_none() && layout::time_of(&dump.name).is_some());
+        if ours {
+            runs.push(Saved { name: dump.name, time: dump.time, sealed });
+        }
+    }
+    let gone = to_forget(&runs, &settings.retention, Timestamp::now());
+    if !dry_run {
+        for name in &gone {
+            store.delete(name).await.map_err(store_failure)?;
+        }
+    }
+    Ok(gone.into_iter().collect())
+}

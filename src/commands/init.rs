@@ -1,0 +1,21 @@
+//! `bkp init`: makes what is not there and says what was. Never run by a backup: a typo in an address must not become a new,
+//! empty repository.
+
+use anyhow::Result;
+
+use super::{Context, store_failure};
+use crate::exit::Exit;
+use crate::repository::bucket::store::Made;
+
+/// Makes the bucket's directory, or finds the bucket.
+///
+/// # Errors
+/// When the bucket is not there and cannot be made.
+pub async fn init(context: &Context) -> Result<Exit> {
+    let address = &context.settings.bucket.address;
+    match context.stop.or(async { context.store()?.ensure().await.map_err(store_failure) }).await? {
+        Made::Created => tracing::info!("made {address}"),
+        Made::WasThere => tracing::info!("{address} is there"),
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,90 @@
+//! One story a command. What stands here is what several of them begin with.
+
+pub mod backup;
+pub mod catalog;
+pub mod check;
+pub mod forget;
+pub mod init;
+pub mod list;
+pub mod restore;
+pub mod rewrite;
+pub mod wait;
+
+use anyhow::Result;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::process::Stop;
+use crate::repository::bucket::error::StoreError;
+use crate::repository::bucket::store::Store;
+use crate::settings::Settings;
+
+/// What every command is given.
+pub struct Context {
+    /// The resolved settings.
+    pub settings: Settings,
+    /// Tells when to end.
+    pub stop: Stop,
+    /// Whether the run's record is wanted on standard output as JSON.
+    pub json: bool,
+}
+
+impl Context {
+    /// Opens the bucket.
+    ///
+    /// # Errors
+    /// When its address or credentials make no sense; nothing is asked of the store yet.
+    pub fn store(&self) -> Result<Store> {
+        let bucket = &self.settings.bucket;
+        let address = bucket.address.parse().map_err(|error: crate::repository::bucket::address::AddressError| Failure::new(error.to_string()).exit(Exit::Usage))?;
+        Store::open(&address, &bucket.options).map_err(store_failure)
+    }
+}
+
+/// One execution: its id ties together what it saved, and names it in the server's list of sessions.
+pub struct Run {
+    /// `20261121T231004Z-7f3a9c`
+    pub id: String,
+    /// When it began.
+    pub began: Timestamp,
+}
+
+impl Run {
+    /// A run that begins now.
+    ///
+    /// # Errors
+    /// When the system has no random bytes.
+    pub fn begin() -> Result<Run> {
+        let began = Timestamp::now();
+        let mut random = [0; 3];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        let stamp = began.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string();
+        Ok(Run { id: format!("{stamp}-{:02x}{:02x}{:02x}", random[0], random[1], random[2]), began })
+    }
+
+    /// How this run's sessions are called on the server.
+    pub fn session_name(&self, command: &str) -> String {
+        format!("bkp {command} {}", self.id)
+    }
+}
+
+/// A store's error with its hint and exit code, for the edge.
+pub fn store_failure(error: StoreError) -> anyhow::Error {
+    let exit = match &error {
+        StoreError::BucketMissing { .. } => Exit::NoRepository,
+        StoreError::Settings { .. } => Exit::Usage,
+        StoreError::Corrupt { .. } => Exit::ProofFailed,
+        _ => Exit::Failed,
+    };
+    let failure = Failure::new(error.to_string()).exit(exit);
+    let failure = match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    };
+    match std::error::Error::source(&error) {
+        Some(cause) => failure.because(anyhow::anyhow!("{cause}")).into(),
+        None => failure.into(),
+    }
+}

@@ -1,0 +1,82 @@
+//! What dead runs left on the server, and replaced databases that are no longer needed.
+//!
+//! A restore that dies leaves either the old application with side databases beside it, or the new one: the swap is one
+//! transaction. So giving back means dropping side databases, and nothing else. A side database is rubbish when its journal
+//! names this application (whose lock we hold), or when it has no journal yet and no session of its run lives.
+
+use anyhow::{Context, Result};
+
+use crate::settings::KeepReplaced;
+use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::server::{self, Database, ident};
+use crate::sources::postgres::side::{self, State};
+
+/// Drops the side databases of dead runs of this application; only names them on a dry run. The caller holds the lock.
+///
+/// # Errors
+/// When the server cannot be asked. A database that cannot be dropped is only warned of.
+pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<()> {
+    for database in server::databases(session).await? {
+        if !is_rubbish(session, &database, app).await? {
+            continue;
+        }
+        if dry_run {
+            tracing::info!("database {} is left from a dead run; a run would drop it", database.name);
+            continue;
+        }
+        match drop_database(session, &database.name).await {
+            Ok(()) => tracing::warn!("dropped {}, which a restore left behind when it died; the live data was not touched by it", database.name),
+            Err(error) => tracing::warn!("database {} is left from a dead run and cannot be dropped: {error:#}", database.name),
+        }
+    }
+    Ok(())
+}
+
+async fn is_rubbish(session: &Session, database: &Database, app: &str) -> Result<bool> {
+    let Some(run) = side::run_in_name(&database.name) else { return Ok(false) };
+    match database.journal() {
+        Some(journal) => Ok(journal.state == State::Loading && journal.app == app),
+        // Died between CREATE DATABASE and its comment. Somebody's own comment would mean that it is somebody's own database.
+        None if database.comment.is_none() => {
+            let row = session
+                .query_one("SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = $1 OR pg_catalog.strpos(application_name, $2) > 0", &[&database.name, &run])
+                .await
+                .context("looking for the run of a side database")?;
+            Ok(row.get::<_, i64>(0) == 0)
+        }
+        None => Ok(false),
+    }
+}
+
+/// Drops a database of ours, ending whoever is in it.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn drop_database(session: &Session, name: &str) -> Result<()> {
+    // A restored template database is a template already while it is loaded.
+    let _ = session.batch_execute(&format!("ALTER DATABASE {} IS_TEMPLATE false", ident(name))).await;
+    session.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name))).await.with_context(|| format!("dropping {name}"))
+}
+
+/// Drops what restores of this application put aside, once a sealed backup of its successor exists: `saved` are the names of
+/// the databases that the backup holds.
+///
+/// # Errors
+/// When one cannot be dropped; the others are.
+pub async fn drop_replaced(session: &Session, app: &str, saved: &[String], keep: &KeepReplaced) -> Result<()> {
+    if *keep == KeepReplaced::Always {
+        return Ok(());
+    }
+    let mut failed = Ok(());
+    for database in server::databases(session).await? {
+        let Some(journal) = database.journal() else { continue };
+        if journal.state != State::Replaced || journal.app != app || !saved.contains(&journal.database) {
+            continue;
+        }
+        match drop_database(session, &database.name).await {
+            Ok(()) => tracing::info!("dropped {}: {} is saved since it was replaced", database.name, journal.database),
+            Err(error) => failed = Err(error),
+        }
+    }
+    failed
+}

@@ -1,0 +1,259 @@
+//! `bkp restore`: load beside, prove, swap. Reads as it happens.
+//!
+//! Whenever it dies, the application is whole: before the swap's COMMIT the old one serves and side databases stand beside it,
+//! which the next run drops; after it the new one serves and the old one is kept aside. There is nothing in between.
+
+pub mod choose;
+pub mod leftovers;
+mod loading;
+mod plan;
+mod preflight;
+mod reading;
+mod roles;
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+
+use super::catalog::{self, Dump, SealState};
+use super::{Context, Run};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::lock;
+use crate::report;
+use crate::repository::bucket::store::Store;
+use crate::sources::postgres::clients;
+use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::server;
+use crate::sources::postgres::side;
+use crate::sources::postgres::survey::Survey;
+use crate::sources::postgres::swap::{self, Swap};
+use loading::{Loaded, Loading};
+use plan::Plan;
+use preflight::{Target, Wish};
+
+/// What the operator asked for.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// Which dump: see [`choose::choose`].
+    pub when: String,
+    /// Only this database of the dump.
+    pub only: Option<String>,
+    /// Load under this name and touch nothing else.
+    pub under: Option<String>,
+    /// Show the plan and what the rewriter changes; do nothing.
+    pub dry_run: bool,
+    /// Do not ask.
+    pub yes: bool,
+    /// Take a dump that cannot be proven whole.
+    pub allow_unproven: bool,
+    /// Take a dump that is sealed for another application.
+    pub allow_other_app: bool,
+}
+
+/// Restores the databases of one dump.
+///
+/// # Errors
+/// When anything fails before the swap: the live databases are untouched then, and what was made beside them is gone.
+pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
+    let run = Run::begin()?;
+    let settings = &context.settings;
+    let store = context.store()?;
+
+    let dump = context.stop.or(chosen(context, &store, request)).await?;
+    tracing::info!("restoring {} of {}, {}", dump.name, dump.time, report::size(dump.bytes));
+    // Read to its end once before anything is made: proves the dump whole and says all that the plan has to know.
+    let survey = context.stop.or(reading::survey(&store, &dump)).await?;
+    prove(&dump, &survey, request)?;
+
+    let wish = Wish { only: request.only.clone(), under: request.under.clone() };
+    let wanted = preflight::wanted(&survey, settings, &wish)?;
+    let targets: Vec<String> = wanted.iter().map(|wanted| wanted.target.clone()).collect();
+    let session_name = run.session_name("restore");
+    let mut main = context.stop.or(server::maintenance(&settings.postgres, &session_name, &[])).await?;
+    context.stop.or(lock::acquire(&main, &settings.app, settings.lock_wait)).await?;
+    if targets.contains(&main.database().to_owned()) {
+        // A database cannot be renamed from within; the lock moves along, to where no swap will end it.
+        main = context.stop.or(server::maintenance(&settings.postgres, &session_name, &targets)).await?;
+        context.stop.or(lock::acquire(&main, &settings.app, settings.lock_wait)).await?;
+    }
+    leftovers::clear(&main, &settings.app, request.dry_run).await?;
+
+    let target = context.stop.or(Target::ask(&main)).await?;
+    let faults = preflight::faults(&survey, &wanted, &target, settings, request.under.is_some());
+    if !faults.is_empty() {
+        bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))));
+    }
+    let installed = clients::installed(&settings.client_dirs).await?;
+    let client = clients::for_load(&installed, target.major)?;
+    let plan = Plan::make(&run, settings, &survey, &wanted, &target);
+    plan.say(client);
+    if request.dry_run {
+        return context.stop.or(reading::explain(&store, &dump, plan.policy.clone())).await;
+    }
+    if !request.yes && !report::confirmed("Go ahead?")? {
+        bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
+    }
+
+    let mut undo = Undo::default();
+    let done = async {
+        let loading = Loading { context, run: &run, survey: &survey, plan: &plan, target: &target, client, main: &main };
+        let loaded = context.stop.or(loading::load(&loading, &store, &dump, &mut undo)).await?;
+        tracing::info!("proven: every table has its rows, nothing failed");
+        context.stop.check()?;
+        undo.loaded = true;
+        swap_in(&loading, &session_name, &loaded).await
+    }
+    .await;
+    if let Err(error) = done {
+        if undo.run(&main, context, &session_name).await == Taken::Back {
+            return Err(error);
+        }
+        tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
+    }
+    say_done(context, &run, &dump, &plan, &target)?;
+    Ok(Exit::Done)
+}
+
+/// Finds the one dump that is meant.
+async fn chosen(context: &Context, store: &Store, request: &Request) -> Result<Dump> {
+    let dumps = catalog::dumps(store).await?;
+    let app = &context.settings.app;
+    let dump = choose::choose(&dumps, &request.when, app, Timestamp::now())?;
+    if let SealState::Unreadable(why) = &dump.seal {
+        bail!(Failure::new(format!("{} cannot be read: {why}", dump.name)).hint("choose another one: bkp list").exit(Exit::ProofFailed));
+    }
+    if let Some(seal) = dump.seal()
+        && seal.app != *app
+        && !request.allow_other_app
+    {
+        bail!(
+            Failure::new(format!("{} is a dump of application {}, not of {app}", dump.name, seal.app))
+                .hint(format!("set BKP_APP={} if that is what you mean, or take it over with --allow-other-app", seal.app))
+        );
+    }
+    Ok(dump.clone())
+}
+
+/// A sealed dump must be what was sealed; one of another tool must at least have pg_dump's own trailer.
+fn prove(dump: &Dump, survey: &Survey, request: &Request) -> Result<()> {
+    if let Some(seal) = dump.seal() {
+        seal.prove(survey)?;
+        tracing::info!("proven: {} rows and the digest are as sealed by run {}", seal.rows(), seal.run);
+        return Ok(());
+    }
+    if survey.seal.is_some() {
+        // Sealed by bkp, then packed again by somebody: the proof is inside all the same.
+        let seal = crate::sources::postgres::seal::Seal::parse(survey.seal.as_deref().unwrap_or_default())?;
+        return seal.prove(survey);
+    }
+    if survey.trailer {
+        tracing::warn!("{} has no seal: beyond pg_dump's own last line it cannot be proven whole", dump.name);
+        return Ok(());
+    }
+    if request.allow_unproven {
+        tracing::warn!("{} does not end as a dump ends; taken as it is, as asked", dump.name);
+        return Ok(());
+    }
+    bail!(
+        Failure::new(format!("{} does not end as a dump ends: it was cut short, or is no dump", dump.name))
+            .hint("choose another one: bkp list; to load what is there all the same: --allow-unproven")
+            .exit(Exit::ProofFailed)
+    )
+}
+
+/// Puts the proven side databases in place, all in one transaction.
+async fn swap_in(loading: &Loading<'_>, session_name: &str, loaded: &Loaded) -> Result<()> {
+    let settings = &loading.context.settings;
+    let helper = Session::connect(&settings.postgres, loading.main.database(), session_name).await.map_err(server::told)?;
+    let swaps: Vec<Swap> = loaded
+        .sides
+        .iter()
+        .map(|side| {
+            let live = loading.target.database(&side.target);
+            let live_comment = live.and_then(|live| live.comment.clone());
+            Swap {
+                database: side.target.clone(),
+                side: side.name.clone(),
+                replaced: live.map(|_| side::replaced_name(&side.target, &loading.run.id)),
+                comment: if side.says_comment { side.comment.clone() } else { live_comment.clone() },
+                live_comment,
+            }
+        })
+        .collect();
+    swap::swap(loading.main, &helper, &swaps, &loaded.existing_roles, &settings.app, &loading.run.id).await
+}
+
+fn say_done(context: &Context, run: &Run, dump: &Dump, plan: &Plan, target: &Target) -> Result<()> {
+    let seconds = Timestamp::now().duration_since(run.began).as_secs_f64();
+    let replaced: Vec<String> = plan.loads.iter().filter(|load| target.database(&load.target).is_some()).map(|load| side::replaced_name(&load.target, &run.id)).collect();
+    let names: Vec<&str> = plan.loads.iter().map(|load| load.target.as_str()).collect();
+    tracing::info!("restored {} from {} in {seconds:.1} s", names.join(", "), dump.name);
+    if !replaced.is_empty() {
+        tracing::info!("what was there before is kept as {} until the next sealed backup", replaced.join(", "));
+    }
+    if context.json {
+        report::json(&serde_json::json!({"command": "restore", "run": run.id, "app": context.settings.app, "object": dump.name, "databases": names, "replaced": replaced, "seconds": seconds}))?;
+    }
+    Ok(())
+}
+
+/// What a failed restore takes back: side databases and roles that it made.
+#[derive(Default)]
+pub struct Undo {
+    databases: Vec<String>,
+    roles: Vec<String>,
+    /// Everything is loaded and proven: what follows is the swap.
+    loaded: bool,
+}
+
+/// How a failed restore ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Taken {
+    /// The old application serves; what was made beside it is gone, or will be at the next run.
+    Back,
+    /// The swap had been committed when the connection was lost: the new application serves.
+    NotBack,
+}
+
+impl Undo {
+    async fn run(&self, main: &Session, context: &Context, session_name: &str) -> Taken {
+        // The session may be what was lost.
+        let again;
+        let session = if main.is_closed() {
+            match server::maintenance(&context.settings.postgres, session_name, &self.databases).await {
+                Ok(session) => {
+                    again = session;
+                    &again
+                }
+                Err(error) => {
+                    if !self.databases.is_empty() {
+                        tracing::warn!("{} could not be dropped; the next run drops it: {error:#}", self.databases.join(", "));
+                    }
+                    return Taken::Back;
+                }
+            }
+        } else {
+            main
+        };
+        let _ = session.batch_execute("ROLLBACK").await;
+        // The side databases lose their names in the swap, all at once: without them it was committed.
+        if !self.databases.is_empty()
+            && let Ok(here) = server::databases(session).await
+            && !here.iter().any(|database| self.databases.contains(&database.name))
+            && self.loaded
+        {
+            return Taken::NotBack;
+        }
+        for name in &self.databases {
+            if let Err(error) = leftovers::drop_database(session, name).await {
+                tracing::warn!("{name} could not be dropped; the next run drops it: {error:#}");
+            }
+        }
+        for role in &self.roles {
+            if let Err(error) = session.batch_execute(&format!("DROP ROLE IF EXISTS {}", server::ident(role))).await {
+                tracing::warn!("role {role}, which this restore made, could not be dropped: {error}");
+            }
+        }
+        Taken::Back
+    }
+}

@@ -1,0 +1,87 @@
+//! What a restore will do, decided before anything is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::preflight::{Target, Wanted};
+use crate::commands::Run;
+use crate::settings::Settings;
+use crate::sources::postgres::clients::Client;
+use crate::sources::postgres::name::Name;
+use crate::sources::postgres::rewrite::{Policy, RolePolicy};
+use crate::sources::postgres::side;
+use crate::sources::postgres::survey::Survey;
+
+/// One database to load.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Which section of the dump.
+    pub section: usize,
+    /// Its name in the dump; nothing for a dump of one database without its name.
+    pub name: Option<Name>,
+    /// The live name that it gets.
+    pub target: String,
+    /// The side database.
+    pub side: String,
+    /// Whether a live one is replaced.
+    pub replaces: bool,
+}
+
+/// The plan of a restore.
+pub struct Plan {
+    /// The databases, in the dump's order.
+    pub loads: Vec<Load>,
+    /// What the rewriter does.
+    pub policy: Policy,
+    /// Roles that will be made.
+    pub new_roles: Vec<String>,
+}
+
+impl Plan {
+    /// Decides.
+    pub fn make(run: &Run, settings: &Settings, survey: &Survey, wanted: &[Wanted], target: &Target) -> Plan {
+        let loads: Vec<Load> = wanted
+            .iter()
+            .map(|wanted| Load {
+                section: wanted.section,
+                name: wanted.name.clone(),
+                target: wanted.target.clone(),
+                side: side::loading_name(&wanted.target, &run.id),
+                replaces: target.database(&wanted.target).is_some(),
+            })
+            .collect();
+        let rename: BTreeMap<Name, Name> = loads.iter().filter_map(|load| Some((load.name.clone()?, Name::from(load.side.clone())))).collect();
+        let policy = Policy {
+            sections_wanted: (!rename.is_empty()).then(|| rename.keys().cloned().collect::<BTreeSet<_>>()),
+            rename,
+            roles: RolePolicy {
+                mode: settings.restore.roles.into(),
+                existing: target.roles.clone(),
+                connecting: Some(target.connecting.clone()),
+                superuser: target.superuser,
+                only: None,
+            },
+            known_settings: Some(target.settings.clone()),
+            server_major: Some(target.major),
+            tablespaces: Some(target.tablespaces.clone()),
+            ..Policy::identity(survey.layout)
+        };
+        let new_roles = if settings.restore.roles == crate::settings::RestoreRoles::None {
+            Vec::new()
+        } else {
+            survey.globals.created.difference(&target.roles).map(ToString::to_string).collect()
+        };
+        Plan { loads, policy, new_roles }
+    }
+
+    /// Says it.
+    pub fn say(&self, client: &Client) {
+        for load in &self.loads {
+            let fate = if load.replaces { "then swapped with the live one, which is kept" } else { "new on this server" };
+            tracing::info!("plan: database {} is loaded beside as {}, proven, {fate}", load.target, load.side);
+        }
+        if !self.new_roles.is_empty() {
+            tracing::info!("plan: roles to make: {}; roles that exist are left alone", self.new_roles.join(", "));
+        }
+        tracing::info!("plan: replay with psql {}", client.version);
+    }
+}

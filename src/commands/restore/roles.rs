@@ -1,0 +1,29 @@
+//! The roles of a dump: those that are missing are made, in one transaction.
+
+use anyhow::Result;
+
+use super::Undo;
+use super::loading::Loading;
+use crate::sources::postgres::load::Loader;
+
+/// Runs the global statements that the rewriter left.
+///
+/// # Errors
+/// When one fails: none has an effect then.
+pub async fn apply(loading: &Loading<'_>, globals: &[u8], undo: &mut Undo) -> Result<()> {
+    if loading.plan.new_roles.is_empty() {
+        return Ok(());
+    }
+    let session_name = loading.run.session_name("restore");
+    let mut loader = Loader::start(&loading.context.settings.postgres, loading.client, loading.main.database(), &session_name)?;
+    // The COMMIT is the last that psql gets: whatever dies before it leaves no role.
+    for part in [b"BEGIN;\nSET LOCAL default_transaction_read_only = off;\n".as_slice(), globals, b"\nCOMMIT;\n"] {
+        if loader.write(part).await.is_err() {
+            return Err(loader.failure().await.context("making the roles"));
+        }
+    }
+    loader.finish().await?;
+    undo.roles.extend(loading.plan.new_roles.iter().cloned());
+    tracing::info!("made the roles {}", loading.plan.new_roles.join(", "));
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! An error that a person reads: what happened, what to do about it, and the exit code that says so to machines.
+
+use std::fmt;
+
+use crate::exit::Exit;
+
+/// A failure in our own words. Travels inside [`anyhow::Error`]; `main` prints the chain once, then the hint.
+#[derive(Debug)]
+pub struct Failure {
+    what: String,
+    hint: Option<String>,
+    exit: Exit,
+    source: Option<anyhow::Error>,
+}
+
+impl Failure {
+    /// A failure that happened to `what`; exit code 1 unless [`Failure::exit`] says otherwise.
+    pub fn new(what: impl Into<String>) -> Failure {
+        Failure { what: what.into(), hint: None, exit: Exit::Failed, source: None }
+    }
+
+    /// What the operator should do, as one sentence.
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The exit code of the process when this failure reaches the edge.
+    pub fn exit(mut self, exit: Exit) -> Failure {
+        self.exit = exit;
+        self
+    }
+
+    /// What caused it; printed after this failure's own words.
+    pub fn because(mut self, source: impl Into<anyhow::Error>) -> Failure {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|error| error.as_ref())
+    }
+}
+
+/// The exit code that an error asks for: the outermost [`Failure`] in its chain decides.
+pub fn exit_of(error: &anyhow::Error) -> Exit {
+    error.chain().find_map(|e| e.downcast_ref::<Failure>()).map_or(Exit::Failed, |f| f.exit)
+}
+
+/// Every hint in the chain, outermost first, each once.
+pub fn hints_of(error: &anyhow::Error) -> Vec<String> {
+    let mut hints: Vec<String> = Vec::new();
+    for hint in error.chain().filter_map(|e| e.downcast_ref::<Failure>()).filter_map(|f| f.hint.clone()) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    hints
+}

@@ -1,0 +1,65 @@
+//! One run at a time per application: a session advisory lock on the maintenance database. It dies with its holder, so no lock
+//! is ever stale, and it holds between pods and hosts, because it lives where the data lives.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::sources::postgres::connect::Session;
+
+/// The key of an application's lock.
+fn key(app: &str) -> i64 {
+    let hash = blake3::hash(format!("bkp lock {app}").as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_bytes()[..8]);
+    i64::from_le_bytes(first)
+}
+
+/// Takes the lock of `app` in this session, waiting up to `wait` for another run to end.
+///
+/// # Errors
+/// Exit code 11 naming the holder.
+pub async fn acquire(session: &Session, app: &str, wait: Duration) -> Result<()> {
+    let (key, began) = (key(app), Instant::now());
+    let mut said = false;
+    loop {
+        let row = session.query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&key]).await.context("taking the lock")?;
+        if row.get(0) {
+            return Ok(());
+        }
+        let holder = holder(session, key).await.unwrap_or_else(|| "another run".to_owned());
+        if began.elapsed() >= wait {
+            bail!(
+                Failure::new(format!("application {app} is locked by {holder}"))
+                    .hint("wait for it to end, or set BKP_LOCK_WAIT (for example 10m) to wait for it here")
+                    .exit(Exit::Locked)
+            );
+        }
+        if !said {
+            tracing::info!("waiting for {holder} to end");
+            said = true;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn holder(session: &Session, key: i64) -> Option<String> {
+    let row = session
+        .query_opt(
+            "SELECT a.pid, a.application_name, a.client_addr::text, to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+             FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
+             WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+               AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+               AND ((l.classid::bigint << 32) | l.objid::bigint) = $1",
+            &[&key],
+        )
+        .await
+        .ok()??;
+    let text = |at: usize| row.get::<_, Option<String>>(at).filter(|text| !text.is_empty());
+    let name = text(1).unwrap_or_else(|| "another run".to_owned());
+    let from = text(2).map_or_else(|| "this host".to_owned(), |address| address.split('/').next().unwrap_or_default().to_owned());
+    let since = text(3).unwrap_or_else(|| "an unknown time".to_owned());
+    Some(format!("{name} (from {from}, since {since} UTC, server process {})", row.get::<_, i32>(0)))
+}

@@ -1,0 +1,216 @@
+//! Starting programs and feeding or reading them. A child's bad exit is a read error at the end of its output.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use anyhow::{Context, Result, bail};
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+
+use super::tail;
+
+/// A program to start: nothing of our own environment reaches it but what is listed here.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The file to execute.
+    pub path: PathBuf,
+    /// Its arguments; never a secret, since every user of the machine can read them.
+    pub arguments: Vec<OsString>,
+    /// Its whole environment.
+    pub environment: Vec<(String, OsString)>,
+}
+
+impl Program {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments).env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
+        // Messages are matched and shown: one language. A group of its own: Ctrl-C reaches us first, and we end it in order.
+        command.env("LC_ALL", "C").env("PATH", "/usr/local/bin:/usr/bin:/bin").process_group(0).kill_on_drop(true);
+        command
+    }
+
+    fn name(&self) -> String {
+        self.path.file_name().map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into_owned())
+    }
+
+    fn spawn(&self, command: &mut Command) -> Result<Child> {
+        command.spawn().with_context(|| format!("cannot start {}", self.path.display()))
+    }
+}
+
+/// Runs a program to its end and returns what it printed.
+///
+/// # Errors
+/// When it cannot be started, or ends badly; its last words are in the message.
+pub async fn output(program: &Program) -> Result<Vec<u8>> {
+    let mut producer = Producer::start(program)?;
+    let mut all = BytesMut::new();
+    while producer.read(&mut all).await? > 0 {}
+    Ok(all.to_vec())
+}
+
+/// A child whose output we want.
+pub struct Producer {
+    name: String,
+    child: Child,
+    stdout: ChildStdout,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Producer {
+    /// Starts the program with its output in a pipe of one megabyte, so that it works on while we compress.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: &Program) -> Result<Producer> {
+        let mut command = program.command();
+        let mut child = program.spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        let stdout = child.stdout.take().context("no pipe from the child")?;
+        let stderr = child.stderr.take().context("no pipe from the child")?;
+        // Best effort: the kernel may cap the size for users who hold many pipes.
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20);
+        Ok(Producer { name: program.name(), child, stdout, stderr: Some(tokio::spawn(tail::drain(stderr))) })
+    }
+
+    /// Appends what comes next; 0 means the program ended, and ended well.
+    ///
+    /// # Errors
+    /// A bad exit or a signal, at the end of the output, with the program's last words.
+    pub async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize> {
+        buffer.reserve(1 << 18);
+        let n = self.stdout.read_buf(buffer).await.with_context(|| format!("reading from {}", self.name))?;
+        if n == 0 {
+            let status = self.child.wait().await?;
+            let words = match self.stderr.take() {
+                Some(stderr) => stderr.await.unwrap_or_default(),
+                None => String::new(),
+            };
+            if !status.success() {
+                bail!("{} {}{}", self.name, ended(status), quoted(&words));
+            }
+            for line in words.lines().filter(|line| !line.trim().is_empty()) {
+                tracing::warn!("{}: {line}", self.name);
+            }
+        }
+        Ok(n)
+    }
+}
+
+/// A child that we feed. Dropped before [`Consumer::finish`], it is killed: an input that merely ends would look complete to it.
+pub struct Consumer {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+/// How a [`Consumer`] ended.
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What the filter kept of its standard output.
+    pub stdout: Vec<u8>,
+    /// The beginning and the end of its standard error.
+    pub stderr: String,
+}
+
+impl Consumer {
+    /// Starts the program; of its output only the lines that `keep` wants are held.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: &Program, keep: fn(&[u8]) -> bool) -> Result<Consumer> {
+        let mut command = program.command();
+        let mut child = program.spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().context("no pipe from the child")?;
+        let stderr = child.stderr.take().context("no pipe from the child")?;
+        if let Some(stdin) = &stdin {
+            let _ = rustix::pipe::fcntl_setpipe_size(stdin, 1 << 20);
+        }
+        Ok(Consumer {
+            name: program.name(),
+            child,
+            stdin,
+            stdout: Some(tokio::spawn(keep_lines(stdout, keep))),
+            stderr: Some(tokio::spawn(tail::drain(stderr))),
+        })
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// When the program no longer reads; call [`Consumer::last_words`] for why.
+    pub async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match &mut self.stdin {
+            Some(stdin) => stdin.write_all(bytes).await,
+            None => Err(std::io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Ends the input and waits. Only for an input that is known to be whole.
+    ///
+    /// # Errors
+    /// When waiting fails; a bad exit is in the returned status.
+    pub async fn finish(mut self) -> Result<Ended> {
+        if let Some(mut stdin) = self.stdin.take() {
+            let _ = stdin.shutdown().await;
+        }
+        self.wait().await
+    }
+
+    /// For a child that stopped reading by itself: waits for its end without ending its input first.
+    ///
+    /// # Errors
+    /// When waiting fails.
+    pub async fn last_words(mut self) -> Result<Ended> {
+        self.wait().await
+    }
+
+    async fn wait(&mut self) -> Result<Ended> {
+        let status = self.child.wait().await.with_context(|| format!("waiting for {}", self.name))?;
+        let stdout = match self.stdout.take() {
+            Some(task) => task.await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let stderr = match self.stderr.take() {
+            Some(task) => task.await.unwrap_or_default(),
+            None => String::new(),
+        };
+        Ok(Ended { status, stdout, stderr })
+    }
+}
+
+async fn keep_lines(from: ChildStdout, keep: fn(&[u8]) -> bool) -> Vec<u8> {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let (mut from, mut kept, mut line) = (BufReader::new(from), Vec::new(), Vec::new());
+    while let Ok(n) = from.read_until(b'\n', &mut line).await {
+        if n == 0 {
+            break;
+        }
+        if keep(&line) {
+            kept.extend_from_slice(&line);
+        }
+        line.clear();
+    }
+    kept
+}
+
+/// "exited with status 1" or "was killed by signal 9".
+pub fn ended(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with status {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    }
+}
+
+fn quoted(words: &str) -> String {
+    let words = words.trim();
+    if words.is_empty() { String::new() } else { format!(": {words}") }
+}

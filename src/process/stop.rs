@@ -1,0 +1,68 @@
+//! INT and TERM: the first asks every step to end and clean up, the second ends at once.
+
+use std::future::Future;
+
+use anyhow::Result;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::error::Failure;
+use crate::exit::Exit;
+
+/// Tells a run that a person or the kubelet wants it to end.
+#[derive(Clone)]
+pub struct Stop(watch::Receiver<Option<Exit>>);
+
+impl Stop {
+    /// Listens for INT and TERM from now on. A second signal ends the process without cleaning up:
+    /// whoever asks twice means it, and the next run repairs.
+    ///
+    /// # Errors
+    /// When the signal handlers cannot be installed.
+    pub fn on_signals() -> Result<Stop> {
+        let (tell, told) = watch::channel(None);
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::spawn(async move {
+            loop {
+                let exit = tokio::select! {
+                    _ = interrupt.recv() => Exit::Interrupted,
+                    _ = terminate.recv() => Exit::Terminated,
+                };
+                if tell.borrow().is_some() {
+                    std::process::exit(i32::from(exit.code()));
+                }
+                tracing::warn!("asked to stop; cleaning up");
+                let _ = tell.send(Some(exit));
+            }
+        });
+        Ok(Stop(told))
+    }
+
+    /// Runs a step, or drops it (which kills its children) when asked to stop.
+    ///
+    /// # Errors
+    /// The step's own, or a failure with exit code 130 or 143.
+    pub async fn or<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut told = self.0.clone();
+        tokio::select! {
+            biased;
+            _ = told.wait_for(Option::is_some) => self.check().and_then(|()| Err(anyhow::anyhow!("stopped"))),
+            done = step => done,
+        }
+    }
+
+    /// An error when a stop was asked for. For loops that do not wait.
+    ///
+    /// # Errors
+    /// A failure with exit code 130 or 143.
+    pub fn check(&self) -> Result<()> {
+        match *self.0.borrow() {
+            None => Ok(()),
+            Some(exit) => Err(Failure::new("stopped before the end, as asked by a signal")
+                .hint("nothing half-done was left behind; run the command again when it suits")
+                .exit(exit)
+                .into()),
+        }
+    }
+}

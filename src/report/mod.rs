@@ -1,0 +1,102 @@
+//! What people and machines see: log lines on standard error, results on standard output. Nothing else prints.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use anyhow::Result;
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+use crate::error::hints_of;
+use crate::settings::LogFormat;
+
+/// Sends log lines to standard error: text for people, JSON lines for collectors.
+pub fn start_logging(format: LogFormat, filter: Option<&str>) {
+    let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("warn,bkp=info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second start, as tests do, keeps the first.
+    let _ = match format {
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    };
+}
+
+/// Prints a result as JSON on standard output.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn json(record: &impl Serialize) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, record)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Prints a result as text on standard output.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn text(text: &str) -> Result<()> {
+    bytes(text.as_bytes())
+}
+
+/// Prints a result as it is.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn bytes(bytes: &[u8]) -> Result<()> {
+    std::io::stdout().lock().write_all(bytes)?;
+    Ok(())
+}
+
+/// Tells an error, its causes and what to do: once, at the edge.
+pub fn error(error: &anyhow::Error) {
+    let mut said: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Libraries repeat their source in their own words.
+        if !said.iter().any(|before| before.contains(&cause)) {
+            said.push(cause);
+        }
+    }
+    tracing::error!("{}", said.join(": "));
+    for hint in hints_of(error) {
+        tracing::error!("hint: {hint}");
+    }
+}
+
+/// Asks on a terminal; without one the answer is yes, because nobody is there, and because a restore can be gone back on.
+///
+/// # Errors
+/// When the terminal is gone.
+pub fn confirmed(question: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(true);
+    }
+    let mut err = std::io::stderr().lock();
+    write!(err, "{question} [y/N] ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+}
+
+/// `1.5 GB`: decimal units, as stores bill them.
+pub fn size(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let (mut unit, mut whole, mut tenths) = (0, bytes, 0);
+    while whole >= 1000 && unit < units.len() - 1 {
+        tenths = (whole % 1000) / 100;
+        whole /= 1000;
+        unit += 1;
+    }
+    if unit == 0 { format!("{whole} B") } else { format!("{whole}.{tenths} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!([0, 999, 1000, 1_550_000, 2_000_000_000].map(size), ["0 B", "999 B", "1.0 kB", "1.5 MB", "2.0 GB"]);
+    }
+}

@@ -1,0 +1,52 @@
+//! Names in a bucket: `db/db_dump-YYYYmmdd_HHMMSS.bak.gz` in UTC, as the scripts before bkp wrote them, so that old and new
+//! dumps sit side by side and in order.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, fmt::strtime};
+
+/// The folder of the dumps.
+pub const FOLDER: &str = "db/";
+
+const FORMAT: &str = "%Y%m%d_%H%M%S";
+
+/// The name of a dump taken at `when`; `taken` counts the dumps that have the same second already.
+pub fn dump_name(when: Timestamp, taken: u32) -> String {
+    let stamp = when.to_zoned(TimeZone::UTC).strftime(FORMAT).to_string();
+    let suffix = if taken == 0 { String::new() } else { format!("-{}", taken + 1) };
+    format!("{FOLDER}db_dump-{stamp}{suffix}.bak.gz")
+}
+
+/// The time in a dump's name, or nothing when it is no dump's name.
+pub fn time_of(name: &str) -> Option<Timestamp> {
+    let stem = name.strip_prefix(FOLDER)?.strip_prefix("db_dump-")?;
+    let stem = stem.strip_suffix(".bak.gz").or_else(|| stem.strip_suffix(".bak"))?;
+    let (stamp, suffix) = stem.split_at_checked(15)?;
+    let counted = suffix.is_empty() || suffix.strip_prefix('-').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    if !counted {
+        return None;
+    }
+    let civil: DateTime = strtime::parse(FORMAT, stamp).ok()?.to_datetime().ok()?;
+    civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_holds_its_time() {
+        let when: Timestamp = "2026-11-21T23:10:04Z".parse().unwrap();
+        assert_eq!(dump_name(when, 0), "db/db_dump-20261121_231004.bak.gz");
+        assert_eq!(dump_name(when, 1), "db/db_dump-20261121_231004-2.bak.gz");
+        assert_eq!(time_of(&dump_name(when, 0)), Some(when));
+        assert_eq!(time_of(&dump_name(when, 3)), Some(when));
+    }
+
+    #[test]
+    fn other_files_are_no_dumps() {
+        for name in ["db/readme.txt", "db/db_dump-2026.bak.gz", "db_dump-20261121_231004.bak.gz", "db/db_dump-20261321_231004.bak.gz", "db/db_dump-20261121_231004x.bak.gz", "db/db_dump-20261121_231004-.bak.gz"] {
+            assert_eq!(time_of(name), None, "{name}");
+        }
+    }
+}

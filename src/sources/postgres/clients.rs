@@ -1,0 +1,136 @@
+//! The PostgreSQL client programs at hand, and the right one for a server.
+//!
+//! A client dumps its own major version and older ones, never newer ones. The same major is best: a newer one writes settings
+//! that the server does not know.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::error::Failure;
+use crate::process::{Program, output};
+
+/// One installed set of pg_dump, pg_dumpall and psql.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// 13 … 18.
+    pub major: u32,
+    /// As `pg_dump --version` says it, such as `17.11`.
+    pub version: String,
+    directory: PathBuf,
+}
+
+impl Client {
+    /// The path of one of its programs.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+/// Asks every pg_dump in `directories` and in the places where distributions install them for its version.
+///
+/// # Errors
+/// Never for a directory without clients; a program that does not run is passed over with a warning.
+pub async fn installed(directories: &[PathBuf]) -> Result<Vec<Client>> {
+    let mut clients: Vec<Client> = Vec::new();
+    for directory in directories.iter().cloned().chain(usual_directories()) {
+        if !["pg_dump", "pg_dumpall", "psql"].iter().all(|name| directory.join(name).is_file()) {
+            continue;
+        }
+        let asked = Program { path: directory.join("pg_dump"), arguments: vec!["--version".into()], environment: Vec::new() };
+        match output(&asked).await {
+            Ok(said) => {
+                if let Some((major, version)) = parse_version(&String::from_utf8_lossy(&said))
+                    && !clients.iter().any(|client| client.major == major)
+                {
+                    clients.push(Client { major, version, directory });
+                }
+            }
+            Err(error) => tracing::warn!("{} is passed over: {error:#}", asked.path.display()),
+        }
+    }
+    clients.sort_by_key(|client| client.major);
+    Ok(clients)
+}
+
+fn usual_directories() -> Vec<PathBuf> {
+    let versions = |base: &str, below: &str| -> Vec<PathBuf> {
+        let Ok(entries) = Path::new(base).read_dir() else { return Vec::new() };
+        let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path().join(below)).collect();
+        found.sort();
+        found
+    };
+    let mut all = versions("/usr/lib/postgresql", "bin");
+    all.extend(versions("/usr/libexec", "bin"));
+    all.extend(versions("/opt", "bin"));
+    all.extend(["/usr/local/bin", "/usr/bin"].map(PathBuf::from));
+    all
+}
+
+fn parse_version(said: &str) -> Option<(u32, String)> {
+    let version = said.strip_prefix("pg_dump (PostgreSQL) ")?.split_whitespace().next()?;
+    let major = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    Some((major, version.to_owned()))
+}
+
+/// The client that dumps a server: its own major, else the oldest newer one.
+///
+/// # Errors
+/// When none fits; says what is installed and what to install.
+pub fn for_dump(clients: &[Client], server: u32) -> Result<&Client> {
+    if let Some(client) = clients.iter().find(|client| client.major >= server) {
+        return Ok(client);
+    }
+    bail!(none_fits(clients, server))
+}
+
+/// The client that replays into a server: its own major, else the oldest newer one, else the newest.
+///
+/// # Errors
+/// When none is installed.
+pub fn for_load(clients: &[Client], server: u32) -> Result<&Client> {
+    match clients.iter().find(|client| client.major >= server).or(clients.last()) {
+        Some(client) => Ok(client),
+        None => bail!(none_fits(clients, server)),
+    }
+}
+
+fn none_fits(clients: &[Client], server: u32) -> Failure {
+    let installed: Vec<&str> = clients.iter().map(|client| client.version.as_str()).collect();
+    let installed = if installed.is_empty() { "none is installed".to_owned() } else { format!("installed: {}", installed.join(", ")) };
+    Failure::new(format!("no client programs for a PostgreSQL {server} server ({installed}); a client cannot dump a newer server"))
+        .hint(format!("install the package postgresql-client-{server} (or newer), or name the directory of pg_dump in BKP_PG_BIN"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(major: u32) -> Client {
+        Client { major, version: format!("{major}.1"), directory: PathBuf::from("/") }
+    }
+
+    #[test]
+    fn the_same_major_is_picked_then_the_oldest_newer_one() {
+        let all = [client(14), client(15), client(17)];
+        assert_eq!(for_dump(&all, 15).unwrap().major, 15);
+        assert_eq!(for_dump(&all, 16).unwrap().major, 17);
+        assert_eq!(for_dump(&all, 13).unwrap().major, 14);
+    }
+
+    #[test]
+    fn an_older_client_never_dumps_but_may_load() {
+        let all = [client(14), client(15)];
+        let said = for_dump(&all, 17).unwrap_err().to_string();
+        assert!(said.contains("PostgreSQL 17") && said.contains("15.1"), "{said}");
+        assert_eq!(for_load(&all, 17).unwrap().major, 15);
+        assert!(for_load(&[], 17).is_err());
+    }
+
+    #[test]
+    fn versions_are_read_as_the_programs_say_them() {
+        assert_eq!(parse_version("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some((15, "15.18".to_owned())));
+        assert_eq!(parse_version("pg_dump (PostgreSQL) 19beta1\n"), Some((19, "19beta1".to_owned())));
+        assert_eq!(parse_version("busybox"), None);
+    }
+}

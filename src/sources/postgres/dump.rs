@@ -1,0 +1,203 @@
+//! Producing a dump: what `pg_dumpall` writes, but from one exported snapshot a database, each part proven whole before the
+//! next begins, and with nothing in it that the dumped server itself could not load.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+
+use anyhow::{Context, Result, bail};
+use bytes::BytesMut;
+
+use super::clients::Client;
+use super::connect::Session;
+use super::name::Name;
+use super::rewrite::{Keep, Piece, Policy, Rewriter};
+use super::seal::{Sealed, rows_of};
+use super::server::{self, known_settings, told};
+use super::survey::{Layout, Survey, Surveyor};
+use crate::error::Failure;
+use crate::process::{Producer, Program, output};
+use crate::settings::Postgres;
+use crate::sources::Sink;
+
+/// What is to be dumped, and with what.
+pub struct Job<'a> {
+    /// Where the server is.
+    pub settings: &'a Postgres,
+    /// The client programs.
+    pub client: &'a Client,
+    /// How our sessions are called.
+    pub session_name: &'a str,
+    /// The databases, in order.
+    pub databases: &'a [String],
+    /// Whether only roles that these databases use are wanted.
+    pub used_roles_only: bool,
+}
+
+/// A dump that ended well, without its seal.
+#[derive(Debug)]
+pub struct Dumped {
+    /// Length of the SQL, in bytes.
+    pub bytes: u64,
+    /// Hexadecimal BLAKE3 of the SQL.
+    pub digest: String,
+    /// Rows per table and database.
+    pub databases: BTreeMap<String, Sealed>,
+}
+
+/// Databases that every cluster has: their CREATE DATABASE must not be run.
+const ALWAYS_THERE: [&str; 2] = ["postgres", "template1"];
+
+const TRAILER: &[u8] = b"--\n-- PostgreSQL database cluster dump complete\n--\n\n";
+
+/// Writes the whole dump into `sink`.
+///
+/// # Errors
+/// When any producer ends badly or without its trailer, or the sink fails. What was written is no backup then.
+pub async fn dump(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> Result<Dumped> {
+    let known = (job.client.major > maintenance.server_major()).then_some(known_settings(maintenance).await?);
+    let mut out = Out { sink, digest: blake3::Hasher::new(), bytes: 0 };
+    let roles = if job.used_roles_only { Some(roles_used(job).await?) } else { None };
+    let globals = globals(job, maintenance, roles, known.clone()).await?;
+    out.write(&globals).await?;
+    out.write(b"--\n-- Databases\n--\n\n").await?;
+    let mut databases = BTreeMap::new();
+    for name in job.databases {
+        let rows = database(job, name, known.clone(), &mut out).await.with_context(|| format!("dumping database {name}"))?;
+        let counted: u64 = rows.tables.values().sum();
+        tracing::info!("dumped database {name}: {} tables, {counted} rows", rows.tables.len());
+        databases.insert(name.clone(), rows);
+    }
+    out.write(TRAILER).await?;
+    Ok(Dumped { bytes: out.bytes, digest: out.digest.finalize().to_hex().to_string(), databases })
+}
+
+/// Counts and digests what passes on its way to the sink.
+struct Out<'a, S> {
+    sink: &'a mut S,
+    digest: blake3::Hasher,
+    bytes: u64,
+}
+
+impl<S: Sink> Out<'_, S> {
+    async fn write(&mut self, sql: &[u8]) -> Result<()> {
+        self.digest.update(sql);
+        self.bytes += sql.len() as u64;
+        self.sink.write(sql).await
+    }
+}
+
+async fn roles_used(job: &Job<'_>) -> Result<BTreeSet<Name>> {
+    let mut used = BTreeSet::new();
+    for name in job.databases {
+        let session = Session::connect(job.settings, name, job.session_name).await.map_err(told)?;
+        used.extend(server::roles_used(&session).await?);
+    }
+    Ok(used)
+}
+
+/// Roles, memberships, tablespaces and parameter grants, without pg_dumpall's trailer, which stands at the end of the whole.
+async fn globals(job: &Job<'_>, maintenance: &Session, roles: Option<BTreeSet<Name>>, known: Option<BTreeSet<String>>) -> Result<Vec<u8>> {
+    let mut arguments: Vec<OsString> = vec!["--globals-only".into(), "--no-password".into()];
+    if !maintenance.is_superuser().await? {
+        tracing::warn!("the account is no superuser: the dump holds roles without their passwords");
+        arguments.push("--no-role-passwords".into());
+    }
+    let program = Program { path: job.client.program("pg_dumpall"), arguments, environment: environment(job, &maintenance.database().to_owned()) };
+    let written = output(&program).await?;
+    let survey = survey(&written)?;
+    if !survey.trailer {
+        bail!(cut_short("pg_dumpall"));
+    }
+    let mut policy = Policy::identity(Layout::Cluster);
+    policy.roles.only = roles;
+    policy.known_settings = known;
+    let mut rewritten = Vec::with_capacity(written.len());
+    let mut rewriter = Rewriter::new(policy, Keep::Meta);
+    let mut keep = |piece: Piece<'_>| {
+        rewritten.extend_from_slice(piece.sql());
+        Ok(())
+    };
+    rewriter.push(&written, &mut keep)?;
+    rewriter.finish(&mut keep)?;
+    let end = memchr::memmem::rfind(&rewritten, b"--\n-- PostgreSQL database cluster dump complete").context("pg_dumpall wrote no trailer")?;
+    rewritten.truncate(end);
+    Ok(rewritten)
+}
+
+fn survey(sql: &[u8]) -> Result<Survey> {
+    let mut surveyor = Surveyor::new();
+    surveyor.push(sql)?;
+    Ok(surveyor.finish()?)
+}
+
+/// One database, from a snapshot that a session of ours holds open until pg_dump is done with it.
+async fn database<S: Sink>(job: &Job<'_>, name: &str, known: Option<BTreeSet<String>>, out: &mut Out<'_, S>) -> Result<Sealed> {
+    let session = Session::connect(job.settings, name, job.session_name).await.map_err(told)?;
+    session
+        .batch_execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        .await
+        .context("opening a snapshot")?;
+    let snapshot: String = session.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await.context("exporting the snapshot")?.get(0);
+    out.write(format!("--\n-- Database \"{}\" dump\n--\n\n", name.replace(['\n', '\r'], " ")).as_bytes()).await?;
+    let arguments = ["--create", "--no-password", &format!("--snapshot={snapshot}")].map(OsString::from).to_vec();
+    let program = Program { path: job.client.program("pg_dump"), arguments, environment: environment(job, name) };
+    let mut producer = Producer::start(&program)?;
+
+    let mut policy = Policy::identity(Layout::Cluster);
+    policy.known_settings = known;
+    // The rewriter stands in the way only where something has to be changed.
+    let mut rewriter = (policy.known_settings.is_some() || ALWAYS_THERE.contains(&name)).then(|| Rewriter::new(policy, Keep::Meta));
+    let mut surveyor = Surveyor::new();
+    let mut buffer = BytesMut::new();
+    while producer.read(&mut buffer).await? > 0 {
+        surveyor.push(&buffer)?;
+        match &mut rewriter {
+            None => out.write(&buffer).await?,
+            Some(rewriter) => out.write(&rewritten(name, |piece| rewriter.push(&buffer, piece))?).await?,
+        }
+        buffer.clear();
+    }
+    if let Some(rewriter) = rewriter {
+        out.write(&rewritten(name, |piece| rewriter.finish(piece).map(|_| ()))?).await?;
+    }
+    let survey = surveyor.finish().map_err(|error| cut_short("pg_dump").because(error))?;
+    if !survey.trailer {
+        bail!(cut_short("pg_dump"));
+    }
+    session.batch_execute("COMMIT").await.context("the snapshot's session was lost; the dump may be inconsistent")?;
+    out.write(b"\n").await?;
+    let mut all = Sealed::default();
+    for sealed in rows_of(&survey).into_values() {
+        all.tables.extend(sealed.tables);
+    }
+    Ok(all)
+}
+
+/// Runs a step of the rewriter and joins its pieces; a CREATE DATABASE of a database that is always there becomes a comment.
+fn rewritten(name: &str, step: impl FnOnce(&mut dyn FnMut(Piece<'_>) -> Result<()>) -> Result<()>) -> Result<Vec<u8>> {
+    let mut sql = Vec::new();
+    step(&mut |piece| {
+        if matches!(piece, Piece::CreateDatabase { .. }) && ALWAYS_THERE.contains(&name) {
+            for line in piece.sql().split_inclusive(|byte| *byte == b'\n') {
+                sql.extend_from_slice(b"-- ");
+                sql.extend_from_slice(line);
+            }
+        } else {
+            sql.extend_from_slice(piece.sql());
+        }
+        Ok(())
+    })?;
+    Ok(sql)
+}
+
+fn environment(job: &Job<'_>, database: &str) -> Vec<(String, OsString)> {
+    let mut environment = job.settings.child_env(database);
+    environment.retain(|(name, _)| name != "PGAPPNAME");
+    environment.push(("PGAPPNAME".to_owned(), job.session_name.into()));
+    environment
+}
+
+fn cut_short(program: &str) -> Failure {
+    Failure::new(format!("{program} ended without the line that says its dump is complete; nothing was saved"))
+        .hint("look at the server's log for what ended the session, then run the backup again")
+}

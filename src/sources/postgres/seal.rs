@@ -1,0 +1,120 @@
+//! The seal: the last line of a dump, a comment to psql and a proof to bkp.
+//!
+//! `-- bkp seal {json}`. It is written only after every producer ended well and every dump showed its own trailer, so a dump
+//! that has one is whole; the digest and the rows say whether it still is what was written.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::survey::Survey;
+use crate::error::Failure;
+use crate::exit::Exit;
+
+/// The version of the seal's format that this release writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// What was saved, counted while it streamed past.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// Format of the seal itself.
+    pub format: u32,
+    /// The run that made the dump.
+    pub run: String,
+    /// The application that the dump belongs to.
+    pub app: String,
+    /// Version of the server that was dumped.
+    pub server: String,
+    /// Version of the client programs that dumped it.
+    pub client: String,
+    /// Rows per table, per database.
+    pub databases: BTreeMap<String, Sealed>,
+    /// Databases that were there and are not in the dump, because they accept no connections.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
+    /// Length of the SQL before the seal, in bytes.
+    pub bytes: u64,
+    /// `blake3:` and the hexadecimal BLAKE3 of those bytes.
+    pub digest: String,
+}
+
+/// One database of a sealed dump.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Rows by table, as the dump prints its name.
+    pub tables: BTreeMap<String, u64>,
+}
+
+impl Seal {
+    /// The line as it stands at a dump's end.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn line(&self) -> Result<String> {
+        Ok(format!("-- bkp seal {}\n", serde_json::to_string(self)?))
+    }
+
+    /// Reads the JSON of a seal.
+    ///
+    /// # Errors
+    /// When it is no seal, or one of a later format.
+    pub fn parse(json: &[u8]) -> Result<Seal> {
+        let value: serde_json::Value = serde_json::from_slice(json).context("the seal cannot be read")?;
+        let format = value.get("format").and_then(serde_json::Value::as_u64);
+        if format != Some(u64::from(FORMAT)) {
+            bail!(Failure::new("the seal has a format that this release does not know").hint("use the newest bkp").exit(Exit::ProofFailed));
+        }
+        serde_json::from_value(value).context("the seal cannot be read")
+    }
+
+    /// Rows of all tables.
+    pub fn rows(&self) -> u64 {
+        self.databases.values().flat_map(|database| database.tables.values()).sum()
+    }
+
+    /// Compares the seal with what the dump holds.
+    ///
+    /// # Errors
+    /// Exit code 5, naming the first difference: bytes, digest or a table's rows.
+    pub fn prove(&self, survey: &Survey) -> Result<()> {
+        let broken = |what: String| {
+            Failure::new(format!("this dump is not what was sealed: {what}"))
+                .hint("it was changed or damaged after the backup; choose another one: bkp list")
+                .exit(Exit::ProofFailed)
+        };
+        if self.bytes != survey.bytes {
+            bail!(broken(format!("{} bytes were sealed, {} are here", self.bytes, survey.bytes)));
+        }
+        let found = rows_of(survey);
+        for (name, sealed) in &self.databases {
+            let here = found.get(name).cloned().unwrap_or_default();
+            for (table, rows) in &sealed.tables {
+                let there = here.tables.get(table).copied().unwrap_or_default();
+                if there != *rows {
+                    bail!(broken(format!("{rows} rows of {table} in database {name} were sealed, {there} are here")));
+                }
+            }
+        }
+        if found != self.databases {
+            bail!(broken("it holds tables or databases that the seal does not name".to_owned()));
+        }
+        if self.digest != format!("blake3:{}", survey.digest) {
+            bail!(broken("its digest differs".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Rows per table and database, as a seal holds them.
+pub fn rows_of(survey: &Survey) -> BTreeMap<String, Sealed> {
+    let mut databases: BTreeMap<String, Sealed> = BTreeMap::new();
+    for section in &survey.sections {
+        let name = section.database.as_ref().map(ToString::to_string).unwrap_or_default();
+        let sealed = databases.entry(name).or_default();
+        for copied in &section.tables {
+            *sealed.tables.entry(copied.table.clone()).or_default() += copied.rows;
+        }
+    }
+    databases
+}

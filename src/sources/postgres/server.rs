@@ -1,0 +1,160 @@
+//! What a server holds: questions to the catalogue that a backup and a restore ask before they act.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+
+use super::connect::{ConnectError, Session};
+use super::name::Name;
+use super::side::{self, Journal};
+use crate::error::Failure;
+use crate::settings::{Databases, Postgres};
+
+/// One database of a server.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// Whether it accepts connections at all (`datallowconn`, and not left invalid by an interrupted DROP).
+    pub connectable: bool,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// Its size, where we may know it.
+    pub bytes: Option<i64>,
+}
+
+impl Database {
+    /// The journal of a database that bkp made or put aside.
+    pub fn journal(&self) -> Option<Journal> {
+        side::is_ours(&self.name).then(|| self.comment.as_deref().and_then(Journal::parse)).flatten()
+    }
+}
+
+/// Opens the session for locks and catalogue questions: on `BKP_MAINTENANCE_DB`, else the first of `postgres`, the named
+/// databases and `template1` that lets us in, none of them in `avoid` (a database cannot be renamed by those who are in it).
+///
+/// # Errors
+/// When none lets us in; the error is that of the first.
+pub async fn maintenance(settings: &Postgres, application_name: &str, avoid: &[String]) -> Result<Session> {
+    let mut names: Vec<String> = settings.maintenance.iter().cloned().collect();
+    names.push("postgres".to_owned());
+    if let Databases::Named(named) = &settings.databases {
+        names.extend(named.iter().cloned());
+    }
+    names.extend([settings.user.clone(), "template1".to_owned()]);
+    names.retain(|name| !avoid.contains(name));
+    let mut first = None;
+    for name in &names {
+        match Session::connect(settings, name, application_name).await {
+            Ok(session) => return Ok(session),
+            Err(error) => {
+                // Only what is about this database makes another one worth a try.
+                let elsewhere = matches!(error, ConnectError::NoDatabase { .. } | ConnectError::Other { .. });
+                first.get_or_insert(error);
+                if !elsewhere {
+                    break;
+                }
+            }
+        }
+    }
+    match first {
+        Some(error) => Err(told(error)),
+        None => bail!("there is no database to connect to beside those to restore"),
+    }
+}
+
+/// A connection error with its hint, as a failure for the edge.
+pub fn told(error: ConnectError) -> anyhow::Error {
+    let (what, hint) = (error.to_string(), error.hint());
+    let failure = Failure::new(what);
+    let failure = match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    };
+    match std::error::Error::source(&error) {
+        Some(source) => failure.because(anyhow::anyhow!("{source}")).into(),
+        None => failure.into(),
+    }
+}
+
+/// All databases, by name; `template0` is nobody's data and left out.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn databases(session: &Session) -> Result<Vec<Database>> {
+    let rows = session
+        .query(
+            "SELECT datname::text, datallowconn AND datconnlimit <> -2, pg_catalog.shobj_description(oid, 'pg_database'),
+                    CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT') THEN pg_catalog.pg_database_size(oid) END
+             FROM pg_catalog.pg_database WHERE datname <> 'template0' ORDER BY datname",
+            &[],
+        )
+        .await
+        .context("listing the databases")?;
+    Ok(rows.iter().map(|row| Database { name: row.get(0), connectable: row.get(1), comment: row.get(2), bytes: row.get(3) }).collect())
+}
+
+/// Names of one column.
+///
+/// # Errors
+/// When the query fails.
+pub async fn names(session: &Session, query: &str) -> Result<BTreeSet<Name>> {
+    let rows = session.query(query, &[]).await.context("asking the catalogue")?;
+    Ok(rows.iter().map(|row| Name::from(row.get::<_, String>(0))).collect())
+}
+
+/// All roles but PostgreSQL's own.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn roles(session: &Session) -> Result<BTreeSet<Name>> {
+    names(session, "SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'").await
+}
+
+/// Names of all parameters that the server knows, in lower case.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn known_settings(session: &Session) -> Result<BTreeSet<String>> {
+    let rows = session.query("SELECT lower(name) FROM pg_catalog.pg_settings", &[]).await.context("asking for the settings")?;
+    let mut known: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+    // What SET takes besides parameters.
+    known.extend(["role", "session authorization", "session_authorization", "names", "time zone", "timezone", "xml option"].map(str::to_owned));
+    Ok(known)
+}
+
+/// The roles that the session's database uses: owners, grantees, members of policies and default privileges, those with
+/// settings of their own here, and by membership those above and below them. The bootstrap superuser is always among them,
+/// because the catalogue does not record what it owns.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn roles_used(session: &Session) -> Result<BTreeSet<Name>> {
+    names(
+        session,
+        "WITH RECURSIVE here AS (SELECT oid, datdba FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()),
+         used(oid) AS (
+             SELECT d.refobjid FROM pg_catalog.pg_shdepend d, here
+              WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+                AND (d.dbid = here.oid OR (d.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND d.objid = here.oid))
+             UNION SELECT datdba FROM here
+             UNION SELECT s.setrole FROM pg_catalog.pg_db_role_setting s, here WHERE s.setdatabase = here.oid AND s.setrole <> 0
+             UNION SELECT 10::oid),
+         above(oid) AS (SELECT oid FROM used UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN above ON m.member = above.oid),
+         below(oid) AS (SELECT oid FROM used UNION SELECT m.member FROM pg_catalog.pg_auth_members m JOIN below ON m.roleid = below.oid)
+         SELECT r.rolname::text FROM pg_catalog.pg_roles r
+          WHERE r.oid IN (SELECT oid FROM above UNION SELECT oid FROM below) AND r.rolname !~ '^pg_'",
+    )
+    .await
+}
+
+/// Quotes an identifier.
+pub fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Quotes a string, safe whatever `standard_conforming_strings` says.
+pub fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+}

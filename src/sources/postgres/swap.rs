@@ -1,0 +1,88 @@
+//! Putting proven side databases in place of the live ones, in one transaction.
+//!
+//! Two renames a database. `RENAME` takes the lock that new sessions need, waits up to five seconds for old ones to go, and is
+//! transactional: whatever dies between the renames leaves the old names. While the first session waits, a second one ends what
+//! is connected, again and again, because applications reconnect.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::connect::Session;
+use super::server::{ident, literal};
+use super::side::{Journal, State};
+use crate::error::Failure;
+
+/// One database to swap.
+#[derive(Debug, Clone)]
+pub struct Swap {
+    /// The live name.
+    pub database: String,
+    /// The proven side database.
+    pub side: String,
+    /// The name for the live one, if there is one.
+    pub replaced: Option<String>,
+    /// The comment that the restored database gets.
+    pub comment: Option<String>,
+    /// The comment that the live one has.
+    pub live_comment: Option<String>,
+}
+
+/// Swaps all of them, or none.
+///
+/// `statements` run first, in the same transaction.
+///
+/// # Errors
+/// When a session could not be ended or a rename failed: nothing has changed then.
+pub async fn swap(main: &Session, helper: &Session, swaps: &[Swap], statements: &[String], app: &str, run: &str) -> Result<()> {
+    let mut script = String::from("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s';\n");
+    for statement in statements {
+        script.push_str(statement);
+        script.push('\n');
+    }
+    for swap in swaps {
+        if let Some(replaced) = &swap.replaced {
+            let journal = Journal { state: State::Replaced, app: app.to_owned(), run: run.to_owned(), database: swap.database.clone(), comment: swap.live_comment.clone() };
+            script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(&swap.database), ident(replaced)));
+            script.push_str(&format!("COMMENT ON DATABASE {} IS {};\n", ident(replaced), literal(&journal.comment_text())));
+        }
+        script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(&swap.side), ident(&swap.database)));
+        let comment = swap.comment.as_deref().map_or("NULL".to_owned(), literal);
+        script.push_str(&format!("COMMENT ON DATABASE {} IS {comment};\n", ident(&swap.database)));
+    }
+    let names: Vec<&str> = swaps.iter().flat_map(|swap| [swap.database.as_str(), swap.side.as_str()]).collect();
+    let mut last = None;
+    // A session that was starting while the first rename counted them is gone at the second try.
+    for _ in 0..3 {
+        // COMMIT is a statement of its own, sent when everything before it is known to have worked.
+        match while_ending_sessions(main, helper, &names, &script).await {
+            Ok(()) => return main.batch_execute("COMMIT").await.context("committing the swap").map_err(anyhow::Error::from),
+            Err(error) => {
+                main.batch_execute("ROLLBACK").await.context("the server went away during the swap; nothing was swapped")?;
+                last = Some(error);
+            }
+        }
+    }
+    let error = last.unwrap_or_else(|| anyhow::anyhow!("not tried"));
+    Err(Failure::new("the databases could not be swapped; the live ones are untouched")
+        .hint("sessions of a superuser can only be ended by a superuser, those of others need pg_signal_backend; stop the application, then run the restore again")
+        .because(error)
+        .into())
+}
+
+async fn while_ending_sessions(main: &Session, helper: &Session, names: &[&str], script: &str) -> Result<()> {
+    let renames = main.batch_execute(script);
+    tokio::pin!(renames);
+    loop {
+        tokio::select! {
+            done = &mut renames => return done.map_err(anyhow::Error::from),
+            () = tokio::time::sleep(Duration::from_millis(50)) => {
+                // One session that we may not end must not keep us from ending the others.
+                let ended = helper.query("SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'", &[&names]).await;
+                for row in ended.unwrap_or_default() {
+                    let _ = helper.query("SELECT pg_catalog.pg_terminate_backend($1)", &[&row.get::<_, i32>(0)]).await;
+                }
+            }
+        }
+    }
+}

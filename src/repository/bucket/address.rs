@@ -145,7 +145,7 @@ mod tests {
             ("gs://bucket/../other", Prefix),
             ("s3://bucket/a//b", Prefix),
             ("az://bucket/a\nb", Prefix),
-            ("gs://bucket//", Prefix),
+            ("gs://bucket//a", Prefix),
             ("file://relative/dir", NotAbsolute),
             ("file://", NotAbsolute),
             ("file:///", Directory),

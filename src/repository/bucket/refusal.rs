@@ -43,6 +43,9 @@ const CREDENTIAL_CODES: [&str; 8] = [
 /// Codes and words of refusals that say: no such bucket.
 const BUCKET_CODES: [&str; 4] = ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "bucket does not exist"];
 
+/// The requests that begin an upload, of the three protocols.
+const BEGINNINGS: [&str; 5] = ["InitiateResumableUpload", "CreateMultipartUpload", "PutObject", "PutBlob", "PutBlock"];
+
 /// Codes of refusals that say: no space.
 const FULL_CODES: [&str; 4] = ["XMinioStorageFull", "QuotaExceeded", "XAmzQuotaExceeded", "AccountStorageFull"];
 
@@ -86,7 +89,10 @@ pub fn translate(err: &opendal::Error, wire: &Wire, address: &str, act: Act<'_>)
     match err.kind() {
         ErrorKind::NotFound => match act {
             Act::List => StoreError::BucketMissing { address: address.to_owned(), cause },
-            // A name that is to be created cannot be missing: what vanished is the upload itself.
+            // A name that is to be created cannot be missing: no bucket, or an upload that vanished half-way.
+            Act::Create(_) if refusal.is_none_or(|refusal| BEGINNINGS.contains(&refusal.operation)) => {
+                StoreError::BucketMissing { address: address.to_owned(), cause }
+            }
             Act::Create(_) => StoreError::Unavailable { what: format!("the upload of {name} was lost by the store"), cause },
             _ => StoreError::NotFound { name, cause },
         },
@@ -106,8 +112,8 @@ pub fn translate(err: &opendal::Error, wire: &Wire, address: &str, act: Act<'_>)
 
 fn cause_of(err: &opendal::Error, refusal: Option<&Refusal>) -> Cause {
     Cause(match refusal {
-        Some(Refusal { status, words }) if words.is_empty() => format!("HTTP {status}"),
-        Some(Refusal { status, words }) => format!("HTTP {status}: {words}"),
+        Some(Refusal { status, words, .. }) if words.is_empty() => format!("HTTP {status}"),
+        Some(Refusal { status, words, .. }) => format!("HTTP {status}: {words}"),
         None => innermost(err),
     })
 }
@@ -155,7 +161,7 @@ mod tests {
 
     fn told(kind: ErrorKind, status: u16, words: &str, act: Act<'_>) -> StoreError {
         let wire = Wire::default();
-        wire.noted().refusal = Some(Refusal { status, words: words.to_owned() });
+        wire.noted().refusal = Some(Refusal { operation: "GetObject", status, words: words.to_owned() });
         translate(&opendal::Error::new(kind, "x"), &wire, "gs://bucket", act)
     }
 

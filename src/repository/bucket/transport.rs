@@ -36,6 +36,8 @@ pub(super) struct Noted {
 /// An answer that was no success.
 #[derive(Clone, Debug)]
 pub struct Refusal {
+    /// opendal's name of the request.
+    pub operation: &'static str,
     pub status: u16,
     /// What the store says about it, on one line.
     pub words: String,
@@ -100,7 +102,7 @@ impl Transport {
         }
     }
 
-    async fn note(&self, operation: &str, response: Response<HttpBody>) -> opendal::Result<Response<HttpBody>> {
+    async fn note(&self, operation: &'static str, response: Response<HttpBody>) -> opendal::Result<Response<HttpBody>> {
         if response.status().as_u16() < 400 {
             let mut noted = self.wire.noted();
             noted.refusal = None;
@@ -115,7 +117,7 @@ impl Transport {
         let (mut parts, mut body) = response.into_parts();
         let body = body.to_buffer().await?;
         self.wire.noted().refusal =
-            Some(Refusal { status: parts.status.as_u16(), words: words_of(&body.to_bytes()) });
+            Some(Refusal { operation, status: parts.status.as_u16(), words: words_of(&body.to_bytes()) });
         // opendal takes these two for final, on some stores or on all.
         if matches!(parts.status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) {
             parts.status = StatusCode::SERVICE_UNAVAILABLE;

@@ -63,7 +63,9 @@ async fn fake_gcs_server_is_a_store() {
 async fn seaweedfs_is_a_store() {
     let server = servers::seaweedfs();
     let ignores = &[Ignores::MissingBucket];
-    suite(&Subject { scheme: "s3://", bucket: "test-bucket", options: server.options.clone(), ignores }).await;
+    let subject = Subject { scheme: "s3://", bucket: "test-bucket", options: server.options.clone(), ignores };
+    suite(&subject).await;
+    the_parts_of_a_killed_run_are_swept_away(&subject).await;
 }
 
 #[tokio::test]
@@ -225,6 +227,24 @@ async fn a_prefix_is_a_bucket_of_its_own(subject: &Subject<'_>) {
     assert_eq!(download(&inner, "one").await.expect("read"), b"1");
     inner.delete("one").await.expect("deleted");
     outer.delete("prod/dbx").await.expect("deleted");
+}
+
+async fn the_parts_of_a_killed_run_are_swept_away(subject: &Subject<'_>) {
+    let (inner, outer) = (subject.below("/a prefix"), subject.below(""));
+    for (store, name) in [(&inner, "ours/ü&x"), (&inner, "theirs"), (&outer, "beside")] {
+        let mut killed = store.upload(name).await.expect("begun");
+        killed.write(bytes(17 << 20).into()).await.expect("written");
+        // As kill -9 does it: nothing is given back.
+        std::mem::forget(killed);
+    }
+    let now = jiff::Timestamp::now();
+    let (before, after) = (now - jiff::SignedDuration::from_hours(1), now + jiff::SignedDuration::from_hours(1));
+    let ours = |name: &str| name.starts_with("ours/");
+    assert_eq!(inner.sweep(before, &ours).await.expect("swept"), 0, "what is young may be alive");
+    assert_eq!(inner.sweep(after, &ours).await.expect("swept"), 1);
+    assert_eq!(inner.sweep(after, &ours).await.expect("swept"), 0);
+    assert_eq!(outer.sweep(after, &|_| true).await.expect("swept"), 2);
+    assert_eq!(outer.sweep(after, &|_| true).await.expect("swept"), 0);
 }
 
 async fn a_missing_bucket_is_told(subject: &Subject<'_>) {

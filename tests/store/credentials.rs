@@ -10,7 +10,7 @@ use bkp::repository::bucket::store::Store;
 use serde_json::{Value, json};
 
 use super::{download, names, open, quick, upload};
-use crate::support::gcs::{BUCKET, Fault, Gcs, Op};
+use crate::support::gcs::{BUCKET, Fault, Gcs, Op, Proxy};
 
 fn with_metadata_server(gcs: &Gcs) -> Store {
     let options = StoreOptions { gcs_endpoint: Some(gcs.url()), gce_metadata_host: Some(gcs.host()), ..quick() };
@@ -194,4 +194,39 @@ async fn a_whole_key_file_asks_googles_own_token_host() {
     let err = open(&format!("gs://{BUCKET}"), &options).list("").await.expect_err("refused");
     assert!(matches!(err, StoreError::Credentials { .. }), "{err:?}");
     assert!(words(&err).contains("oauth2.googleapis.com does not answer"), "{}", words(&err));
+}
+
+#[tokio::test]
+async fn a_key_file_signs_for_a_token_through_a_proxy() {
+    let gcs = Gcs::start();
+    gcs.require_token();
+    let proxy = Proxy::before(&gcs);
+    let directory = tempfile::tempdir().expect("a directory");
+    // No endpoint: the real hosts' names, as in production.
+    let options = StoreOptions {
+        gcs_credentials_file: Some(key_file(directory.path(), &private_key())),
+        proxy: Some(proxy.url()),
+        ca_file: Some(proxy.ca_file()),
+        ..quick()
+    };
+    let store = open(&format!("gs://{BUCKET}"), &options);
+    upload(&store, "dump", b"x").await.expect("uploaded");
+    assert_eq!(download(&store, "dump").await.expect("read"), b"x");
+    let claims = gcs.last_assertion().expect("signed");
+    assert_eq!(claims["iss"], "bkp@p.iam.gserviceaccount.com");
+    assert_eq!(claims["aud"], "https://oauth2.googleapis.com/token");
+    let hosts = proxy.hosts();
+    assert!(hosts.contains(&"oauth2.googleapis.com:443".to_owned()), "{hosts:?}");
+    assert!(hosts.contains(&"storage.googleapis.com:443".to_owned()), "{hosts:?}");
+}
+
+#[tokio::test]
+async fn a_server_with_a_certificate_of_nobody_is_not_trusted() {
+    let gcs = Gcs::start();
+    let proxy = Proxy::before(&gcs);
+    let options = StoreOptions { gcs_anonymous: true, proxy: Some(proxy.url()), ..quick() };
+    let err = open(&format!("gs://{BUCKET}"), &options).list("").await.expect_err("refused");
+    assert!(matches!(err, StoreError::Unavailable { .. }), "{err:?}");
+    assert!(words(&err).contains("certificate"), "{}", words(&err));
+    assert!(gcs.log().is_empty());
 }

@@ -78,21 +78,6 @@ async fn what_a_killed_run_left_is_hidden_and_later_removed() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_said_to_be_full() {
-    // /dev/full answers every write with ENOSPC; a limit on file sizes would end the whole test binary.
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = at(directory.path());
-    let mut writer = store.upload("dump").await.expect("begun");
-    let part = std::fs::read_dir(directory.path()).expect("listed").flatten().next().expect("a part").path();
-    // The open file is replaced behind the writer's back: a mount of no size would need privileges.
-    let full = std::fs::File::options().write(true).open("/dev/full").expect("opened");
-    drop((full, part));
-    writer.write(b"x".as_slice().into()).await.expect("written");
-    writer.abort().await.expect("aborted");
-    assert_eq!(names(&store).await, Vec::<String>::new());
-}
-
-#[tokio::test]
 async fn a_file_cut_while_it_is_read_is_found() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = at(directory.path());

@@ -29,6 +29,16 @@ async fn a_broken_download_is_resumed_where_it_broke() {
         with(Op::Get, &[cut]).await.expect("resumed");
     }
     with(Op::Get, &[Fault::Cut(100_000), Fault::Cut(50_000), Fault::Reset, Fault::Cut(200_000)]).await.expect("resumed");
+    let gcs = Gcs::start();
+    gcs.put("dump", bytes(LENGTH));
+    gcs.fail_next(Op::Get, Fault::Cut(1_000_000));
+    download(&open_gcs(&gcs), "dump").await.expect("resumed");
+    assert_eq!(gcs.log(), ["Stat", "Get", "Get bytes=1000000-"], "nothing comes twice");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_often_but_always_brings_something_is_enough() {
+    with(Op::Get, &[const { Fault::Cut(100_000) }; 20]).await.expect("resumed");
 }
 
 #[tokio::test]

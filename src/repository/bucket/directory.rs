@@ -61,7 +61,6 @@ impl Directory {
             }
             let parent = target.parent().unwrap_or(&root).to_owned();
             make_directories(&parent)?;
-            remove_dead_parts(&parent);
             let file_name = target.file_name().unwrap_or_default().to_string_lossy();
             let number = COUNTER.fetch_add(1, Ordering::Relaxed);
             // Cut: a name may be as long as the file system allows already.
@@ -72,6 +71,10 @@ impl Directory {
                 File::options().write(true).create_new(true).mode(0o600).open(&part)?
             };
             rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+            // The file system's own clock: the new part's time is now.
+            if let Ok(now) = file.metadata().and_then(|metadata| metadata.modified()) {
+                remove_dead_parts(&parent, now);
+            }
             Ok((part, target, file))
         });
         let (part, target, file) = made.await.map_err(|err| match err.kind() {
@@ -269,11 +272,11 @@ fn is_part(file_name: &str) -> bool {
 }
 
 /// Removes what killed runs left. Best effort: a part that stays costs space, no more.
-fn remove_dead_parts(directory: &Path) {
+fn remove_dead_parts(directory: &Path, now: SystemTime) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_part)) {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
-        let is_old = modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > DEAD_AFTER));
+        let is_old = modified.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > DEAD_AFTER));
         if is_old
             && let Ok(file) = File::open(entry.path())
             && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
@@ -306,4 +309,42 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|err| Err(io::Error::other(err)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A writer whose file takes nothing: `/dev/full` answers every write as a full disk does.
+    fn on_a_full_disk() -> PartialFile {
+        let file = File::options().write(true).open("/dev/full").expect("opened");
+        let (directory, name) = (PathBuf::from("/"), "dump".to_owned());
+        PartialFile { directory, name, part: None, target: PathBuf::from("/dev/null/dump"), file: file.into() }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_to_be_full() {
+        let mut file = on_a_full_disk();
+        let mut result = Ok(());
+        // The runtime writes behind: the fault may come with the next piece, or at the end.
+        for _ in 0..3 {
+            result = result.and(file.write(b"x").await);
+        }
+        let result = match result {
+            Ok(()) => file.commit().await.map(drop),
+            err => err,
+        };
+        assert!(matches!(result, Err(StoreError::Full { .. })), "{result:?}");
+    }
+
+    #[test]
+    fn what_the_system_says_is_told_apart() {
+        let root = Path::new("/");
+        let told = |kind: ErrorKind| fault(root, kind.into(), "create object a", "a");
+        assert!(matches!(told(ErrorKind::QuotaExceeded), StoreError::Full { .. }));
+        assert!(matches!(told(ErrorKind::ReadOnlyFilesystem), StoreError::Forbidden { .. }));
+        assert!(matches!(told(ErrorKind::NotFound), StoreError::NotFound { .. }));
+        let absent = fault(Path::new("/nowhere"), ErrorKind::NotFound.into(), "look at object a", "a");
+        assert!(matches!(absent, StoreError::BucketMissing { .. }));
+    }
 }

@@ -11,5 +11,6 @@ pub mod options;
 pub mod refusal;
 pub mod remote;
 pub mod store;
+pub mod sweep;
 pub mod transport;
 pub mod upload;

@@ -144,7 +144,7 @@ pub(super) fn words_of(body: &[u8]) -> String {
     }
 }
 
-fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let start = xml.find(&format!("<{name}>"))? + name.len() + 2;
     let length = xml[start..].find(&format!("</{name}>"))?;
     Some(&xml[start..start + length])

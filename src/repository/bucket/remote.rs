@@ -14,6 +14,7 @@ use super::error::{Cause, StoreError};
 use super::options::{AzureOptions, S3Options, StoreOptions};
 use super::refusal::{Act, translate};
 use super::store::{Object, Version};
+use super::sweep::Sweeper;
 use super::transport::{Policy, Transport, Wire};
 use super::{client, credentials};
 
@@ -25,6 +26,8 @@ pub struct Remote {
     address: String,
     /// Google pins by generation; the others by ETag, which is theirs for one content.
     pub(super) pins_generation: bool,
+    /// Finds what dead runs left; of Amazon's protocol only.
+    pub(super) sweeper: Option<Sweeper>,
 }
 
 impl Remote {
@@ -62,16 +65,23 @@ impl Remote {
             }),
             address: address.to_string(),
             pins_generation: matches!(address, BucketAddress::Gcs { .. }),
+            sweeper: match address {
+                BucketAddress::S3 { bucket, prefix } => Sweeper::new(bucket, prefix, &options.s3),
+                _ => None,
+            },
         })
     }
 
     /// The store for one operation, with the wire where its transport takes notes.
     pub(super) fn operation(&self) -> (Operator, Wire) {
         let wire = Wire::default();
-        let transport =
-            Transport { client: self.client.clone(), policy: self.policy.clone(), wire: wire.clone() };
-        let context = self.operator.base_context().with_http_transport(HttpTransporter::new(transport));
+        let context = self.operator.base_context().with_http_transport(self.transport(&wire));
         (self.operator.clone().with_context(context), wire)
+    }
+
+    pub(super) fn transport(&self, wire: &Wire) -> HttpTransporter {
+        let (client, policy, wire) = (self.client.clone(), self.policy.clone(), wire.clone());
+        HttpTransporter::new(Transport { client, policy, wire })
     }
 
     pub(super) fn fault(&self, err: &opendal::Error, wire: &Wire, act: Act<'_>) -> StoreError {

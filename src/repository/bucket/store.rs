@@ -11,6 +11,7 @@ use super::download::Download;
 use super::error::StoreError;
 use super::options::StoreOptions;
 use super::remote::Remote;
+use super::sweep::sweep;
 use super::upload::Upload;
 
 /// An object as the store knows it.
@@ -120,6 +121,19 @@ impl Store {
         match &self.0 {
             Backend::Remote(remote) => remote.delete(name).await,
             Backend::Directory(directory) => directory.delete(name).await,
+        }
+    }
+
+    /// Removes the parts of uploads that were begun before `begun_before` and never ended, of names that `is_ours` knows; says
+    /// how many. Only Amazon's protocol needs it: the others forget such uploads after a week, a directory at the next upload.
+    pub async fn sweep(
+        &self,
+        begun_before: Timestamp,
+        is_ours: &(dyn Fn(&str) -> bool + Send + Sync),
+    ) -> Result<usize, StoreError> {
+        match &self.0 {
+            Backend::Remote(remote) => sweep(remote, begun_before, is_ours).await,
+            Backend::Directory(_) => Ok(0),
         }
     }
 }

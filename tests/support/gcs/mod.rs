@@ -6,6 +6,7 @@
 
 mod faults;
 mod objects;
+mod proxy;
 mod reply;
 mod server;
 mod tokens;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use faults::{Fault, Op};
 use faults::Queue;
+pub use proxy::Proxy;
 use objects::Buckets;
 use tokens::Tokens;
 use uploads::Sessions;
@@ -38,7 +40,7 @@ pub(crate) struct State {
     pub faults: Queue,
     pub log: Vec<String>,
     pub page_size: usize,
-    /// `Host` and path of the last request to start an upload, for what travels in its query.
+    /// Path and query of the last request that started an upload.
     pub last_start: String,
 }
 
@@ -133,7 +135,12 @@ impl Gcs {
         self.lock().buckets.remove(BUCKET);
     }
 
-    /// All operations so far, one word each.
+    /// The claims of the last assertion that a key file signed.
+    pub fn last_assertion(&self) -> Option<serde_json::Value> {
+        self.lock().tokens.last_assertion.clone()
+    }
+
+    /// All operations so far, one word each; downloads of a part with their range.
     pub fn log(&self) -> Vec<String> {
         self.lock().log.clone()
     }

@@ -43,10 +43,16 @@ pub fn error(status: u16, message: &str) -> Reply {
 
 /// A body that promises `length` bytes and breaks after the ones given.
 pub fn broken(status: u16, content: Vec<u8>, length: usize) -> Reply {
-    let frames = futures::stream::iter([
-        Ok(Frame::data(Bytes::from(content))),
-        Err(io::Error::other("the connection breaks here")),
-    ]);
+    let frames = futures::stream::unfold(Some(content), |content| async move {
+        match content {
+            Some(content) => Some((Ok(Frame::data(Bytes::from(content))), None)),
+            None => {
+                // Later: what was sent must have arrived.
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                Some((Err(io::Error::other("the connection breaks here")), None))
+            }
+        }
+    });
     let mut reply = Response::new(BodyExt::boxed(StreamBody::new(frames)));
     *reply.status_mut() = StatusCode::from_u16(status).expect("a status");
     header(&mut reply, "content-length", &length.to_string());

@@ -18,28 +18,44 @@ use super::reply::{self, Reply, broken, error, full, header};
 use super::uploads::{self, content_range};
 use super::State;
 
-type Shared = Arc<Mutex<State>>;
+pub type Shared = Arc<Mutex<State>>;
 
 /// Serves until `stopped` resolves, in a runtime of its own.
 pub fn run(listener: TcpListener, state: Shared, stopped: Receiver<()>) {
+    accept(listener, stopped, move |stream| serve_stream(stream, state.clone()));
+}
+
+/// Hands every connection over until `stopped` resolves.
+pub fn accept<F>(listener: TcpListener, stopped: Receiver<()>, handle: impl Fn(tokio::net::TcpStream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async move {
         listener.set_nonblocking(true).expect("non-blocking");
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         tokio::pin!(stopped);
         loop {
-            let (stream, _) = tokio::select! {
+            tokio::select! {
                 _ = &mut stopped => return,
-                accepted = listener.accept() => match accepted { Ok(accepted) => accepted, Err(_) => continue },
-            };
-            let state = state.clone();
-            tokio::spawn(async move {
-                let service = service_fn(move |request| serve(state.clone(), request));
-                // An error here is a fault that was asked for, or a client that went away.
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-            });
+                accepted = listener.accept() => {
+                    if let Ok((stream, _)) = accepted {
+                        tokio::spawn(handle(stream));
+                    }
+                }
+            }
         }
     });
+}
+
+/// Answers the requests of one connection.
+pub async fn serve_stream<S>(stream: S, state: Shared)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| serve(state.clone(), request));
+    // An error here is a fault that was asked for, or a client that went away.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 fn lock(state: &Shared) -> MutexGuard<'_, State> {
@@ -115,7 +131,8 @@ async fn serve(state: Shared, mut request: Request<Incoming>) -> io::Result<Repl
     let Some(op) = wanted.op() else { return Ok(error(404, "Not Found")) };
     let fault = {
         let mut state = lock(&state);
-        state.log.push(format!("{op:?}"));
+        let range = header_text(&request, "range").filter(|_| op == Op::Get);
+        state.log.push(range.map_or_else(|| format!("{op:?}"), |range| format!("{op:?} {range}")));
         state.faults.take(op)
     };
     let reset = || io::Error::other("reset on demand");

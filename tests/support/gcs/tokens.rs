@@ -1,7 +1,8 @@
 //! Tokens: the metadata server of a virtual machine or pod, the exchange of workload identity federation, and the
 //! impersonation of a service account.
 
-use serde_json::json;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
 
 use super::reply::{Reply, error, form, json};
 
@@ -12,6 +13,8 @@ pub struct Tokens {
     generation: u32,
     /// What the exchange accepts; none: anything.
     pub subject: Option<String>,
+    /// Claims of the last signed assertion.
+    pub last_assertion: Option<Value>,
 }
 
 impl Tokens {
@@ -44,8 +47,12 @@ impl Tokens {
     }
 
     /// `POST /v1/token` of the security token service, and `/token` of OAuth.
-    pub fn exchange(&self, body: &[u8]) -> Reply {
+    pub fn exchange(&mut self, body: &[u8]) -> Reply {
         let fields = form(&String::from_utf8_lossy(body));
+        if let Some(assertion) = fields.get("assertion") {
+            let claims = assertion.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+            self.last_assertion = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+        }
         if let (Some(wanted), Some(got)) = (&self.subject, fields.get("subject_token"))
             && got != wanted
         {

@@ -1,0 +1,207 @@
+//! Writing an object: streamed, summed, and visible only when it is whole.
+//!
+//! Why the order is safe: a store shows an object when its upload is finished, and `commit` alone finishes it, as
+//! one request (or one rename). Whatever fails before leaves nothing under the name. After it, the store's
+//! checksum is compared with ours, and a name that turns out taken may be taken by ourselves: when the
+//! answer to the last request was lost, the store is asked what it holds before anybody is told "exists already".
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use opendal::{ErrorKind, Metadata, Writer};
+
+use super::checksum::{Checksum, StoredChecksum};
+use super::directory::{Directory, PartialFile};
+use super::download::Download;
+use super::error::StoreError;
+use super::refusal::Act;
+use super::remote::Remote;
+use super::store::Object;
+use super::transport::Wire;
+
+/// What is sent at once. An upload holds at most four of these in memory.
+const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+
+/// How many parts are under way at once, where a store takes parts in any order.
+const PARTS_AT_ONCE: usize = 2;
+
+/// The content type of everything that is written. Never a content encoding: Google would unpack it on the way out.
+const CONTENT_TYPE: &str = "application/gzip";
+
+/// An object that is being written. Dropped without a commit, it never was.
+pub struct Upload(Kind);
+
+enum Kind {
+    Remote(Box<RemoteUpload>),
+    Directory(PartialFile),
+}
+
+struct RemoteUpload {
+    remote: Arc<Remote>,
+    name: String,
+    /// None once it is committed or aborted.
+    writer: Option<Writer>,
+    wire: Wire,
+    sum: Checksum,
+}
+
+impl Upload {
+    pub(super) async fn to_remote(remote: Arc<Remote>, name: &str) -> Result<Self, StoreError> {
+        match remote.metadata(name).await {
+            Ok(_) => return Err(StoreError::Exists { name: name.to_owned() }),
+            // An account that may only create cannot look; the store holds the precondition anyway.
+            Err(StoreError::NotFound { .. } | StoreError::Forbidden { .. }) => {}
+            Err(err) => return Err(err),
+        }
+        let (operator, wire) = remote.operation();
+        let writer = operator
+            .writer_with(name)
+            // On Google's store this chooses the resumable protocol besides.
+            .if_not_exists(true)
+            .content_type(CONTENT_TYPE)
+            .chunk(CHUNK_BYTES)
+            .concurrent(PARTS_AT_ONCE)
+            .await
+            .map_err(|err| remote.fault(&err, &wire, Act::Create(name)))?;
+        let sum = Checksum::default();
+        Ok(Self(Kind::Remote(Box::new(RemoteUpload { remote, name: name.to_owned(), writer: Some(writer), wire, sum }))))
+    }
+
+    pub(super) async fn to_directory(directory: &Arc<Directory>, name: &str) -> Result<Self, StoreError> {
+        directory.begin(name).await.map(Kind::Directory).map(Self)
+    }
+
+    /// Takes the next bytes. After an error only `abort` is left to do.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        match &mut self.0 {
+            Kind::Remote(upload) => upload.write(bytes).await,
+            Kind::Directory(file) => file.write(&bytes).await,
+        }
+    }
+
+    /// Makes the object visible, and proves that the store holds what was written.
+    pub async fn commit(self) -> Result<Object, StoreError> {
+        match self.0 {
+            Kind::Remote(upload) => upload.commit().await,
+            Kind::Directory(file) => file.commit().await,
+        }
+    }
+
+    /// Gives the upload up and removes its parts from the store.
+    pub async fn abort(self) -> Result<(), StoreError> {
+        match self.0 {
+            Kind::Remote(mut upload) => upload.abort().await,
+            Kind::Directory(file) => {
+                drop(file);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl RemoteUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        let Some(writer) = &mut self.writer else { return Err(self.over()) };
+        self.sum.update(&bytes);
+        let result = writer.write(bytes).await;
+        if let Err(err) = result {
+            let fault = self.remote.fault(&err, &self.wire, Act::Create(&self.name));
+            // A writer that failed must never be closed: what it holds has a gap.
+            self.give_up().await;
+            return Err(fault);
+        }
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Object, StoreError> {
+        let Some(writer) = &mut self.writer else { return Err(self.over()) };
+        self.wire.noted().crc32c = Some(self.sum.crc32c_base64());
+        let result = writer.close().await;
+        match result {
+            Ok(metadata) => {
+                self.writer = None;
+                self.prove(metadata).await
+            }
+            Err(err) => {
+                let fault = self.remote.fault(&err, &self.wire, Act::Create(&self.name));
+                let ours = match fault {
+                    StoreError::Corrupt { .. } | StoreError::Credentials { .. } => None,
+                    _ => self.find_ours().await,
+                };
+                self.give_up().await;
+                ours.ok_or(fault)
+            }
+        }
+    }
+
+    /// Compares what the store says it holds; a difference removes the object again.
+    async fn prove(&self, closed: Metadata) -> Result<Object, StoreError> {
+        let metadata = match closed.content_md5() {
+            Some(_) => closed,
+            None => self.remote.metadata(&self.name).await?,
+        };
+        let stored = StoredChecksum { md5: metadata.content_md5().map(str::to_owned), crc32c: None };
+        let how = if metadata.content_length() == self.sum.bytes() {
+            self.sum.difference(&stored)
+        } else {
+            Some(format!("{} bytes were sent, the store holds {}", self.sum.bytes(), metadata.content_length()))
+        };
+        let Some(how) = how else { return Ok(self.remote.object(&self.name, &metadata)) };
+        if let Err(err) = self.remote.delete(&self.name).await {
+            tracing::warn!("the damaged object {} could not be removed: {err}", self.name);
+        }
+        Err(StoreError::Corrupt { name: self.name.clone(), how })
+    }
+
+    /// The object under our name when it holds exactly our bytes: then the last answer was lost, not the upload.
+    async fn find_ours(&self) -> Option<Object> {
+        let metadata = self.remote.metadata(&self.name).await.ok()?;
+        if metadata.content_length() != self.sum.bytes() {
+            return None;
+        }
+        let object = self.remote.object(&self.name, &metadata);
+        if let Some(md5) = metadata.content_md5() {
+            let stored = StoredChecksum { md5: Some(md5.to_owned()), crc32c: None };
+            return self.sum.difference(&stored).is_none().then_some(object);
+        }
+        // A store without checksums: the bytes themselves tell.
+        let mut download = Download::from_remote(self.remote.clone(), &self.name, None, object.version.as_ref()).await.ok()?;
+        let mut sum = Checksum::default();
+        while let Some(bytes) = download.next().await.ok()? {
+            sum.update(&bytes);
+        }
+        (sum.md5_base64() == self.sum.md5_base64()).then_some(object)
+    }
+
+    async fn abort(&mut self) -> Result<(), StoreError> {
+        let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        writer.abort().await.map_err(|err| self.remote.fault(&err, &self.wire, Act::Create(&self.name)))
+    }
+
+    /// Aborts after a failure that is told already.
+    async fn give_up(&mut self) {
+        if let Some(mut writer) = self.writer.take()
+            && let Err(err) = writer.abort().await
+            && err.kind() != ErrorKind::NotFound
+        {
+            tracing::debug!(name = self.name, kind = %err.kind(), "the parts of a failed upload were not removed");
+        }
+    }
+
+    fn over(&self) -> StoreError {
+        StoreError::Failed { what: format!("the upload of {} has failed before", self.name), cause: None }
+    }
+}
+
+impl Drop for RemoteUpload {
+    /// Removes the parts in the background; where that fails, the bucket's lifecycle rule does.
+    fn drop(&mut self) {
+        if let Some(mut writer) = self.writer.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                let _ = writer.abort().await;
+            });
+        }
+    }
+}

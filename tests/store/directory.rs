@@ -1,0 +1,94 @@
+//! What is particular to a directory.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use bkp::repository::bucket::error::StoreError;
+use bkp::repository::bucket::store::{Made, Store};
+
+use super::{bytes, download, names, open, quick, upload};
+
+fn at(path: &Path) -> Store {
+    open(&format!("file://{}", path.display()), &quick())
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("there").permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn a_directory_is_made_for_this_account_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a/b");
+    let store = at(&path);
+    assert_eq!(store.ensure().await.expect("made"), Made::New);
+    assert_eq!(store.ensure().await.expect("there"), Made::AlreadyThere);
+    assert_eq!(mode(&path), 0o700);
+    upload(&store, "run/dump", b"x").await.expect("uploaded");
+    assert_eq!(mode(&path.join("run")), 0o700);
+    assert_eq!(mode(&path.join("run/dump")), 0o600);
+}
+
+#[tokio::test]
+async fn a_backup_never_makes_the_directory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("absent");
+    let result = upload(&at(&path), "dump", b"x").await;
+    assert!(matches!(result, Err(StoreError::BucketMissing { .. })), "{result:?}");
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn of_many_writers_of_one_name_one_wins() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = at(directory.path());
+    let mut writers = Vec::new();
+    for number in 0..8_usize {
+        let mut writer = store.upload("dump").await.expect("begun");
+        writer.write(bytes(1000 + number).into()).await.expect("written");
+        writers.push(writer);
+    }
+    let results = futures::future::join_all(writers.into_iter().map(|writer| writer.commit())).await;
+    let won: Vec<_> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
+    assert_eq!(won.len(), 1, "{results:?}");
+    assert!(results.iter().filter_map(|r| r.as_ref().err()).all(|err| matches!(err, StoreError::Exists { .. })));
+    let length = usize::try_from(won[0].bytes).expect("small");
+    assert_eq!(download(&store, "dump").await.expect("read"), bytes(length));
+    assert_eq!(std::fs::read_dir(directory.path()).expect("listed").count(), 1, "no parts are left");
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_is_hidden_and_later_removed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = at(directory.path());
+    let part = directory.path().join(".dump.1-0.part");
+    std::fs::write(&part, "half").expect("written");
+    assert_eq!(names(&store).await, Vec::<String>::new());
+    upload(&store, "young", b"x").await.expect("uploaded");
+    assert!(part.exists(), "a young part may have a writer");
+    let file = std::fs::File::options().write(true).open(&part).expect("opened");
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7200)).expect("aged");
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("locked");
+    upload(&store, "locked", b"x").await.expect("uploaded");
+    assert!(part.exists(), "a locked part has a writer");
+    drop(file);
+    upload(&store, "old", b"x").await.expect("uploaded");
+    assert!(!part.exists());
+    assert_eq!(names(&store).await, ["locked", "old", "young"]);
+}
+
+#[tokio::test]
+async fn a_file_cut_while_it_is_read_is_found() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = at(directory.path());
+    upload(&store, "dump", &bytes(4 << 20)).await.expect("uploaded");
+    let mut reading = store.read("dump", None, None).await.expect("opened");
+    assert!(reading.next().await.expect("read").is_some());
+    let file = std::fs::File::options().write(true).open(directory.path().join("dump")).expect("opened");
+    file.set_len(1 << 20).expect("cut");
+    let mut result = Ok(Some(bytes::Bytes::new()));
+    while matches!(result, Ok(Some(_))) {
+        result = reading.next().await;
+    }
+    assert!(matches!(result, Err(StoreError::Corrupt { .. })), "{result:?}");
+}

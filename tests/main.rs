@@ -1,1 +1,4 @@
+//! One binary for all tests that start real programs: it links once.
 
+mod servers;
+mod support;

@@ -1,2 +1,5 @@
+//! One binary for all tests that start real programs: it links once.
+
+mod servers;
 mod store;
 mod support;

@@ -1,1 +1,16 @@
+//! What the tests stand on: real PostgreSQL servers of every supported major, the built binary in a clean environment, and a
+//! comparison of whole clusters. `tests/support/install` fetches the programs.
+#![allow(dead_code)] // Not every test binary uses every tool.
+
+pub mod bkp;
+pub mod cluster;
+pub mod compare;
+pub mod fixtures;
 pub mod gcs;
+pub mod normal;
+pub mod options;
+pub mod parts;
+pub mod run;
+pub mod template;
+pub mod wait;
+pub mod workdir;

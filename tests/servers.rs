@@ -1,0 +1,91 @@
+//! The tools of the tests, tested: a comparison that sees nothing would make every other test pass.
+
+use std::time::{Duration, Instant};
+
+use crate::support::cluster::{Cluster, PASSWORD};
+use crate::support::compare::{Snapshot, assert_same};
+use crate::support::run::run;
+use crate::support::{fixtures, parts, wait};
+
+#[test]
+fn a_server_of_every_major_starts_and_says_its_version() {
+    for major in parts::MAJORS {
+        let cluster = Cluster::start(major);
+        assert_eq!(cluster.psql("postgres", "SELECT current_setting('server_version_num')::int / 10000"), major.to_string());
+    }
+}
+
+#[test]
+fn a_server_13_starts_where_it_is_installed() {
+    if parts::has_13() {
+        let cluster = Cluster::start(13);
+        assert_eq!(cluster.psql("postgres", "SELECT current_setting('server_version_num')::int / 10000"), "13");
+    }
+}
+
+#[test]
+fn a_start_is_quick_once_the_template_is_there() {
+    drop(Cluster::start(parts::NEWEST));
+    let begun = Instant::now();
+    drop(Cluster::start(parts::NEWEST));
+    // A shared machine may be slow; initdb alone would take longer than this.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn several_servers_run_beside_each_other() {
+    let clusters: Vec<Cluster> = [15, 15, 17].into_iter().map(Cluster::start).collect();
+    for (number, cluster) in clusters.iter().enumerate() {
+        cluster.psql("postgres", &format!("CREATE TABLE t AS SELECT {number} AS n"));
+    }
+    for (number, cluster) in clusters.iter().enumerate() {
+        assert_eq!(cluster.psql("postgres", "SELECT n FROM t"), number.to_string());
+    }
+}
+
+#[test]
+fn tcp_wants_the_password_and_the_socket_does_not() {
+    let cluster = Cluster::start(parts::NEWEST);
+    let connect = |password: &str| {
+        let mut psql = cluster.client("psql");
+        psql.env("PGHOST", cluster.host()).env("PGPASSWORD", password);
+        run(psql.args(["-X", "-A", "-t", "-w", "-c", "SELECT 1", "postgres"]), b"").success
+    };
+    assert!(connect(PASSWORD));
+    assert!(!connect("wrong"));
+    assert_eq!(cluster.psql("postgres", "SELECT 1"), "1");
+}
+
+#[test]
+fn a_dropped_server_leaves_nothing_behind() {
+    let cluster = Cluster::start(parts::NEWEST);
+    let (dir, pid) = (cluster.data_dir(), server_pid(&cluster));
+    drop(cluster);
+    assert!(!dir.exists());
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[test]
+fn a_crashed_server_starts_again_with_what_was_committed() {
+    let mut cluster = Cluster::options(16).conf("fsync = on").conf("synchronous_commit = on").start();
+    cluster.psql("postgres", "CREATE TABLE t AS SELECT 7 AS n");
+    cluster.stop_immediate();
+    assert!(cluster.try_psql("postgres", "SELECT 1").is_err());
+    cluster.start_again();
+    assert_eq!(cluster.psql("postgres", "SELECT n FROM t"), "7");
+    cluster.stop();
+    cluster.start_again();
+    wait::until("the server answers", || cluster.try_psql("postgres", "SELECT 1").is_ok());
+}
+
+#[test]
+fn a_failing_statement_comes_back_as_its_error() {
+    let cluster = Cluster::start(parts::NEWEST);
+    let error = cluster.try_psql("postgres", "SELECT 1; SELECT 1/0; SELECT 2").expect_err("division by zero");
+    assert!(error.contains("division by zero"), "{error}");
+}
+
+fn server_pid(cluster: &Cluster) -> String {
+    let file = std::fs::read_to_string(cluster.data_dir().join("postmaster.pid")).expect("postmaster.pid");
+    file.lines().next().expect("a process id").to_owned()
+}

@@ -1,0 +1,66 @@
+//! `bkp rewrite`: the restore's rewriter as a filter, from standard input to standard output.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use tokio::io::AsyncReadExt;
+
+use crate::cli;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::report;
+use crate::sources::postgres::name::Name;
+use crate::sources::postgres::rewrite::{Filter, Policy, RoleMode, RolePolicy};
+use crate::sources::postgres::survey::Layout;
+
+/// What the operator asked for.
+pub struct Request {
+    policy: Policy,
+    explain: bool,
+}
+
+impl TryFrom<cli::Rewrite> for Request {
+    type Error = anyhow::Error;
+
+    fn try_from(arguments: cli::Rewrite) -> Result<Request> {
+        let mut rename = BTreeMap::new();
+        for pair in &arguments.databases {
+            let Some((old, new)) = pair.split_once('=').filter(|(old, new)| !old.is_empty() && !new.is_empty()) else {
+                bail!(Failure::new(format!("--database wants OLD=NEW, not {pair:?}")).exit(Exit::Usage));
+            };
+            rename.insert(Name::from(old.to_owned()), Name::from(new.to_owned()));
+        }
+        let roles = RolePolicy {
+            mode: if arguments.all_roles { RoleMode::All } else { RoleMode::Missing },
+            existing: arguments.existing_roles.into_iter().map(Name::from).collect(),
+            superuser: true,
+            ..RolePolicy::default()
+        };
+        Ok(Request { policy: Policy { rename, roles, ..Policy::identity(Layout::Cluster) }, explain: arguments.explain })
+    }
+}
+
+/// Rewrites until the input ends.
+///
+/// # Errors
+/// When the input is no dump, ends inside anything, or holds what a dump must not hold.
+pub async fn rewrite(request: &Request) -> Result<Exit> {
+    let mut input = tokio::io::stdin();
+    let mut filter = Filter::new(request.policy.clone());
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let n = input.read(&mut buffer).await?;
+        if n == 0 {
+            break;
+        }
+        report::bytes(&filter.push(&buffer[..n])?)?;
+    }
+    let (rest, changes) = filter.finish()?;
+    report::bytes(&rest)?;
+    if request.explain {
+        for change in &changes.changes {
+            tracing::info!("line {}: {}: {}", change.line, change.what, change.why);
+        }
+    }
+    Ok(Exit::Done)
+}

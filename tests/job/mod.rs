@@ -1,0 +1,98 @@
+//! The main job, against real servers: what an operator does, and what happens to them.
+
+mod damage;
+mod foreign;
+mod fresh;
+mod names;
+mod producers;
+mod retention;
+mod round_trip;
+mod runs;
+mod signals;
+mod swap;
+mod targets;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::support::bkp::Bkp;
+use crate::support::cluster::Cluster;
+use crate::support::fixtures;
+use crate::support::workdir::WorkDir;
+
+/// A server with the shop, and a bucket that was made.
+struct Shop {
+    cluster: Cluster,
+    work: WorkDir,
+}
+
+impl Shop {
+    fn open() -> Self {
+        Self::open_on(15)
+    }
+
+    fn open_on(major: u32) -> Self {
+        let cluster = Cluster::start(major);
+        fixtures::shop(&cluster);
+        let shop = Self { cluster, work: WorkDir::new() };
+        shop.bkp(["init"]).run().ok();
+        shop
+    }
+
+    fn bucket(&self) -> PathBuf {
+        self.work.join("bucket")
+    }
+
+    /// bkp for the one database `shop`.
+    fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
+        Bkp::new(&self.cluster).bucket(&self.bucket()).env("POSTGRES_DB", "shop").args(arguments)
+    }
+
+    fn dumps(&self) -> Vec<PathBuf> {
+        dumps(&self.bucket())
+    }
+
+    /// The orders, as the application sees them.
+    fn orders(&self) -> String {
+        self.cluster.psql("shop", "SELECT count(*), md5(string_agg(o::text, '' ORDER BY o::text)) FROM orders o")
+    }
+
+    /// What an accident does.
+    fn lose_orders(&self) {
+        self.cluster.psql("shop", "DELETE FROM orders WHERE true");
+    }
+
+    /// Databases that bkp made or put aside.
+    fn databases_of_ours(&self) -> Vec<String> {
+        self.cluster.databases().into_iter().filter(|name| name.contains("__bkp_") || name.contains("__was_")).collect()
+    }
+
+    /// Puts a file into the bucket as a dump of a given night.
+    fn put(&self, name: &str, content: &[u8]) -> PathBuf {
+        let folder = self.bucket().join("db");
+        fs::create_dir_all(&folder).expect("the bucket's folder");
+        let path = folder.join(name);
+        fs::write(&path, content).expect("a dump in the bucket");
+        path
+    }
+}
+
+fn dumps(bucket: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(bucket.join("db")) else { return Vec::new() };
+    let mut names: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect();
+    names.sort();
+    names
+}
+
+fn gunzip(stored: &[u8]) -> Vec<u8> {
+    let mut sql = Vec::new();
+    flate2::read::MultiGzDecoder::new(stored).read_to_end(&mut sql).expect("gzip");
+    sql
+}
+
+fn gzip(sql: &[u8]) -> Vec<u8> {
+    let mut stored = Vec::new();
+    flate2::read::GzEncoder::new(sql, flate2::Compression::fast()).read_to_end(&mut stored).expect("gzip");
+    stored
+}

@@ -1,0 +1,101 @@
+//! TERM and kill -9 at every step: the old data serves, nothing half-done is listed, the next run repairs.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::Shop;
+use crate::support::bkp::Bkp;
+
+/// A shop whose dump takes a while to load: a trigger-free table with an index that is slow to build.
+fn slow_shop() -> Shop {
+    let shop = Shop::open();
+    shop.cluster.psql("shop", "CREATE TABLE much AS SELECT i, md5(i::text) AS t FROM generate_series(1, 150000) i; CREATE INDEX ON much (t)");
+    shop
+}
+
+/// Moments after the start at which a run is hit; together they reach every step.
+const MOMENTS_MS: [u64; 9] = [20, 60, 120, 200, 300, 450, 650, 900, 1300];
+
+fn hit(bkp: Bkp, signal: Signal, after_ms: u64) -> i32 {
+    let running = bkp.spawn();
+    std::thread::sleep(Duration::from_millis(after_ms));
+    running.kill(signal);
+    running.wait().code
+}
+
+fn backup_hit_by(signal: Signal, allowed: &[i32]) {
+    let shop = slow_shop();
+    for moment in MOMENTS_MS {
+        let before = shop.dumps().len();
+        let code = hit(shop.bkp(["backup"]), signal, moment);
+        assert!(code == 0 || allowed.contains(&code), "{moment} ms: {code}");
+        let after = shop.dumps().len();
+        assert!(after == before + usize::from(code == 0) || (code != 0 && after == before + 1 && signal == Signal::KILL), "{moment} ms");
+        // Whatever is listed is whole.
+        shop.bkp(["check", "--read-data"]).run().ok();
+    }
+    shop.bkp(["backup"]).run().ok();
+}
+
+#[test]
+fn a_backup_that_is_terminated_leaves_nothing_half_done() {
+    backup_hit_by(Signal::TERM, &[143]);
+}
+
+#[test]
+fn a_backup_that_is_interrupted_leaves_nothing_half_done() {
+    backup_hit_by(Signal::INT, &[130]);
+}
+
+#[test]
+fn a_backup_that_is_killed_leaves_nothing_that_is_listed() {
+    backup_hit_by(Signal::KILL, &[-9, 137]);
+}
+
+fn restore_hit_by(signal: Signal, allowed: &[i32]) {
+    let shop = slow_shop();
+    let saved = shop.orders();
+    shop.bkp(["backup"]).run().ok();
+    for moment in MOMENTS_MS {
+        shop.lose_orders();
+        let lost = shop.orders();
+        let code = hit(shop.bkp(["restore"]), signal, moment);
+        assert!(code == 0 || allowed.contains(&code), "{moment} ms: {code}");
+        let now = shop.orders();
+        if code == 0 {
+            assert_eq!(now, saved, "{moment} ms");
+        } else if signal != Signal::KILL {
+            assert_eq!(now, lost, "{moment} ms: the old one serves");
+            assert!(!shop.databases_of_ours().iter().any(|name| name.contains("__bkp_")), "{moment} ms");
+        } else {
+            assert!(now == lost || now == saved, "{moment} ms: one of the two, whole");
+        }
+    }
+    // The next run gives back what a dead one left.
+    shop.bkp(["restore"]).env("BKP_LOCK_WAIT", "30").run().ok();
+    assert_eq!(shop.orders(), saved);
+    assert!(!shop.databases_of_ours().iter().any(|name| name.contains("__bkp_")), "{:?}", shop.databases_of_ours());
+    shop.bkp(["backup"]).run().ok();
+    assert!(shop.databases_of_ours().is_empty(), "{:?}", shop.databases_of_ours());
+}
+
+#[test]
+fn a_restore_that_is_terminated_leaves_the_old_database_serving() {
+    restore_hit_by(Signal::TERM, &[143]);
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_one_of_the_two_whole() {
+    restore_hit_by(Signal::KILL, &[-9, 137]);
+}
+
+#[test]
+fn a_waiting_pod_ends_at_once_on_term() {
+    let running = Bkp::bare().args(["wait"]).spawn();
+    std::thread::sleep(Duration::from_millis(300));
+    running.kill(Signal::TERM);
+    let began = std::time::Instant::now();
+    running.wait().ok();
+    assert!(began.elapsed() < Duration::from_secs(5));
+}

@@ -4,6 +4,7 @@ mod conformance;
 mod credentials;
 mod directory;
 mod downloads;
+mod lost;
 mod servers;
 mod uploads;
 

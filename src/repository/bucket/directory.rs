@@ -182,8 +182,9 @@ impl PartialFile {
         };
         let moved = blocking(move || {
             rename_without_overwriting(&part, &target)?;
-            sync_directory(target.parent().unwrap_or(&target))?;
-            target.metadata()
+            // A commit that failed must not be seen, even when only its last step failed.
+            let settled = sync_directory(target.parent().unwrap_or(&target)).and_then(|()| target.metadata());
+            settled.inspect_err(|_| drop(std::fs::remove_file(&target)))
         });
         let metadata = moved.await.map_err(|err| self.fault(err))?;
         self.part = None;

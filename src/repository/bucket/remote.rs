@@ -155,7 +155,9 @@ fn gcs(bucket: &str, prefix: &str, options: &StoreOptions) -> Result<Gcs, StoreE
     // Without this the library would look for credentials by itself, and take whatever it finds.
     let mut builder = Gcs::default().bucket(bucket).root(prefix).disable_config_load();
     if let Some(endpoint) = &options.gcs_endpoint {
-        builder = builder.endpoint(endpoint.trim_end_matches('/'));
+        // Emulators are often named by host and port alone.
+        let scheme = if endpoint.contains("://") { "" } else { "http://" };
+        builder = builder.endpoint(&format!("{scheme}{}", endpoint.trim_end_matches('/')));
     }
     let anonymous = options.gcs_anonymous || options.gcs_endpoint.is_some() && options.gce_metadata_host.is_none();
     if let Some(path) = options.gcs_credentials_file.as_deref().filter(|_| !options.gcs_anonymous) {

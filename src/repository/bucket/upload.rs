@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use opendal::{ErrorKind, Metadata, Writer};
 
 use super::checksum::{Checksum, StoredChecksum};
@@ -19,8 +19,13 @@ use super::remote::Remote;
 use super::store::Object;
 use super::transport::Wire;
 
-/// What is sent at once. An upload holds at most four of these in memory.
-const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+/// What is sent at once. An upload holds at most five of these in memory.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// Amazon takes 10,000 parts and no more: the last 2,000 are larger, so that a dump ends at 188 GiB and not at 78.
+/// Not earlier, because some servers that speak its protocol want all parts of one size.
+const SMALL_PARTS: usize = 8_000;
+const LARGE_PART_BYTES: usize = 64 * 1024 * 1024;
 
 /// How many parts are under way at once, where a store takes parts in any order.
 const PARTS_AT_ONCE: usize = 2;
@@ -43,6 +48,9 @@ struct RemoteUpload {
     writer: Option<Writer>,
     wire: Wire,
     sum: Checksum,
+    /// What is not enough for a part yet.
+    pending: BytesMut,
+    parts: usize,
 }
 
 impl Upload {
@@ -59,12 +67,18 @@ impl Upload {
             // On Google's store this chooses the resumable protocol besides.
             .if_not_exists(true)
             .content_type(CONTENT_TYPE)
-            .chunk(CHUNK_BYTES)
             .concurrent(PARTS_AT_ONCE)
             .await
             .map_err(|err| remote.fault(&err, &wire, Act::Create(name)))?;
-        let sum = Checksum::default();
-        Ok(Self(Kind::Remote(Box::new(RemoteUpload { remote, name: name.to_owned(), writer: Some(writer), wire, sum }))))
+        Ok(Self(Kind::Remote(Box::new(RemoteUpload {
+            remote,
+            name: name.to_owned(),
+            writer: Some(writer),
+            wire,
+            sum: Checksum::default(),
+            pending: BytesMut::new(),
+            parts: 0,
+        }))))
     }
 
     pub(super) async fn to_directory(directory: &Arc<Directory>, name: &str) -> Result<Self, StoreError> {
@@ -100,11 +114,25 @@ impl Upload {
 }
 
 impl RemoteUpload {
-    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
-        let Some(writer) = &mut self.writer else { return Err(self.over()) };
+    async fn write(&mut self, mut bytes: Bytes) -> Result<(), StoreError> {
         self.sum.update(&bytes);
-        let result = writer.write(bytes).await;
-        if let Err(err) = result {
+        while !bytes.is_empty() {
+            let wanted = part_bytes(self.parts);
+            self.pending.reserve(wanted - self.pending.len());
+            let taken = bytes.split_to(bytes.len().min(wanted - self.pending.len()));
+            self.pending.extend_from_slice(&taken);
+            if self.pending.len() == wanted {
+                self.send_part().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_part(&mut self) -> Result<(), StoreError> {
+        let Some(writer) = &mut self.writer else { return Err(self.over()) };
+        let part = std::mem::take(&mut self.pending).freeze();
+        self.parts += 1;
+        if let Err(err) = writer.write(part).await {
             let fault = self.remote.fault(&err, &self.wire, Act::Create(&self.name));
             // A writer that failed must never be closed: what it holds has a gap.
             self.give_up().await;
@@ -114,6 +142,9 @@ impl RemoteUpload {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Object, StoreError> {
+        if !self.pending.is_empty() {
+            self.send_part().await?;
+        }
         let Some(writer) = &mut self.writer else { return Err(self.over()) };
         self.wire.noted().crc32c = Some(self.sum.crc32c_base64());
         let result = writer.close().await;
@@ -203,5 +234,23 @@ impl Drop for RemoteUpload {
                 let _ = writer.abort().await;
             });
         }
+    }
+}
+
+/// How large the next part is, after so many.
+fn part_bytes(parts: usize) -> usize {
+    if parts < SMALL_PARTS { PART_BYTES } else { LARGE_PART_BYTES }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_parts_hold_a_large_dump() {
+        let whole: u64 = (0..10_000).map(|parts| part_bytes(parts) as u64).sum();
+        assert!(whole > 187 << 30, "{whole}");
+        assert_eq!(part_bytes(7_999), PART_BYTES);
+        assert_eq!(part_bytes(8_000), LARGE_PART_BYTES);
     }
 }

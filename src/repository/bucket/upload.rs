@@ -93,7 +93,8 @@ impl Upload {
         directory.begin(name).await.map(Kind::Directory).map(Self)
     }
 
-    /// Takes the next bytes. After an error only `abort` is left to do.
+    /// Takes the next bytes. After an error only `abort` is left to do. Dropped before it is ready (by a signal), the store
+    /// cannot be told to forget the parts: nothing becomes visible, and `Store::sweep` or the store's own rules remove them.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         match &mut self.0 {
             Kind::Remote(upload) => upload.write(bytes).await,

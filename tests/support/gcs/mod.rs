@@ -5,6 +5,7 @@
 //! installed does all of these. A fault that was queued and never reached fails the test.
 
 mod faults;
+mod media;
 mod objects;
 mod proxy;
 mod reply;

@@ -26,8 +26,13 @@ pub fn complete(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("it is empty".to_owned());
     }
-    let mut file: Value = serde_json::from_str(text)
-        .map_err(|err| format!("it is no JSON (line {}, column {})", err.line(), err.column()))?;
+    let mut file: Value = serde_json::from_str(text).map_err(|err| {
+        format!(
+            "it is no JSON (line {}, column {})",
+            err.line(),
+            err.column()
+        )
+    })?;
     let kind = file["type"].as_str().unwrap_or_default().to_owned();
     match kind.as_str() {
         "service_account" => {
@@ -40,7 +45,11 @@ pub fn complete(text: &str) -> Result<String, String> {
         }
         "authorized_user" => need(&file, &["client_id", "client_secret", "refresh_token"])?,
         "impersonated_service_account" => need(&file, &["service_account_impersonation_url"])?,
-        "" => return Err("it has no field `type`; a key file of a service account has one".to_owned()),
+        "" => {
+            return Err(
+                "it has no field `type`; a key file of a service account has one".to_owned(),
+            );
+        }
         _ => {
             return Err(
                 "its `type` is none of service_account, external_account, authorized_user, impersonated_service_account"
@@ -52,9 +61,16 @@ pub fn complete(text: &str) -> Result<String, String> {
 }
 
 fn need(file: &Value, fields: &[&str]) -> Result<(), String> {
-    let missing: Vec<_> =
-        fields.iter().filter(|field| file[**field].as_str().is_none_or(str::is_empty)).map(|f| format!("`{f}`")).collect();
-    if missing.is_empty() { Ok(()) } else { Err(format!("it lacks {}", missing.join(", "))) }
+    let missing: Vec<_> = fields
+        .iter()
+        .filter(|field| file[**field].as_str().is_none_or(str::is_empty))
+        .map(|f| format!("`{f}`"))
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("it lacks {}", missing.join(", ")))
+    }
 }
 
 /// A key that was cut, or pasted with its line ends lost, is found here and not in the night.
@@ -73,9 +89,13 @@ fn complete_source(source: &mut Value) -> Result<(), String> {
     }
     let kinds = ["file", "url", "environment_id", "executable"];
     if !kinds.iter().any(|kind| !source[*kind].is_null()) {
-        return Err("its `credential_source` has none of `file`, `url`, `environment_id`, `executable`".to_owned());
+        return Err(
+            "its `credential_source` has none of `file`, `url`, `environment_id`, `executable`"
+                .to_owned(),
+        );
     }
-    if source["file"].is_null() && (source["url"].is_null() || !source["environment_id"].is_null()) {
+    if source["file"].is_null() && (source["url"].is_null() || !source["environment_id"].is_null())
+    {
         return Ok(());
     }
     if source["format"].is_null() || source["format"]["type"].is_null() {
@@ -87,7 +107,8 @@ fn complete_source(source: &mut Value) -> Result<(), String> {
         return Err("its `credential_source.format` is neither text nor json with `subject_token_field_name`".to_owned());
     }
     if let Some(token) = source["file"].as_str() {
-        std::fs::metadata(token).map_err(|err| format!("the token file {token} that it names cannot be read: {err}"))?;
+        std::fs::metadata(token)
+            .map_err(|err| format!("the token file {token} that it names cannot be read: {err}"))?;
     }
     Ok(())
 }
@@ -107,15 +128,28 @@ mod tests {
         assert!(fault(json!({})).contains("no field `type`"));
         assert!(fault(json!({"type": "other"})).contains("none of"));
         let lacking = fault(json!({"type": "service_account", "client_email": ""}));
-        assert!(lacking.contains("`client_email`") && lacking.contains("`private_key`"), "{lacking}");
+        assert!(
+            lacking.contains("`client_email`") && lacking.contains("`private_key`"),
+            "{lacking}"
+        );
     }
 
     #[test]
     fn a_broken_key_is_found_and_not_told() {
         let key = |text: &str| json!({"type": "service_account", "client_email": "a@b", "private_key": text});
-        assert!(fault(key("-----BEGIN PRIVATE KEY----- SECRET -----END PRIVATE KEY-----")).contains("line ends"));
-        let cut = fault(key("-----BEGIN PRIVATE KEY-----\nU0VDUkVU\n-----END PRIVATE KEY-----\n"));
-        assert!(cut.contains("no whole RSA key") && !cut.contains("U0VD"), "{cut}");
+        assert!(
+            fault(key(
+                "-----BEGIN PRIVATE KEY----- SECRET -----END PRIVATE KEY-----"
+            ))
+            .contains("line ends")
+        );
+        let cut = fault(key(
+            "-----BEGIN PRIVATE KEY-----\nU0VDUkVU\n-----END PRIVATE KEY-----\n",
+        ));
+        assert!(
+            cut.contains("no whole RSA key") && !cut.contains("U0VD"),
+            "{cut}"
+        );
     }
 
     fn federation(source: Value) -> Value {
@@ -136,6 +170,11 @@ mod tests {
     fn a_federation_file_that_names_no_token_is_refused() {
         assert!(fault(federation(json!({}))).contains("none of `file`"));
         assert!(fault(federation(json!({"file": "/nowhere/token"}))).contains("/nowhere/token"));
-        assert!(fault(federation(json!({"url": "http://x", "format": {"type": "json"}}))).contains("subject_token_field_name"));
+        assert!(
+            fault(federation(
+                json!({"url": "http://x", "format": {"type": "json"}})
+            ))
+            .contains("subject_token_field_name")
+        );
     }
 }

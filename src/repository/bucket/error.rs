@@ -7,25 +7,56 @@ use std::fmt;
 #[derive(Debug)]
 pub enum StoreError {
     /// The settings make no client: nothing was asked of the store yet.
-    Settings { what: String, cause: Option<Cause> },
+    Settings {
+        what: String,
+        cause: Option<Cause>,
+    },
     /// No credential could be had, or the store does not know the one that it got.
-    Credentials { what: String, cause: Option<Cause> },
-    BucketMissing { address: String, cause: Option<Cause> },
-    NotFound { name: String, cause: Option<Cause> },
+    Credentials {
+        what: String,
+        cause: Option<Cause>,
+    },
+    BucketMissing {
+        address: String,
+        cause: Option<Cause>,
+    },
+    NotFound {
+        name: String,
+        cause: Option<Cause>,
+    },
     /// The store knows who asks, and does not allow it.
-    Forbidden { what: String, cause: Option<Cause> },
+    Forbidden {
+        what: String,
+        cause: Option<Cause>,
+    },
     /// Create-only: the name is taken, and what is there was left alone.
-    Exists { name: String },
+    Exists {
+        name: String,
+    },
     /// No space, or a quota is used up.
-    Full { what: String, cause: Option<Cause> },
+    Full {
+        what: String,
+        cause: Option<Cause>,
+    },
     /// The bytes in the store are not the bytes that they should be.
-    Corrupt { name: String, how: String },
+    Corrupt {
+        name: String,
+        how: String,
+    },
     /// Another object took the name while it was read.
-    Changed { name: String },
+    Changed {
+        name: String,
+    },
     /// No answer, or none but "later", however often it was asked.
-    Unavailable { what: String, cause: Option<Cause> },
+    Unavailable {
+        what: String,
+        cause: Option<Cause>,
+    },
     /// Anything else that a store refuses.
-    Failed { what: String, cause: Option<Cause> },
+    Failed {
+        what: String,
+        cause: Option<Cause>,
+    },
 }
 
 /// What the store or the system said, scrubbed: no address with a signature or a session in it, no backtrace.
@@ -50,10 +81,14 @@ impl fmt::Display for StoreError {
             Self::BucketMissing { address, .. } => write!(f, "there is no bucket {address}"),
             Self::NotFound { name, .. } => write!(f, "there is no object {name} in the bucket"),
             Self::Forbidden { what, .. } => write!(f, "the store does not allow to {what}"),
-            Self::Exists { name } => write!(f, "an object {name} exists already, and was left as it is"),
+            Self::Exists { name } => {
+                write!(f, "an object {name} exists already, and was left as it is")
+            }
             Self::Full { what, .. } => write!(f, "the store has no space left to {what}"),
             Self::Corrupt { name, how } => write!(f, "object {name} is damaged: {how}"),
-            Self::Changed { name } => write!(f, "object {name} was replaced by another while it was read"),
+            Self::Changed { name } => {
+                write!(f, "object {name} was replaced by another while it was read")
+            }
         }
     }
 }
@@ -68,7 +103,9 @@ impl Error for StoreError {
             | Self::Forbidden { cause, .. }
             | Self::Full { cause, .. }
             | Self::Unavailable { cause, .. }
-            | Self::Failed { cause, .. } => cause.as_ref().map(|cause| cause as &(dyn Error + 'static)),
+            | Self::Failed { cause, .. } => {
+                cause.as_ref().map(|cause| cause as &(dyn Error + 'static))
+            }
             Self::Exists { .. } | Self::Corrupt { .. } | Self::Changed { .. } => None,
         }
     }
@@ -78,13 +115,15 @@ impl StoreError {
     /// What the reader of the message can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Settings { .. } => Some("look at the bucket's address and at the settings of its kind of store"),
+            Self::Settings { .. } => {
+                Some("look at the bucket's address and at the settings of its kind of store")
+            }
             Self::Credentials { .. } => Some(
                 "for gs: name a key or federation file (GOOGLE_APPLICATION_CREDENTIALS), or give the pod a service account; for s3 and az: look at the keys",
             ),
-            Self::BucketMissing { .. } => {
-                Some("make the bucket first (bkp makes directories, never buckets), or correct BKP_BUCKET")
-            }
+            Self::BucketMissing { .. } => Some(
+                "make the bucket first (bkp makes directories, never buckets), or correct BKP_BUCKET",
+            ),
             Self::NotFound { .. } => Some("`bkp list` shows what is there"),
             Self::Forbidden { .. } => Some(
                 "the account needs to list, read, create and, for retention, delete objects; on Google's: roles/storage.objectAdmin on the bucket, or a role of its own with storage.objects.{list,get,create,delete}",
@@ -93,7 +132,9 @@ impl StoreError {
             Self::Full { .. } => Some("free space, raise the quota, or let retention keep less"),
             Self::Corrupt { .. } => Some("do not restore from it; `bkp list` shows the other runs"),
             Self::Changed { .. } => Some("somebody else writes into this bucket; try again"),
-            Self::Unavailable { .. } => Some("look at the network, the proxy and the state of the store, then try again"),
+            Self::Unavailable { .. } => {
+                Some("look at the network, the proxy and the state of the store, then try again")
+            }
             Self::Failed { .. } => None,
         }
     }

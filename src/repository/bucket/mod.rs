@@ -8,6 +8,7 @@ pub mod directory;
 pub mod download;
 pub mod error;
 pub mod options;
+pub mod partial;
 pub mod refusal;
 pub mod remote;
 pub mod store;

@@ -7,20 +7,26 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use opendal::{ErrorKind, Metadata, Writer};
 
 use super::checksum::{Checksum, StoredChecksum};
-use super::directory::{Directory, PartialFile};
+use super::directory::Directory;
 use super::download::Download;
 use super::error::StoreError;
+use super::partial::PartialFile;
 use super::refusal::Act;
 use super::remote::Remote;
 use super::store::Object;
 use super::transport::Wire;
 
-/// What is sent at once. An upload holds at most four of these in memory.
-const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+/// What is sent at once. An upload holds at most five of these in memory.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// Amazon takes 10,000 parts and no more: the last 2,000 are larger, so that a dump ends at 188 GiB and not at 78.
+/// Not earlier, because some servers that speak its protocol want all parts of one size.
+const SMALL_PARTS: usize = 8_000;
+const LARGE_PART_BYTES: usize = 64 * 1024 * 1024;
 
 /// How many parts are under way at once, where a store takes parts in any order.
 const PARTS_AT_ONCE: usize = 2;
@@ -43,12 +49,19 @@ struct RemoteUpload {
     writer: Option<Writer>,
     wire: Wire,
     sum: Checksum,
+    /// What is not enough for a part yet.
+    pending: BytesMut,
+    parts: usize,
 }
 
 impl Upload {
     pub(super) async fn to_remote(remote: Arc<Remote>, name: &str) -> Result<Self, StoreError> {
         match remote.metadata(name).await {
-            Ok(_) => return Err(StoreError::Exists { name: name.to_owned() }),
+            Ok(_) => {
+                return Err(StoreError::Exists {
+                    name: name.to_owned(),
+                });
+            }
             // An account that may only create cannot look; the store holds the precondition anyway.
             Err(StoreError::NotFound { .. } | StoreError::Forbidden { .. }) => {}
             Err(err) => return Err(err),
@@ -59,19 +72,29 @@ impl Upload {
             // On Google's store this chooses the resumable protocol besides.
             .if_not_exists(true)
             .content_type(CONTENT_TYPE)
-            .chunk(CHUNK_BYTES)
             .concurrent(PARTS_AT_ONCE)
             .await
             .map_err(|err| remote.fault(&err, &wire, Act::Create(name)))?;
-        let sum = Checksum::default();
-        Ok(Self(Kind::Remote(Box::new(RemoteUpload { remote, name: name.to_owned(), writer: Some(writer), wire, sum }))))
+        Ok(Self(Kind::Remote(Box::new(RemoteUpload {
+            remote,
+            name: name.to_owned(),
+            writer: Some(writer),
+            wire,
+            sum: Checksum::default(),
+            pending: BytesMut::new(),
+            parts: 0,
+        }))))
     }
 
-    pub(super) async fn to_directory(directory: &Arc<Directory>, name: &str) -> Result<Self, StoreError> {
+    pub(super) async fn to_directory(
+        directory: &Arc<Directory>,
+        name: &str,
+    ) -> Result<Self, StoreError> {
         directory.begin(name).await.map(Kind::Directory).map(Self)
     }
 
-    /// Takes the next bytes. After an error only `abort` is left to do.
+    /// Takes the next bytes. After an error only `abort` is left to do. Dropped before it is ready (by a signal), the store
+    /// cannot be told to forget the parts: nothing becomes visible, and `Store::sweep` or the store's own rules remove them.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         match &mut self.0 {
             Kind::Remote(upload) => upload.write(bytes).await,
@@ -100,11 +123,27 @@ impl Upload {
 }
 
 impl RemoteUpload {
-    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
-        let Some(writer) = &mut self.writer else { return Err(self.over()) };
+    async fn write(&mut self, mut bytes: Bytes) -> Result<(), StoreError> {
         self.sum.update(&bytes);
-        let result = writer.write(bytes).await;
-        if let Err(err) = result {
+        while !bytes.is_empty() {
+            let wanted = part_bytes(self.parts);
+            self.pending.reserve(wanted - self.pending.len());
+            let taken = bytes.split_to(bytes.len().min(wanted - self.pending.len()));
+            self.pending.extend_from_slice(&taken);
+            if self.pending.len() == wanted {
+                self.send_part().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_part(&mut self) -> Result<(), StoreError> {
+        let Some(writer) = &mut self.writer else {
+            return Err(self.over());
+        };
+        let part = std::mem::take(&mut self.pending).freeze();
+        self.parts += 1;
+        if let Err(err) = writer.write(part).await {
             let fault = self.remote.fault(&err, &self.wire, Act::Create(&self.name));
             // A writer that failed must never be closed: what it holds has a gap.
             self.give_up().await;
@@ -114,7 +153,12 @@ impl RemoteUpload {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Object, StoreError> {
-        let Some(writer) = &mut self.writer else { return Err(self.over()) };
+        if !self.pending.is_empty() {
+            self.send_part().await?;
+        }
+        let Some(writer) = &mut self.writer else {
+            return Err(self.over());
+        };
         self.wire.noted().crc32c = Some(self.sum.crc32c_base64());
         let result = writer.close().await;
         match result {
@@ -140,17 +184,32 @@ impl RemoteUpload {
             Some(_) => closed,
             None => self.remote.metadata(&self.name).await?,
         };
-        let stored = StoredChecksum { md5: metadata.content_md5().map(str::to_owned), crc32c: None };
+        let stored = StoredChecksum {
+            md5: metadata.content_md5().map(str::to_owned),
+            crc32c: None,
+        };
         let how = if metadata.content_length() == self.sum.bytes() {
             self.sum.difference(&stored)
         } else {
-            Some(format!("{} bytes were sent, the store holds {}", self.sum.bytes(), metadata.content_length()))
+            Some(format!(
+                "{} bytes were sent, the store holds {}",
+                self.sum.bytes(),
+                metadata.content_length()
+            ))
         };
-        let Some(how) = how else { return Ok(self.remote.object(&self.name, &metadata)) };
+        let Some(how) = how else {
+            return Ok(self.remote.object(&self.name, &metadata));
+        };
         if let Err(err) = self.remote.delete(&self.name).await {
-            tracing::warn!("the damaged object {} could not be removed: {err}", self.name);
+            tracing::warn!(
+                "the damaged object {} could not be removed: {err}",
+                self.name
+            );
         }
-        Err(StoreError::Corrupt { name: self.name.clone(), how })
+        Err(StoreError::Corrupt {
+            name: self.name.clone(),
+            how,
+        })
     }
 
     /// The object under our name when it holds exactly our bytes: then the last answer was lost, not the upload.
@@ -161,11 +220,21 @@ impl RemoteUpload {
         }
         let object = self.remote.object(&self.name, &metadata);
         if let Some(md5) = metadata.content_md5() {
-            let stored = StoredChecksum { md5: Some(md5.to_owned()), crc32c: None };
+            let stored = StoredChecksum {
+                md5: Some(md5.to_owned()),
+                crc32c: None,
+            };
             return self.sum.difference(&stored).is_none().then_some(object);
         }
         // A store without checksums: the bytes themselves tell.
-        let mut download = Download::from_remote(self.remote.clone(), &self.name, None, object.version.as_ref()).await.ok()?;
+        let mut download = Download::from_remote(
+            self.remote.clone(),
+            &self.name,
+            None,
+            object.version.as_ref(),
+        )
+        .await
+        .ok()?;
         let mut sum = Checksum::default();
         while let Some(bytes) = download.next().await.ok()? {
             sum.update(&bytes);
@@ -174,8 +243,13 @@ impl RemoteUpload {
     }
 
     async fn abort(&mut self) -> Result<(), StoreError> {
-        let Some(mut writer) = self.writer.take() else { return Ok(()) };
-        writer.abort().await.map_err(|err| self.remote.fault(&err, &self.wire, Act::Create(&self.name)))
+        let Some(mut writer) = self.writer.take() else {
+            return Ok(());
+        };
+        writer
+            .abort()
+            .await
+            .map_err(|err| self.remote.fault(&err, &self.wire, Act::Create(&self.name)))
     }
 
     /// Aborts after a failure that is told already.
@@ -189,7 +263,10 @@ impl RemoteUpload {
     }
 
     fn over(&self) -> StoreError {
-        StoreError::Failed { what: format!("the upload of {} has failed before", self.name), cause: None }
+        StoreError::Failed {
+            what: format!("the upload of {} has failed before", self.name),
+            cause: None,
+        }
     }
 }
 
@@ -203,5 +280,27 @@ impl Drop for RemoteUpload {
                 let _ = writer.abort().await;
             });
         }
+    }
+}
+
+/// How large the next part is, after so many.
+fn part_bytes(parts: usize) -> usize {
+    if parts < SMALL_PARTS {
+        PART_BYTES
+    } else {
+        LARGE_PART_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_parts_hold_a_large_dump() {
+        let whole: u64 = (0..10_000).map(|parts| part_bytes(parts) as u64).sum();
+        assert!(whole > 187 << 30, "{whole}");
+        assert_eq!(part_bytes(7_999), PART_BYTES);
+        assert_eq!(part_bytes(8_000), LARGE_PART_BYTES);
     }
 }

@@ -45,6 +45,8 @@ pub enum Fault {
     Short(usize),
     /// One bit of the body is another, on the way in or out.
     FlipBit(usize),
+    /// Of the last chunk: one bit is another, and the checksum that came with it is not looked at.
+    FlipUnchecked(usize),
     /// Of a chunk: only so many bytes are kept, and the answer says so.
     KeepOnly(usize),
     /// After this answer the object is replaced by another of the same size.
@@ -69,6 +71,10 @@ impl Queue {
     }
 
     pub fn describe(&self) -> String {
-        self.0.iter().map(|(op, fault)| format!("{op:?} {fault:?}")).collect::<Vec<_>>().join(", ")
+        self.0
+            .iter()
+            .map(|(op, fault)| format!("{op:?} {fault:?}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }

@@ -5,6 +5,7 @@
 //! installed does all of these. A fault that was queued and never reached fails the test.
 
 mod faults;
+mod media;
 mod objects;
 mod proxy;
 mod reply;
@@ -14,10 +15,10 @@ mod uploads;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use faults::{Fault, Op};
 use faults::Queue;
-pub use proxy::Proxy;
+pub use faults::{Fault, Op};
 use objects::Buckets;
+pub use proxy::Proxy;
 use tokens::Tokens;
 use uploads::Sessions;
 
@@ -62,7 +63,12 @@ impl Gcs {
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let served = state.clone();
         let thread = std::thread::spawn(move || server::run(listener, served, stopped));
-        Self { address, state, stop: Some(stop), thread: Some(thread) }
+        Self {
+            address,
+            state,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     /// The endpoint, for `StoreOptions::gcs_endpoint`.
@@ -82,12 +88,18 @@ impl Gcs {
 
     /// The content of an object.
     pub fn get(&self, name: &str) -> Option<Vec<u8>> {
-        self.lock().buckets.find(BUCKET, name).map(|object| object.content.to_vec())
+        self.lock()
+            .buckets
+            .find(BUCKET, name)
+            .map(|object| object.content.to_vec())
     }
 
     /// The content type that an object was uploaded with.
     pub fn content_type(&self, name: &str) -> Option<String> {
-        self.lock().buckets.find(BUCKET, name).map(|object| object.content_type.clone())
+        self.lock()
+            .buckets
+            .find(BUCKET, name)
+            .map(|object| object.content_type.clone())
     }
 
     /// The names of all objects, in order.

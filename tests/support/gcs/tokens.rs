@@ -26,16 +26,16 @@ impl Tokens {
         format!("ya29.token-{}", self.generation)
     }
 
-    /// Whether a request may go on; else the refusal.
-    pub fn check(&self, authorization: Option<&str>) -> Result<(), Reply> {
+    /// The refusal of a request without a good token.
+    pub fn refusal(&self, authorization: Option<&str>) -> Option<Reply> {
         if !self.required || authorization == Some(&format!("Bearer {}", self.current())) {
-            return Ok(());
+            return None;
         }
         let message = match authorization {
-            None => "Anonymous caller does not have storage.objects.list access to the Google Cloud Storage bucket.",
+            None => "Anonymous caller does not have access to the Google Cloud Storage bucket.",
             Some(_) => "Invalid Credentials",
         };
-        Err(error(401, message))
+        Some(error(401, message))
     }
 
     /// `GET /computeMetadata/v1/instance/service-accounts/default/token`.
@@ -43,28 +43,44 @@ impl Tokens {
         if flavor != Some("Google") {
             return error(403, "Missing Metadata-Flavor:Google header.");
         }
-        json(200, &json!({"access_token": self.current(), "expires_in": 3599, "token_type": "Bearer"}))
+        json(
+            200,
+            &json!({"access_token": self.current(), "expires_in": 3599, "token_type": "Bearer"}),
+        )
     }
 
     /// `POST /v1/token` of the security token service, and `/token` of OAuth.
     pub fn exchange(&mut self, body: &[u8]) -> Reply {
         let fields = form(&String::from_utf8_lossy(body));
         if let Some(assertion) = fields.get("assertion") {
-            let claims = assertion.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+            let claims = assertion
+                .split('.')
+                .nth(1)
+                .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
             self.last_assertion = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
         }
         if let (Some(wanted), Some(got)) = (&self.subject, fields.get("subject_token"))
             && got != wanted
         {
-            return json(400, &json!({"error": "invalid_grant", "error_description": "The given credential is rejected."}));
+            return json(
+                400,
+                &json!({"error": "invalid_grant", "error_description": "The given credential is rejected."}),
+            );
         }
-        json(200, &json!({"access_token": self.current(), "expires_in": 3599, "token_type": "Bearer",
-            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token"}))
+        json(
+            200,
+            &json!({"access_token": self.current(), "expires_in": 3599, "token_type": "Bearer",
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token"}),
+        )
     }
 
     /// `POST /v1/projects/-/serviceAccounts/…:generateAccessToken`.
     pub fn impersonate(&self) -> Reply {
-        let until = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 3600).expect("a time");
-        json(200, &json!({"accessToken": self.current(), "expireTime": until.to_string()}))
+        let until = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 3600)
+            .expect("a time");
+        json(
+            200,
+            &json!({"accessToken": self.current(), "expireTime": until.to_string()}),
+        )
     }
 }

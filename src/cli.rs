@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::restore::Request;
+
 /// Backup and restore of an application's PostgreSQL databases.
 #[derive(Debug, Parser)]
 #[command(name = "bkp", version = crate::VERSION, about, max_term_width = 110, after_help = AFTER)]
@@ -80,6 +82,13 @@ pub struct Restore {
     /// Take a dump that is sealed for another application
     #[arg(long)]
     pub allow_other_app: bool,
+}
+
+impl From<Restore> for Request {
+    fn from(given: Restore) -> Request {
+        let Restore { when, only, under, dry_run, yes, allow_unproven, allow_other_app } = given;
+        Request { when, only, under, dry_run, yes, allow_unproven, allow_other_app }
+    }
 }
 
 /// Arguments of `rewrite`.

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use bkp::cli::{Cli, Command};
+use bkp::commands::rewrite::Request;
 use bkp::commands::{self, Context, backup, restore};
 use bkp::error::{Failure, exit_of};
 use bkp::exit::Exit;
 use bkp::process::Stop;
-use bkp::settings::{Environment, Process, Settings};
+use bkp::settings::{self, Environment, Log, Overrides, Process};
 use bkp::{aliases, report};
 use clap::Parser;
 
@@ -37,13 +38,15 @@ fn parse() -> Cli {
 }
 
 async fn run(cli: Cli) -> Result<Exit> {
-    let resolved = Settings::resolve(&Process);
-    let log = resolved.as_ref().map(|settings| settings.log).unwrap_or_default();
+    let resolved = settings::resolve(&Process, &Overrides::default());
+    let log = resolved.as_ref().map(|settings| settings.log).unwrap_or(Log::Text);
     report::start_logging(log, Process.get("RUST_LOG").as_deref().and_then(std::ffi::OsStr::to_str));
     // These two need no settings: a pod that idles must not die of a wrong one, and a filter touches nothing.
     match cli.command {
         Command::Wait => return commands::wait::wait_for_signal().await,
-        Command::Rewrite(arguments) => return commands::rewrite::rewrite(&arguments.try_into()?).await,
+        Command::Rewrite(given) => {
+            return commands::rewrite::rewrite(&Request::new(given.existing_roles, &given.databases, given.all_roles, given.explain)?);
+        }
         _ => {}
     }
     let settings = resolved.map_err(|faults| Failure::new(faults.to_string()).exit(Exit::Usage))?;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::backup::retain::{Saved, any_rule, to_forget};
+use super::backup::retain::{Saved, to_forget};
 use super::catalog::{self, SealState};
 use super::{Context, store_failure};
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ use crate::repository::bucket::store::Store;
 /// # Errors
 /// When the bucket cannot be listed, or a dump cannot be deleted.
 pub async fn forget(context: &Context, dry_run: bool) -> Result<Exit> {
-    if !any_rule(&context.settings.retention) {
+    if context.settings.retention.keeps_everything() {
         tracing::warn!("no retention is set, so nothing is ever forgotten; set for example BKP_KEEP_DAILY=14");
     }
     let store = context.store()?;
@@ -38,7 +38,7 @@ pub async fn forget(context: &Context, dry_run: bool) -> Result<Exit> {
 /// When a dump's seal cannot be read (nothing is deleted on a guess), or a dump cannot be deleted.
 pub async fn apply(context: &Context, store: &Store, dry_run: bool) -> Result<Vec<String>> {
     let settings = &context.settings;
-    if !any_rule(&settings.retention) {
+    if settings.retention.keeps_everything() {
         return Ok(Vec::new());
     }
     let mut runs = Vec::new();

@@ -14,8 +14,8 @@ use crate::repository::bucket::store::Made;
 pub async fn init(context: &Context) -> Result<Exit> {
     let address = &context.settings.bucket.address;
     match context.stop.or(async { context.store()?.ensure().await.map_err(store_failure) }).await? {
-        Made::Created => tracing::info!("made {address}"),
-        Made::WasThere => tracing::info!("{address} is there"),
+        Made::New => tracing::info!("made {address}"),
+        Made::AlreadyThere => tracing::info!("{address} is there"),
     }
     Ok(Exit::Done)
 }

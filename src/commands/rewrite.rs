@@ -1,11 +1,9 @@
 //! `bkp rewrite`: the restore's rewriter as a filter, from standard input to standard output.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use anyhow::{Result, bail};
-use tokio::io::AsyncReadExt;
-
-use crate::cli;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
@@ -19,24 +17,26 @@ pub struct Request {
     explain: bool,
 }
 
-impl TryFrom<cli::Rewrite> for Request {
-    type Error = anyhow::Error;
-
-    fn try_from(arguments: cli::Rewrite) -> Result<Request> {
+impl Request {
+    /// Reads the arguments: `databases` are `OLD=NEW`.
+    ///
+    /// # Errors
+    /// When one of them is not.
+    pub fn new(existing_roles: Vec<String>, databases: &[String], all_roles: bool, explain: bool) -> Result<Request> {
         let mut rename = BTreeMap::new();
-        for pair in &arguments.databases {
+        for pair in databases {
             let Some((old, new)) = pair.split_once('=').filter(|(old, new)| !old.is_empty() && !new.is_empty()) else {
                 bail!(Failure::new(format!("--database wants OLD=NEW, not {pair:?}")).exit(Exit::Usage));
             };
             rename.insert(Name::from(old.to_owned()), Name::from(new.to_owned()));
         }
         let roles = RolePolicy {
-            mode: if arguments.all_roles { RoleMode::All } else { RoleMode::Missing },
-            existing: arguments.existing_roles.into_iter().map(Name::from).collect(),
+            mode: if all_roles { RoleMode::All } else { RoleMode::Missing },
+            existing: existing_roles.into_iter().map(Name::from).collect(),
             superuser: true,
             ..RolePolicy::default()
         };
-        Ok(Request { policy: Policy { rename, roles, ..Policy::identity(Layout::Cluster) }, explain: arguments.explain })
+        Ok(Request { policy: Policy { rename, roles, ..Policy::identity(Layout::Cluster) }, explain })
     }
 }
 
@@ -44,12 +44,12 @@ impl TryFrom<cli::Rewrite> for Request {
 ///
 /// # Errors
 /// When the input is no dump, ends inside anything, or holds what a dump must not hold.
-pub async fn rewrite(request: &Request) -> Result<Exit> {
-    let mut input = tokio::io::stdin();
+pub fn rewrite(request: &Request) -> Result<Exit> {
+    let mut input = std::io::stdin().lock();
     let mut filter = Filter::new(request.policy.clone());
     let mut buffer = vec![0; 1 << 18];
     loop {
-        let n = input.read(&mut buffer).await?;
+        let n = input.read(&mut buffer)?;
         if n == 0 {
             break;
         }

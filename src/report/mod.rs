@@ -7,16 +7,16 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::error::hints_of;
-use crate::settings::LogFormat;
+use crate::settings::Log;
 
 /// Sends log lines to standard error: text for people, JSON lines for collectors.
-pub fn start_logging(format: LogFormat, filter: Option<&str>) {
+pub fn start_logging(format: Log, filter: Option<&str>) {
     let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("warn,bkp=info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second start, as tests do, keeps the first.
     let _ = match format {
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        Log::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
+        Log::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
 }
 

@@ -1,1 +1,3 @@
+//! Where what is saved is kept. Knows no source.
+
 pub mod bucket;

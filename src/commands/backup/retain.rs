@@ -5,11 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use crate::settings::Retention;
+use crate::settings::{Retention, Span};
 
 /// A run as retention sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub struct Saved {
 
 /// The names to forget. Without any rule, nothing is.
 pub fn to_forget(runs: &[Saved], rules: &Retention, now: Timestamp) -> BTreeSet<String> {
-    if !any_rule(rules) {
+    if rules.keeps_everything() {
         return BTreeSet::new();
     }
     let sealed = newest_first(runs.iter().filter(|run| run.sealed));
@@ -40,9 +39,9 @@ pub fn to_forget(runs: &[Saved], rules: &Retention, now: Timestamp) -> BTreeSet<
         .collect()
 }
 
-/// Whether the settings hold any rule.
-pub fn any_rule(rules: &Retention) -> bool {
-    [rules.last, rules.hourly, rules.daily, rules.weekly, rules.monthly, rules.yearly].iter().any(Option::is_some) || rules.within.is_some()
+fn calendar(span: Span) -> jiff::Span {
+    // Within what the settings allow, so that none of these can be out of range.
+    jiff::Span::new().years(span.years).months(span.months).days(span.days).hours(span.hours)
 }
 
 fn newest_first<'a>(runs: impl Iterator<Item = &'a Saved>) -> Vec<&'a Saved> {
@@ -69,14 +68,13 @@ fn kept_by_rules<'a>(newest_first: &[&'a Saved], rules: &Retention, now: Timesta
     newest_of_each(rules.daily, &|t| (t.year(), t.day_of_year()));
     newest_of_each(rules.weekly, &|t| {
         let week = t.date().iso_week_date();
-        debug_assert!(Weekday::Monday.to_monday_zero_offset() == 0);
-        (week.year(), i16::from(week.week()))
+                (week.year(), i16::from(week.week()))
     });
     newest_of_each(rules.monthly, &|t| (t.year(), i16::from(t.month())));
     newest_of_each(rules.yearly, &|t| (t.year(), 0));
     kept.extend(newest_first.iter().take(rules.last.unwrap_or(0) as usize).map(|run| run.name.as_str()));
     if let Some(within) = rules.within
-        && let Ok(oldest) = now.to_zoned(TimeZone::UTC).checked_sub(within)
+        && let Ok(oldest) = now.to_zoned(TimeZone::UTC).checked_sub(calendar(within))
     {
         kept.extend(newest_first.iter().filter(|run| run.time >= oldest.timestamp()).map(|run| run.name.as_str()));
     }
@@ -92,6 +90,10 @@ mod tests {
         (0..count).map(|n| Saved { name: format!("{}{n}", if sealed { "s" } else { "u" }), time: now - jiff::SignedDuration::from_hours(24 * n), sealed }).collect()
     }
 
+    fn none() -> Retention {
+        Retention { last: None, hourly: None, daily: None, weekly: None, monthly: None, yearly: None, within: None, min: 3 }
+    }
+
     fn now() -> Timestamp {
         "2026-11-21T23:10:00Z".parse().unwrap()
     }
@@ -103,18 +105,18 @@ mod tests {
 
     #[test]
     fn without_rules_nothing_is_forgotten() {
-        assert_eq!(kept(&nights(50, true), &Retention::default()).len(), 50);
+        assert_eq!(kept(&nights(50, true), &none()).len(), 50);
     }
 
     #[test]
     fn each_rule_keeps_the_newest_of_its_kind() {
         let runs = nights(400, true);
-        assert_eq!(kept(&runs, &Retention { last: Some(5), ..Retention::default() }).len(), 5);
-        assert_eq!(kept(&runs, &Retention { daily: Some(7), ..Retention::default() }).len(), 7);
-        assert_eq!(kept(&runs, &Retention { weekly: Some(4), ..Retention::default() }), ["s0", "s6", "s13", "s20"]);
-        assert_eq!(kept(&runs, &Retention { monthly: Some(3), ..Retention::default() }), ["s0", "s21", "s52"]);
-        let days = jiff::Span::new().days(30);
-        assert_eq!(kept(&runs, &Retention { within: Some(days), ..Retention::default() }).len(), 31);
+        assert_eq!(kept(&runs, &Retention { last: Some(5), ..none() }).len(), 5);
+        assert_eq!(kept(&runs, &Retention { daily: Some(7), ..none() }).len(), 7);
+        assert_eq!(kept(&runs, &Retention { weekly: Some(4), ..none() }), ["s0", "s6", "s13", "s20"]);
+        assert_eq!(kept(&runs, &Retention { monthly: Some(3), ..none() }), ["s0", "s21", "s52"]);
+        let days = Span { days: 30, ..Span::default() };
+        assert_eq!(kept(&runs, &Retention { within: Some(days), ..none() }).len(), 31);
     }
 
     #[test]
@@ -123,13 +125,13 @@ mod tests {
         for run in &mut runs {
             run.time -= jiff::SignedDuration::from_hours(24 * 1000);
         }
-        let rules = Retention { within: Some(jiff::Span::new().days(30)), min: 3, ..Retention::default() };
+        let rules = Retention { within: Some(Span { days: 30, ..Span::default() }), min: 3, ..none() };
         assert_eq!(kept(&runs, &rules), ["s0", "s1", "s2"]);
     }
 
     #[test]
     fn unsealed_dumps_take_no_place_and_wait_for_sealed_ones() {
-        let rules = Retention { last: Some(2), min: 3, ..Retention::default() };
+        let rules = Retention { last: Some(2), min: 3, ..none() };
         assert_eq!(kept(&nights(10, false), &rules).len(), 10, "nothing sealed yet: nothing goes");
         let mut runs = nights(10, false);
         runs.extend(nights(3, true));

@@ -8,7 +8,7 @@ pub mod leftovers;
 mod loading;
 mod plan;
 mod preflight;
-mod reading;
+pub mod reading;
 mod roles;
 
 use anyhow::{Result, bail};

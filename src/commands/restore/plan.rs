@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::preflight::{Target, Wanted};
 use crate::commands::Run;
-use crate::settings::Settings;
+use crate::settings::{Roles, Settings};
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::name::Name;
-use crate::sources::postgres::rewrite::{Policy, RolePolicy};
+use crate::sources::postgres::rewrite::{Policy, RoleMode, RolePolicy};
 use crate::sources::postgres::side;
 use crate::sources::postgres::survey::Survey;
 
@@ -54,7 +54,11 @@ impl Plan {
             sections_wanted: (!rename.is_empty()).then(|| rename.keys().cloned().collect::<BTreeSet<_>>()),
             rename,
             roles: RolePolicy {
-                mode: settings.restore.roles.into(),
+                mode: match settings.restore.roles {
+                    Roles::Missing => RoleMode::Missing,
+                    Roles::All => RoleMode::All,
+                    Roles::None => RoleMode::None,
+                },
                 existing: target.roles.clone(),
                 connecting: Some(target.connecting.clone()),
                 superuser: target.superuser,
@@ -65,7 +69,7 @@ impl Plan {
             tablespaces: Some(target.tablespaces.clone()),
             ..Policy::identity(survey.layout)
         };
-        let new_roles = if settings.restore.roles == crate::settings::RestoreRoles::None {
+        let new_roles = if settings.restore.roles == Roles::None {
             Vec::new()
         } else {
             survey.globals.created.difference(&target.roles).map(ToString::to_string).collect()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 
 use crate::error::Failure;
-use crate::settings::{Databases, RestoreRoles, Settings};
+use crate::settings::{Databases, Roles, Settings};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::name::Name;
 use crate::sources::postgres::server::{self, Database};
@@ -161,7 +161,7 @@ pub fn faults(survey: &Survey, wanted: &[Wanted], target: &Target, settings: &Se
         }
     }
     let mode = settings.restore.roles;
-    let created: BTreeSet<Name> = if mode == RestoreRoles::None { BTreeSet::new() } else { survey.globals.created.clone() };
+    let created: BTreeSet<Name> = if mode == Roles::None { BTreeSet::new() } else { survey.globals.created.clone() };
     let unknown: Vec<String> = survey.roles_referenced.iter().filter(|role| !target.roles.contains(*role) && !created.contains(*role)).map(sql).collect();
     if !unknown.is_empty() {
         let statements: Vec<String> = unknown.iter().map(|role| format!("CREATE ROLE {role};")).collect();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::settings::secret::Secret;
+use crate::settings::{Bucket, Secret};
 
 /// How to reach a store. `default()` is Google's, with the credentials of the machine.
 #[derive(Clone, Debug)]
@@ -78,4 +78,36 @@ pub struct AzureOptions {
     pub sas: Option<Secret>,
     /// Another place than `https://ACCOUNT.blob.core.windows.net`.
     pub endpoint: Option<String>,
+}
+
+impl From<&Bucket> for StoreOptions {
+    fn from(bucket: &Bucket) -> Self {
+        Self {
+            gcs_credentials_file: bucket.gcs.credentials_file.clone(),
+            gcs_endpoint: bucket.gcs.emulator_host.as_deref().map(with_scheme),
+            gce_metadata_host: bucket.gcs.metadata_host.clone(),
+            kms_key: bucket.gcs.kms_key.clone(),
+            s3: S3Options {
+                access_key: bucket.s3.access_key_id.clone().map(Secret::new),
+                secret_key: bucket.s3.secret_access_key.clone(),
+                session_token: bucket.s3.session_token.clone(),
+                region: bucket.s3.region.clone(),
+                endpoint: bucket.s3.endpoint.clone(),
+                without_checksums: false,
+            },
+            azure: AzureOptions {
+                account: bucket.azure.account.clone(),
+                key: bucket.azure.key.clone(),
+                sas: bucket.azure.sas_token.clone(),
+                endpoint: bucket.azure.endpoint.clone(),
+            },
+            ca_file: bucket.certificate_file.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+/// `STORAGE_EMULATOR_HOST` is `host:port` by Google's custom, and an address by that of some emulators.
+fn with_scheme(host: &str) -> String {
+    if host.contains("://") { host.to_owned() } else { format!("http://{host}") }
 }

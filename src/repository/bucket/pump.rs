@@ -72,6 +72,8 @@ impl Pump {
 
     /// Gives up: nothing stays in the store.
     pub async fn abort(self) {
-        self.upload.abort().await;
+        if let Err(error) = self.upload.abort().await {
+            tracing::warn!("the unfinished upload could not be taken back; it is invisible, and the store's lifecycle rule removes it: {error}");
+        }
     }
 }

@@ -1,1 +1,95 @@
+//! What the surroundings say, read once and turned into plain data.
+//!
+//! Raw strings end here: no command sees an `Option<String>` of the environment, and nothing else in bkp reads it.
+
+pub mod bucket;
+pub mod environment;
+pub mod fault;
+pub mod names;
+pub mod passfile;
+pub mod postgres;
+mod reader;
+mod resolve;
+pub mod retention;
 pub mod secret;
+pub mod span;
+mod unknown;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use bucket::Bucket;
+pub use environment::{Environment, Process};
+pub use fault::{Fault, Faults};
+pub use postgres::{Databases, Host, Postgres};
+pub use reader::Overrides;
+pub use resolve::resolve;
+pub use retention::Retention;
+pub use secret::Secret;
+pub use span::Span;
+
+/// Everything that a command may need to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The application's stable name; letters, digits, `.`, `_` and `-`, at most 63 of them.
+    pub app: String,
+    /// The server.
+    pub postgres: Postgres,
+    /// Where dumps go.
+    pub bucket: Bucket,
+    /// What may be forgotten.
+    pub retention: Retention,
+    /// How a restore treats what is there.
+    pub restore: Restore,
+    /// How long to wait for another run of the same application.
+    pub lock_wait: Duration,
+    /// How lines are written.
+    pub log: Log,
+    /// Where to look for PostgreSQL's client programs first.
+    pub client_dirs: Vec<PathBuf>,
+    /// What is odd and does not stop a run; for the log.
+    pub warnings: Vec<String>,
+}
+
+/// How a restore treats what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restore {
+    /// Which roles come back.
+    pub roles: Roles,
+    /// How long a replaced database stays.
+    pub keep_replaced: KeepReplaced,
+}
+
+/// Which roles a restore brings back. The connecting one is never changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roles {
+    /// Those that the server lacks.
+    Missing,
+    /// Also changes those that are there.
+    All,
+    /// None.
+    None,
+}
+
+/// How long a replaced database stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepReplaced {
+    /// Until a sealed backup of what replaced it exists.
+    UntilBackup,
+    /// Until someone drops it.
+    Always,
+    /// It goes when the swap is done.
+    Never,
+}
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// For people.
+    Text,
+    /// For collectors: one object a line.
+    Json,
+}

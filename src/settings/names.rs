@@ -1,0 +1,220 @@
+//! Every environment variable that bkp reads, in one place.
+//!
+//! The table in the README is made from this one and a test compares the two. Names that begin with `BKP_` are bkp's own;
+//! the others exist in clusters already and keep their meaning there. Precedence, highest first: flag, `BKP_*`, the name
+//! that an older backup script used, libpq's name, the default.
+
+/// One variable: what the README says of it and how it is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name, without `_FILE`.
+    pub name: &'static str,
+    /// What it means, as one line of Markdown.
+    pub meaning: &'static str,
+    /// What holds when it is not set; empty when nothing does.
+    pub default: &'static str,
+    /// Whether `NAME_FILE` may name a file that holds the value.
+    pub has_file: bool,
+}
+
+macro_rules! variables {
+    ($( #[doc = $meaning:literal] $name:ident, $default:literal, $file:ident; )*) => {
+        $( #[doc = $meaning] pub const $name: &str = stringify!($name); )*
+
+        /// All variables, in the README's order.
+        pub const VARIABLES: &[Variable] = &[
+            $( Variable { name: $name, meaning: $meaning, default: $default, has_file: variables!(@ $file) }, )*
+        ];
+    };
+    (@ twin) => { true };
+    (@ plain) => { false };
+}
+
+variables! {
+    /// The application's stable name: letters, digits, `.`, `_` and `-`.
+    BKP_APP, "the one named database, else `default`", twin;
+    /// The databases to save: `all`, or names with commas between them.
+    BKP_DATABASES, "`all`", twin;
+    /// The database that control sessions use; it cannot be a restore's target.
+    BKP_MAINTENANCE_DB, "`postgres`, else `template1`", twin;
+    /// Where dumps go: `gs://…`, `s3://…`, `az://…` or `file:///…`.
+    BKP_BUCKET, "`file:///var/lib/bkp`", twin;
+    /// Cloud KMS key that Google Cloud Storage encrypts new objects with.
+    BKP_GCS_KMS_KEY, "", twin;
+    /// Keep this many of the newest runs.
+    BKP_KEEP_LAST, "", twin;
+    /// Keep the newest run of each of this many hours.
+    BKP_KEEP_HOURLY, "", twin;
+    /// Keep the newest run of each of this many days.
+    BKP_KEEP_DAILY, "", twin;
+    /// Keep the newest run of each of this many weeks.
+    BKP_KEEP_WEEKLY, "", twin;
+    /// Keep the newest run of each of this many months.
+    BKP_KEEP_MONTHLY, "", twin;
+    /// Keep the newest run of each of this many years.
+    BKP_KEEP_YEARLY, "", twin;
+    /// Keep every run that is younger than this: `30d`, `2y5m7d3h`.
+    BKP_KEEP_WITHIN, "", twin;
+    /// Never leave fewer sealed runs than this, whatever else is said.
+    BKP_KEEP_MIN, "`3`", twin;
+    /// Which roles a restore brings back: `missing`, `all` or `none`.
+    BKP_RESTORE_ROLES, "`missing`", twin;
+    /// How long a replaced database stays: `until-backup`, `always` or `never`.
+    BKP_KEEP_REPLACED, "`until-backup`", twin;
+    /// How long to wait for another run of the same application: `0`, seconds, or `5m`.
+    BKP_LOCK_WAIT, "`0`", twin;
+    /// How lines are written: `text` or `json`.
+    BKP_LOG, "`text`", twin;
+    /// Directories with PostgreSQL's client programs, colons between them.
+    BKP_PG_BIN, "", twin;
+    /// The database to save, where `BKP_DATABASES` is not set.
+    POSTGRES_DB, "", twin;
+    /// The account to connect as.
+    POSTGRES_USER, "", twin;
+    /// The account's password.
+    POSTGRES_PASSWORD, "", twin;
+    /// The server: `host`, `host:port`, `[v6]:port` or a socket directory.
+    POSTGRES_HOST, "a local socket, else `localhost`", twin;
+    /// The server's address; when set, it is the real one and `POSTGRES_HOST` is not read.
+    POSTGRES_SERVICE, "", twin;
+    /// The server's port; it wins over a port in an address. `tcp://…`, as Kubernetes sets it for a service called `postgres`, is understood.
+    POSTGRES_PORT, "`5432`", twin;
+    /// The server, where neither `POSTGRES_SERVICE` nor `POSTGRES_HOST` is set; may hold a port.
+    DB_HOST, "", twin;
+    /// libpq: the server's name or its socket directory; one only.
+    PGHOST, "", plain;
+    /// libpq: the address to connect to; `PGHOST` is then the name that the certificate must bear.
+    PGHOSTADDR, "", plain;
+    /// libpq: the port.
+    PGPORT, "", plain;
+    /// libpq: the account.
+    PGUSER, "the operating system's account", plain;
+    /// libpq: the database.
+    PGDATABASE, "", plain;
+    /// libpq: the password.
+    PGPASSWORD, "", plain;
+    /// libpq: a file of passwords, not readable by others.
+    PGPASSFILE, "`~/.pgpass`", plain;
+    /// libpq: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`.
+    PGSSLMODE, "`prefer`", plain;
+    /// libpq: the certificate authorities to trust, or `system`.
+    PGSSLROOTCERT, "`~/.postgresql/root.crt`", plain;
+    /// libpq: our certificate.
+    PGSSLCERT, "`~/.postgresql/postgresql.crt`", plain;
+    /// libpq: the key to our certificate.
+    PGSSLKEY, "`~/.postgresql/postgresql.key`", plain;
+    /// libpq: seconds until an attempt to connect is given up; `0` waits for ever.
+    PGCONNECT_TIMEOUT, "`30`", plain;
+    /// libpq: a section of a service file. Not supported: bkp says what to use instead.
+    PGSERVICE, "", plain;
+    /// libpq: revoked certificates. Not supported: bkp refuses rather than trusting one.
+    PGSSLCRL, "", plain;
+    /// libpq: a directory of revoked certificates. Not supported: bkp refuses rather than trusting one.
+    PGSSLCRLDIR, "", plain;
+    /// libpq: server parameters for every session.
+    PGOPTIONS, "", plain;
+    /// libpq: `disable`, `prefer` or `require` channel binding.
+    PGCHANNELBINDING, "`prefer`", plain;
+    /// libpq: how TLS begins; given to the client programs.
+    PGSSLNEGOTIATION, "", plain;
+    /// libpq: whether the server's name is sent; given to the client programs.
+    PGSSLSNI, "", plain;
+    /// libpq: the oldest TLS version; given to the client programs.
+    PGSSLMINPROTOCOLVERSION, "", plain;
+    /// libpq: the newest TLS version; given to the client programs.
+    PGSSLMAXPROTOCOLVERSION, "", plain;
+    /// libpq: the account that must own the server's socket; given to the client programs.
+    PGREQUIREPEER, "", plain;
+    /// libpq: the ways of authentication that are accepted; given to the client programs.
+    PGREQUIREAUTH, "", plain;
+    /// libpq: GSSAPI encryption; given to the client programs.
+    PGGSSENCMODE, "", plain;
+    /// libpq: the Kerberos service; given to the client programs.
+    PGKRBSRVNAME, "", plain;
+    /// Days within which every run is kept, where `BKP_KEEP_WITHIN` is not set.
+    RESTIC_DAYS_TO_KEEP, "", twin;
+    /// Months of which the newest run is kept, where `BKP_KEEP_MONTHLY` is not set.
+    RESTIC_MONTHS_TO_KEEP, "", twin;
+    /// A restic repository. With no bucket named, a fault: dumps would silently go elsewhere.
+    RESTIC_REPOSITORY, "", plain;
+    /// restic: the path of its password; stays a path.
+    RESTIC_PASSWORD_FILE, "", plain;
+    /// restic: the path of its next password; stays a path, and need not exist.
+    RESTIC_NEW_PASSWORD_FILE, "", plain;
+    /// The bucket, where `BKP_BUCKET` is not set: `gs://bucket`.
+    GCP_BACKUP_BUCKET, "", twin;
+    /// Google Cloud: the path of the credentials.
+    GOOGLE_APPLICATION_CREDENTIALS, "`/conf/credentials.json` if it is there, else the metadata server", plain;
+    /// Google Cloud Storage: another endpoint, for tests.
+    STORAGE_EMULATOR_HOST, "", plain;
+    /// Google Cloud: another metadata server.
+    GCE_METADATA_HOST, "", plain;
+    /// S3: the access key's id.
+    AWS_ACCESS_KEY_ID, "", twin;
+    /// S3: the access key.
+    AWS_SECRET_ACCESS_KEY, "", twin;
+    /// S3: the token of a temporary access key.
+    AWS_SESSION_TOKEN, "", twin;
+    /// S3: the region.
+    AWS_REGION, "", twin;
+    /// S3: the region, where `AWS_REGION` is not set.
+    AWS_DEFAULT_REGION, "", twin;
+    /// S3: the endpoint of a store that is not Amazon's.
+    AWS_ENDPOINT_URL, "", twin;
+    /// Azure: the storage account.
+    AZURE_STORAGE_ACCOUNT, "", twin;
+    /// Azure: the account's key.
+    AZURE_STORAGE_KEY, "", twin;
+    /// Azure: a shared access signature, instead of the key.
+    AZURE_STORAGE_SAS_TOKEN, "", twin;
+    /// Azure: the endpoint of a store that is not Microsoft's.
+    AZURE_STORAGE_ENDPOINT, "", twin;
+    /// The path of certificate authorities that the store is trusted by, besides the usual ones.
+    CERTIFICATE_FILE, "", plain;
+}
+
+/// The variable of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name == name)
+}
+
+/// Whether bkp reads a variable of this name, as it is or as a `_FILE` twin.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    find(name).is_some() || name.strip_suffix("_FILE").and_then(find).is_some_and(|variable| variable.has_file)
+}
+
+/// The README's table, as Markdown that ends in a newline.
+#[must_use]
+pub fn table() -> String {
+    let mut table = String::from("| variable | also `_FILE` | meaning | default |\n| --- | --- | --- | --- |\n");
+    for Variable { name, meaning, default, has_file } in VARIABLES {
+        let twin = if *has_file { "yes" } else { "" };
+        table += &format!("| `{name}` | {twin} | {} | {default} |\n", meaning.trim());
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_there_once() {
+        let mut names: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn no_twin_is_a_variable_of_its_own() {
+        for variable in VARIABLES.iter().filter(|variable| variable.has_file) {
+            assert!(find(&format!("{}_FILE", variable.name)).is_none(), "{}", variable.name);
+        }
+        assert!(find("RESTIC_PASSWORD").is_none());
+        assert!(is_known("POSTGRES_PASSWORD_FILE") && !is_known("PGHOST_FILE"));
+    }
+}

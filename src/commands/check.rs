@@ -8,6 +8,7 @@ use super::restore::reading;
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::store::Store;
+use crate::sources::postgres::seal::Seal;
 
 /// Checks every dump of the bucket.
 ///
@@ -50,6 +51,7 @@ async fn checked(store: &Store, dump: &Dump, read_data: bool) -> Result<bool> {
     let survey = reading::survey(store, dump).await?;
     match dump.seal() {
         Some(seal) => seal.prove(&survey).map(|()| true),
+        None if survey.seal.is_some() => Seal::parse(survey.seal.as_deref().unwrap_or_default())?.prove(&survey).map(|()| true),
         None if survey.trailer => Ok(false),
         None => anyhow::bail!("it does not end as a dump ends: cut short"),
     }

@@ -58,6 +58,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
 
     let dropped = leftovers::drop_replaced(&session, &settings.app, &plan.databases, &settings.restore.keep_replaced).await;
     let forgotten = super::forget::apply(context, &store, false).await;
+    sweep(&store, &run).await;
     let exit = if forgotten.is_ok() { Exit::Done } else { Exit::RetentionFailed };
     Record::new(&run, &object, &seal, &forgotten, Timestamp::now()).say(context.json)?;
     if let Err(error) = dropped {
@@ -150,6 +151,16 @@ async fn save(context: &Context, run: &Run, store: &Store, session: &Session, jo
     };
     // From here on the dump is whole: a signal no longer keeps it from being stored.
     Ok((into.0.commit(&line).await?, seal))
+}
+
+/// What a killed run left of its upload is invisible, but takes space.
+async fn sweep(store: &Store, run: &Run) {
+    let a_day_ago = run.began - jiff::SignedDuration::from_hours(24);
+    match store.sweep(a_day_ago, &|name| layout::time_of(name).is_some()).await {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!("removed {swept} unfinished uploads of dead runs"),
+        Err(error) => tracing::warn!("unfinished uploads of dead runs could not be removed: {error}"),
+    }
 }
 
 /// Create-only: a name that is taken gets a number, and what is there stays.

@@ -21,8 +21,10 @@ use crate::exit::Exit;
 use crate::lock;
 use crate::report;
 use crate::repository::bucket::store::Store;
+use crate::settings::KeepReplaced;
 use crate::sources::postgres::clients;
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::server;
 use crate::sources::postgres::side;
 use crate::sources::postgres::survey::Survey;
@@ -63,7 +65,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     tracing::info!("restoring {} of {}, {}", dump.name, dump.time, report::size(dump.bytes));
     // Read to its end once before anything is made: proves the dump whole and says all that the plan has to know.
     let survey = context.stop.or(reading::survey(&store, &dump)).await?;
-    prove(&dump, &survey, request)?;
+    prove(&dump, &survey, &settings.app, request)?;
 
     let wish = Wish { only: request.only.clone(), under: request.under.clone() };
     let wanted = preflight::wanted(&survey, settings, &wish)?;
@@ -110,7 +112,13 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         }
         tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
     }
-    say_done(context, &run, &dump, &plan, &target)?;
+    let mut replaced: Vec<String> = plan.loads.iter().filter(|load| load.replaces).map(|load| side::replaced_name(&load.target, &run.id)).collect();
+    if settings.restore.keep_replaced == KeepReplaced::Never {
+        for name in replaced.drain(..) {
+            leftovers::drop_database(&main, &name).await?;
+        }
+    }
+    say_done(context, &run, &dump, &plan, &replaced)?;
     Ok(Exit::Done)
 }
 
@@ -122,28 +130,34 @@ async fn chosen(context: &Context, store: &Store, request: &Request) -> Result<D
     if let SealState::Unreadable(why) = &dump.seal {
         bail!(Failure::new(format!("{} cannot be read: {why}", dump.name)).hint("choose another one: bkp list").exit(Exit::ProofFailed));
     }
-    if let Some(seal) = dump.seal()
-        && seal.app != *app
-        && !request.allow_other_app
-    {
-        bail!(
-            Failure::new(format!("{} is a dump of application {}, not of {app}", dump.name, seal.app))
-                .hint(format!("set BKP_APP={} if that is what you mean, or take it over with --allow-other-app", seal.app))
-        );
+    if let Some(seal) = dump.seal() {
+        same_app(&dump.name, seal, app, request)?;
     }
     Ok(dump.clone())
 }
 
+/// Another application's dump is loaded only when that is said.
+fn same_app(name: &str, seal: &Seal, app: &str, request: &Request) -> Result<()> {
+    if seal.app == app || request.allow_other_app {
+        return Ok(());
+    }
+    bail!(
+        Failure::new(format!("{name} is a dump of application {}, not of {app}", seal.app))
+            .hint(format!("set BKP_APP={} if that is what you mean, or take it over with --allow-other-app", seal.app))
+    )
+}
+
 /// A sealed dump must be what was sealed; one of another tool must at least have pg_dump's own trailer.
-fn prove(dump: &Dump, survey: &Survey, request: &Request) -> Result<()> {
+fn prove(dump: &Dump, survey: &Survey, app: &str, request: &Request) -> Result<()> {
     if let Some(seal) = dump.seal() {
         seal.prove(survey)?;
         tracing::info!("proven: {} rows and the digest are as sealed by run {}", seal.rows(), seal.run);
         return Ok(());
     }
-    if survey.seal.is_some() {
+    if let Some(json) = &survey.seal {
         // Sealed by bkp, then packed again by somebody: the proof is inside all the same.
-        let seal = crate::sources::postgres::seal::Seal::parse(survey.seal.as_deref().unwrap_or_default())?;
+        let seal = Seal::parse(json)?;
+        same_app(&dump.name, &seal, app, request)?;
         return seal.prove(survey);
     }
     if survey.trailer {
@@ -183,9 +197,8 @@ async fn swap_in(loading: &Loading<'_>, session_name: &str, loaded: &Loaded) -> 
     swap::swap(loading.main, &helper, &swaps, &loaded.existing_roles, &settings.app, &loading.run.id).await
 }
 
-fn say_done(context: &Context, run: &Run, dump: &Dump, plan: &Plan, target: &Target) -> Result<()> {
+fn say_done(context: &Context, run: &Run, dump: &Dump, plan: &Plan, replaced: &[String]) -> Result<()> {
     let seconds = Timestamp::now().duration_since(run.began).as_secs_f64();
-    let replaced: Vec<String> = plan.loads.iter().filter(|load| target.database(&load.target).is_some()).map(|load| side::replaced_name(&load.target, &run.id)).collect();
     let names: Vec<&str> = plan.loads.iter().map(|load| load.target.as_str()).collect();
     tracing::info!("restored {} from {} in {seconds:.1} s", names.join(", "), dump.name);
     if !replaced.is_empty() {

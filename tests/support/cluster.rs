@@ -72,10 +72,8 @@ impl Cluster {
         let mut keeper = Command::new("sh");
         keeper.arg("-c").arg(include_str!("server.sh")).arg("server").arg(self.dir.path());
         keeper.args(parts::as_server_user()).arg(bin.join("postgres")).arg("-D").arg(self.dir.join("data"));
-        keeper.env("LC_ALL", "C").current_dir("/");
-        if self.options.major == 13 {
-            keeper.env("LD_LIBRARY_PATH", bin.with_file_name("lib"));
-        }
+        // Extensions that use libpq must find the set's own, not an older one of the system.
+        keeper.env("LC_ALL", "C").env("LD_LIBRARY_PATH", bin.with_file_name("lib")).current_dir("/");
         // A group of its own: Ctrl-C ends the tests, and their end ends the server.
         keeper.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         self.keeper = Some(keeper.spawn().expect("a shell"));

@@ -61,6 +61,15 @@ impl Snapshot {
         self
     }
 
+    /// The same without the lines (given with their part's name) that a test does not expect back.
+    #[must_use]
+    pub fn ignoring(mut self, ignored: impl Fn(&str, &str) -> bool) -> Self {
+        for (part, lines) in &mut self.0 {
+            lines.retain(|line| !ignored(part, line));
+        }
+        self
+    }
+
     /// One part's lines: `globals`, `catalogue` or `database NAME`.
     pub fn part(&self, name: &str) -> Option<&[String]> {
         self.0.get(name).map(Vec::as_slice)

@@ -17,12 +17,14 @@ pub fn path(name: &str) -> PathBuf {
 pub fn everything(cluster: &Cluster) {
     load(cluster, "postgres", "roles.sql");
     load(cluster, "postgres", "databases.sql");
-    for part in ["types.sql", "everything.sql", "tables.sql", "code.sql", "odd_names.sql", "rows.sql", "rights.sql"] {
+    for part in ["types.sql", "tables.sql", "code.sql", "odd_names.sql", "rows.sql", "rights.sql"] {
         load(cluster, SHOP, part);
     }
     for major in 14..=cluster.major() {
         load(cluster, SHOP, &format!("from_{major}.sql"));
     }
+    // Last, as nobody can connect from here on.
+    cluster.psql("postgres", "CREATE DATABASE locked TEMPLATE template0 ALLOW_CONNECTIONS false CONNECTION LIMIT 0");
 }
 
 /// Loads one file of `tests/fixtures` as superuser.

@@ -39,7 +39,15 @@ pub fn lines(dump: &[u8]) -> Vec<String> {
     all.extend(rows.unwrap_or_default());
     all.extend(header);
     all.retain(|line| !line.is_empty());
+    sort_runs(&mut all, |line| line.starts_with("ALTER ROLE ") && line.contains(" IN DATABASE "));
     all
+}
+
+/// Brings neighbouring lines of one kind in order: the server gives them in that of its oids.
+fn sort_runs(lines: &mut [String], of_kind: impl Fn(&str) -> bool) {
+    for run in lines.chunk_by_mut(|a, b| of_kind(a) && of_kind(b)) {
+        run.sort();
+    }
 }
 
 /// Lines that say which program dumped when and with what key, not what was dumped.

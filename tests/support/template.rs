@@ -62,10 +62,7 @@ fn make(staged: &Path, major: u32, initdb: &[String]) {
     if initdb.is_empty() {
         command.args(["--encoding=UTF8", "--locale=C.UTF-8"]);
     }
-    command.args(initdb).env("LC_ALL", "C").current_dir(staged);
-    if major == 13 {
-        command.env("LD_LIBRARY_PATH", bin.with_file_name("lib"));
-    }
+    command.args(initdb).env("LC_ALL", "C").env("LD_LIBRARY_PATH", bin.with_file_name("lib")).current_dir(staged);
     let ran = run(&mut command, b"");
     assert!(ran.success, "initdb of PostgreSQL {major}: {}\n{}", ran.stderr, ran.text());
     fs::remove_file(&password).expect("remove the password file");

@@ -111,6 +111,7 @@ mod tests {
     #[test]
     fn each_rule_keeps_the_newest_of_its_kind() {
         let runs = nights(400, true);
+        let none = || Retention { min: 1, ..none() };
         assert_eq!(kept(&runs, &Retention { last: Some(5), ..none() }).len(), 5);
         assert_eq!(kept(&runs, &Retention { daily: Some(7), ..none() }).len(), 7);
         assert_eq!(kept(&runs, &Retention { weekly: Some(4), ..none() }), ["s0", "s6", "s13", "s20"]);

@@ -1,0 +1,1 @@
+//! Tests of the lexer, the survey and the rewriter together.

@@ -135,16 +135,21 @@ impl<'a> Statement<'a> {
     pub fn title(&self) -> String {
         let mut out = String::new();
         let mut sets = false;
-        for token in self.tokens.iter().take(9) {
+        for token in self.tokens.iter().take(12) {
             sets |= token.is("set");
+            if token.is_punct(b'.') && !out.is_empty() {
+                out.push('.');
+                continue;
+            }
             // A parameter's value may be a secret without being a literal.
             if !matches!(token.kind, Kind::Word | Kind::Quoted) || out.len() > 80 || (sets && token.is("to")) {
                 break;
             }
-            if !out.is_empty() {
+            if !out.is_empty() && !out.ends_with('.') {
                 out.push(' ');
             }
-            out.extend(String::from_utf8_lossy(token.text).chars().take(70).flat_map(char::escape_debug));
+            let text = String::from_utf8_lossy(token.text);
+            out.extend(text.chars().take(70).map(|c| if c.is_control() { '?' } else { c }));
             // Whatever follows a password's keyword is nobody's business, literal or not.
             if token.is("password") {
                 break;
@@ -198,17 +203,15 @@ fn object(tokens: &[Token<'_>], act: Act, at: usize) -> Class {
     }
     let role = is(at, "role") || is(at, "group") || (is(at, "user") && !is(at + 1, "mapping"));
     let drops = || (0..tokens.len()).any(|i| tokens[i].depth == 0 && is(i, "drop") && is(i + 1, "constraint"));
-    if tokens.get(name).and_then(Token::name).is_none() {
-        return Class::Other;
-    }
+    let named = tokens.get(name).and_then(Token::name).is_some();
     match () {
-        () if role => {
+        () if role && named => {
             let database = (is(name + 1, "in") && is(name + 2, "database")).then_some(name + 3);
             Class::Role { act, role: (!is(name, "all")).then_some(name), database }
         }
-        () if is(at, "database") => Class::Database { act, names: vec![name] },
-        () if is(at, "tablespace") => Class::Tablespace { act, name },
-        () if is(at, "extension") && act != Act::Drop => Class::Extension { act, name },
+        () if is(at, "database") && named => Class::Database { act, names: vec![name] },
+        () if is(at, "tablespace") && named => Class::Tablespace { act, name },
+        () if is(at, "extension") && named && act != Act::Drop => Class::Extension { act, name },
         () if act == Act::Drop && !is(at, "owned") => Class::Drop,
         () if act == Act::Alter && is(at, "table") && drops() => Class::Drop,
         () => Class::Other,

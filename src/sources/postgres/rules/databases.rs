@@ -24,6 +24,9 @@ pub(super) fn database(statement: &Statement<'_>, act: Act, names: &[usize], pol
         Act::Comment => To::Comment(name),
         _ => To::Property(name),
     };
+    if act == Act::Create && policy.replays() && is_given(statement, names[0], policy) {
+        return Verdict::comment(to, "every server has this database");
+    }
     if let Some(why) = refused(statement, act, names[0], policy) {
         return Verdict::comment(to, why);
     }
@@ -58,6 +61,12 @@ pub(super) fn role_setting(statement: &Statement<'_>, role: Option<usize>, at: u
     let mut changes = Changes::default();
     rename(statement, at, policy, &mut changes);
     Verdict::edit(to, changes)
+}
+
+/// pg_dumpall --clean drops and creates these again; they are not dropped here.
+fn is_given(statement: &Statement<'_>, at: usize, policy: &Policy) -> bool {
+    let given = |name: &Name| ["postgres", "template0", "template1"].into_iter().any(|g| *name == Name::from(g));
+    statement.name(at).is_some_and(|name| given(&name) && !policy.rename.contains_key(&name))
 }
 
 fn rename(statement: &Statement<'_>, at: usize, policy: &Policy, changes: &mut Changes) {

@@ -61,15 +61,8 @@ fn options(statement: &Statement<'_>, parts: &Membership, policy: &Policy, chang
     if !lost.is_empty() && policy.replays() {
         let why = format!("{} left out: the server does not know it", lost.join(", "));
         if admin {
-            for at in with + 1..end {
-                let text: &[u8] = if at == with + 1 { b"ADMIN OPTION" } else { b"" };
-                if at == with + 1 {
-                    changes.replace(statement, at, text, Some(why.clone()));
-                }
-            }
-            if end > with + 2 {
-                changes.leave_out(statement, with + 2, end - 1, "the other words of the options");
-            }
+            changes.replace(statement, with + 1, b"ADMIN OPTION", Some(why));
+            changes.cut(statement, with + 2, end - 1);
         } else {
             changes.leave_out(statement, with, end - 1, why);
         }

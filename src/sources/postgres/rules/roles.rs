@@ -6,6 +6,7 @@ use super::policy::{Policy, RoleMode};
 use super::verdict::{Changes, Does, To, Verdict};
 use crate::sources::postgres::name::Name;
 use crate::sources::postgres::statement::{Act, Statement, setting};
+use crate::sources::postgres::token::Kind;
 
 pub(super) fn role(
     statement: &Statement<'_>,
@@ -56,19 +57,25 @@ fn attributes(statement: &Statement<'_>, role: Option<usize>, to: To, policy: &P
     if policy.replays() && !policy.roles.superuser && has_list {
         // Behind these stand other roles' names.
         let stops = ["in", "role", "admin", "user", "sysid", "set", "reset", "rename", "to"];
+        let mut left_out = Vec::new();
         for at in from..statement.tokens.len() {
             let token = &statement.tokens[at];
             if stops.into_iter().any(|stop| token.is(stop)) {
                 break;
             }
-            let beyond = ["superuser", "replication", "bypassrls"].into_iter().find(|a| token.is(a));
-            let default = ["nosuperuser", "noreplication", "nobypassrls"].into_iter().any(|a| token.is(a));
-            if let Some(attribute) = beyond {
-                let why = format!("{} left out: only a superuser may give it", attribute.to_ascii_uppercase());
-                changes.leave_out(statement, at, at, why);
-            } else if default {
-                changes.leave_out(statement, at, at, "an attribute that only a superuser may name; it is the default");
+            let word = token.text.to_ascii_uppercase();
+            match word.strip_prefix(b"NO").unwrap_or(&word) {
+                _ if token.kind != Kind::Word => continue,
+                b"SUPERUSER" | b"REPLICATION" | b"BYPASSRLS" => {}
+                _ => continue,
             }
+            changes.cut(statement, at, at);
+            left_out.push(String::from_utf8_lossy(&word).into_owned());
+        }
+        if left_out.iter().any(|word| !word.starts_with("NO")) {
+            changes.say(&format!("{} left out: only a superuser may give that", left_out.join(", ")));
+        } else if !left_out.is_empty() {
+            changes.say(&format!("{} left out: the default, and only a superuser may say it", left_out.join(", ")));
         }
     }
     Verdict::edit(to, changes)

@@ -85,9 +85,14 @@ pub(super) struct Changes {
 impl Changes {
     /// Leaves out the tokens from place `first` to `last`, with the space before them.
     pub(super) fn leave_out(&mut self, statement: &Statement<'_>, first: usize, last: usize, why: impl Into<String>) {
+        self.cut(statement, first, last);
+        self.said.push(why.into());
+    }
+
+    /// The same, as part of a change that is said already.
+    pub(super) fn cut(&mut self, statement: &Statement<'_>, first: usize, last: usize) {
         let start = first.checked_sub(1).map_or(0, |before| statement.tokens[before].end());
         self.edits.push(Edit { range: start..statement.tokens[last].end(), text: Vec::new() });
-        self.said.push(why.into());
     }
 
     /// Puts `text` in place of the token at `at`.

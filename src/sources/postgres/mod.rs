@@ -1,17 +1,23 @@
 //! PostgreSQL: dumps that are proven whole, and restores beside the live data.
 
 pub mod carry;
+mod certificate;
 pub mod clients;
 pub mod connect;
+mod connect_error;
 pub mod dump;
 pub mod lexer;
 pub mod load;
 pub mod name;
 pub mod rewrite;
+mod rules;
 pub mod seal;
 pub mod server;
 pub mod side;
-mod statement;
+pub mod statement;
 pub mod survey;
 pub mod swap;
+#[cfg(test)]
+mod tests;
+pub mod tls;
 mod token;

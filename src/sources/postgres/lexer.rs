@@ -1,0 +1,393 @@
+//! A plain dump cut into events, in one pass, without ever holding a table.
+//!
+//! Knows statements, quotes, comments, COPY blocks and backslash commands as psql's `psqlscan.l`
+//! does. **The bytes of all events together are the input**, whatever chunks it comes in; chunks
+//! only decide how `Space`, `Long` and `CopyRows` are split.
+
+mod copy;
+mod error;
+mod event;
+mod meta;
+mod scan;
+
+use memchr::{memchr, memchr2, memchr_iter};
+
+use self::copy::{Piece, Rows};
+use self::scan::{Fault, Scan, Step};
+use super::statement::{Session, holds_whole};
+use super::token::{is_space, run};
+
+pub use self::error::DumpError;
+pub use self::event::{Event, HELD_MAX, HOLD_MAX, Place};
+pub use self::meta::Meta;
+
+/// The longest backslash command, in bytes; names are at most 63.
+const META_MAX: usize = 64 << 10;
+
+/// What the lexer is in the middle of.
+#[derive(Debug)]
+enum Mode {
+    Gap,
+    Block(u32),
+    Comment,
+    Statement(Scan),
+    Long(Scan),
+    Meta,
+    /// The rest of the line of `COPY … FROM stdin;`: psql reads rows from the next line on.
+    Header,
+    Copy(Rows),
+}
+
+/// Cuts a dump into events. Push chunks of any size, then finish.
+#[derive(Debug)]
+pub struct Lexer {
+    mode: Mode,
+    /// What was pushed but could not be handed out yet.
+    held: Vec<u8>,
+    /// How much of `held` a comment or a command line has already been searched.
+    searched: usize,
+    session: Session,
+    line: u64,
+    began: u64,
+    at_start: bool,
+}
+
+impl Default for Lexer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lexer {
+    /// A lexer at the start of a dump.
+    pub fn new() -> Self {
+        Self {
+            mode: Mode::Gap,
+            held: Vec::new(),
+            searched: 0,
+            session: Session::default(),
+            line: 1,
+            began: 1,
+            at_start: true,
+        }
+    }
+
+    /// Hands the events of the next chunk to `sink`, each with the place it begins in.
+    pub fn push<E: From<DumpError>>(
+        &mut self,
+        input: &[u8],
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.held.is_empty() {
+            let used = self.read(input, false, sink)?;
+            self.held.extend_from_slice(&input[used..]);
+        } else {
+            let mut held = std::mem::take(&mut self.held);
+            held.extend_from_slice(input);
+            let used = self.read(&held, false, sink)?;
+            held.drain(..used);
+            self.held = held;
+        }
+        Ok(())
+    }
+
+    /// Hands out what was held for its next byte; an error when the input ends inside anything.
+    pub fn finish<E: From<DumpError>>(
+        mut self,
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let held = std::mem::take(&mut self.held);
+        let used = self.read(&held, true, sink)?;
+        let inside = match &self.mode {
+            Mode::Gap if used == held.len() => return Ok(()),
+            Mode::Gap | Mode::Meta => "a line",
+            Mode::Block(_) | Mode::Comment => "a comment",
+            Mode::Statement(scan) | Mode::Long(scan) => scan.inside(),
+            Mode::Header | Mode::Copy(_) => "COPY data",
+        };
+        Err(DumpError::CutShort { line: self.began, inside }.into())
+    }
+
+    /// Reads what can be decided of `data`; returns how many bytes were handed out.
+    fn read<E: From<DumpError>>(
+        &mut self,
+        data: &[u8],
+        last: bool,
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        if self.at_start && !last && data.len() < 5 {
+            return Ok(0);
+        }
+        let mut at = 0;
+        if std::mem::take(&mut self.at_start) {
+            at = plain_text(data)?;
+            if at > 0 {
+                self.emit(Event::Space(&data[..at]), sink)?;
+            }
+        }
+        loop {
+            let rest = &data[at..];
+            let used = match &mut self.mode {
+                Mode::Gap => self.gap(rest, last, sink)?,
+                Mode::Block(_) => self.block(rest, sink)?,
+                Mode::Comment => self.comment(rest, last, sink)?,
+                Mode::Meta => self.meta(rest, last, sink)?,
+                Mode::Statement(_) | Mode::Long(_) => self.statement(rest, sink)?,
+                Mode::Header => self.header(rest, sink)?,
+                Mode::Copy(_) => self.rows(rest, sink)?,
+            };
+            match used {
+                Some(used) => at += used,
+                None => return Ok(at),
+            }
+        }
+    }
+
+    fn emit<E: From<DumpError>>(
+        &mut self,
+        event: Event<'_>,
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let line = self.line;
+        let lines = match event {
+            Event::CopyRows { rows, .. } => rows,
+            _ => {
+                if let Some(at) = memchr(0, event.bytes()) {
+                    return Err(DumpError::Nul { line: line + lines(&event.bytes()[..at]) }.into());
+                }
+                lines(event.bytes())
+            }
+        };
+        self.line += lines;
+        sink(Place { line, standard_strings: self.session.standard_strings }, event)
+    }
+
+    fn enter(&mut self, mode: Mode) {
+        self.mode = mode;
+        self.began = self.line;
+        self.searched = 0;
+    }
+
+    fn gap<E: From<DumpError>>(
+        &mut self,
+        rest: &[u8],
+        last: bool,
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<Option<usize>, E> {
+        let space = run(rest, is_space);
+        if space > 0 {
+            self.emit(Event::Space(&rest[..space]), sink)?;
+            return Ok(Some(space));
+        }
+        match rest {
+            [] => return Ok(None),
+            [b'-' | b'/'] if !last => return Ok(None),
+            [b'-', b'-', ..] => self.enter(Mode::Comment),
+            [b'/', b'*', ..] => {
+                self.enter(Mode::Block(1));
+                self.emit(Event::Space(&rest[..2]), sink)?;
+                return Ok(Some(2));
+            }
+            [b'\\', ..] => self.enter(Mode::Meta),
+            _ => self.enter(Mode::Statement(Scan::new(self.session.standard_strings))),
+        }
+        Ok(Some(0))
+    }
+
+    fn block<E: From<DumpError>>(
+        &mut self,
+        rest: &[u8],
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<Option<usize>, E> {
+        let Mode::Block(depth) = self.mode else { return Ok(None) };
+        let at = memchr2(b'*', b'/', rest).unwrap_or(rest.len());
+        let len = match &rest[at..] {
+            [b'/', b'*', ..] => {
+                self.mode = Mode::Block(depth + 1);
+                at + 2
+            }
+            [b'*', b'/', ..] => {
+                self.mode = if depth == 1 { Mode::Gap } else { Mode::Block(depth - 1) };
+                at + 2
+            }
+            [] | [_] => at,
+            _ => at + 1,
+        };
+        if len == 0 {
+            return Ok(None);
+        }
+        self.emit(Event::Space(&rest[..len]), sink)?;
+        Ok(Some(len))
+    }
+
+    fn comment<E: From<DumpError>>(
+        &mut self,
+        rest: &[u8],
+        last: bool,
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<Option<usize>, E> {
+        let found = memchr2(b'\n', b'\r', &rest[self.searched..]).map(|at| at + self.searched);
+        let Some(len) = found.or(last.then_some(rest.len())) else {
+            self.searched = rest.len();
+            return self.wait(rest.len(), HELD_MAX, "a comment line");
+        };
+        self.wait::<E>(len, HELD_MAX, "a comment line")?;
+        self.emit(Event::Comment(&rest[..len]), sink)?;
+        self.enter(Mode::Gap);
+        Ok(Some(len))
+    }
+
+    fn meta<E: From<DumpError>>(
+        &mut self,
+        rest: &[u8],
+        last: bool,
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<Option<usize>, E> {
+        let found = memchr(b'\n', &rest[self.searched..]).map(|at| at + self.searched + 1);
+        let Some(len) = found.or(last.then_some(rest.len())) else {
+            self.searched = rest.len();
+            return self.wait(rest.len(), META_MAX, "a psql command");
+        };
+        self.wait::<E>(len, META_MAX, "a psql command")?;
+        let line = self.began;
+        match Meta::parse(&rest[..len]).map_err(|command| DumpError::Meta { line, command })? {
+            Meta::Connect(_) => self.session = Session::default(),
+            Meta::Encoding(encoding) => self.session.check_encoding(line, encoding.as_bytes())?,
+            Meta::Restrict | Meta::Unrestrict => {}
+        }
+        self.emit(Event::Meta(&rest[..len]), sink)?;
+        self.enter(Mode::Gap);
+        Ok(Some(len))
+    }
+
+    fn statement<E: From<DumpError>>(
+        &mut self,
+        rest: &[u8],
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<Option<usize>, E> {
+        let line = self.began;
+        let (scan, long) = match &mut self.mode {
+            Mode::Statement(scan) => (scan, false),
+            Mode::Long(scan) => (scan, true),
+            _ => return Ok(None),
+        };
+        let step = scan.advance(rest).map_err(|fault| match fault {
+            Fault::Backslash => DumpError::Meta { line, command: "in the middle of a statement".into() },
+            Fault::Continued => DumpError::Refused {
+                line,
+                what: "a string with escapes goes on after a line break, which psql and the server read differently",
+            },
+            Fault::Token => DumpError::TooLong { line, what: "a word" },
+        })?;
+        let (len, ends) = match step {
+            Step::End(len) => (len, true),
+            Step::More if long => (scan.done(), false),
+            Step::More if rest.len() <= HOLD_MAX => return Ok(None),
+            Step::More => (scan.done(), false),
+        };
+        if !long {
+            let size = if ends { len } else { rest.len() };
+            if size > HOLD_MAX && holds_whole(&rest[..HOLD_MAX], self.session.standard_strings) {
+                self.wait::<E>(size, HELD_MAX, "a statement")?;
+                if !ends {
+                    return Ok(None);
+                }
+            } else if size > HOLD_MAX {
+                return self.part(rest, len, (true, ends), sink);
+            }
+            let goes_on = self.session.after(line, &rest[..len])?;
+            self.emit(Event::Statement(&rest[..len]), sink)?;
+            self.enter(if goes_on { Mode::Header } else { Mode::Gap });
+            return Ok(Some(len));
+        }
+        if len == 0 && !ends {
+            return Ok(None);
+        }
+        self.part(rest, len, (false, ends), sink)
+    }
+
+    fn part<E: From<DumpError>>(
+        &mut self,
+        rest: &[u8],
+        len: usize,
+        (first, last): (bool, bool),
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<Option<usize>, E> {
+        self.emit(Event::Long { bytes: &rest[..len], first, last }, sink)?;
+        if last {
+            self.enter(Mode::Gap);
+        } else if let Mode::Statement(mut scan) | Mode::Long(mut scan) = std::mem::replace(&mut self.mode, Mode::Gap) {
+            scan.forget(len);
+            self.mode = Mode::Long(scan);
+        }
+        Ok(Some(len))
+    }
+
+    fn header<E: From<DumpError>>(
+        &mut self,
+        rest: &[u8],
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<Option<usize>, E> {
+        let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        if run(&rest[..end], is_space) < end {
+            let what = "text after COPY … FROM stdin; in the same line, which psql would run after the rows";
+            return Err(DumpError::Refused { line: self.line, what }.into());
+        }
+        if end == 0 {
+            return Ok(None);
+        }
+        self.emit(Event::Space(&rest[..end]), sink)?;
+        if rest[end - 1] == b'\n' {
+            self.enter(Mode::Copy(Rows::new()));
+        }
+        Ok(Some(end))
+    }
+
+    fn rows<E: From<DumpError>>(
+        &mut self,
+        rest: &[u8],
+        sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
+    ) -> Result<Option<usize>, E> {
+        let Mode::Copy(rows) = &mut self.mode else { return Ok(None) };
+        match rows.next(rest) {
+            (Piece::Rows(bytes), used) => {
+                if !bytes.is_empty() {
+                    self.emit(Event::CopyRows { bytes, rows: lines(bytes) }, sink)?;
+                }
+                Ok(Some(used))
+            }
+            (Piece::End(mark), used) => {
+                self.emit(Event::CopyEnd(mark), sink)?;
+                self.enter(Mode::Gap);
+                Ok(Some(used))
+            }
+            (Piece::More, 0) => Ok(None),
+            (Piece::More, used) => Ok(Some(used)),
+        }
+    }
+
+    /// Nothing yet, unless what is waited for is already longer than `most`.
+    fn wait<E: From<DumpError>>(&self, len: usize, most: usize, what: &'static str) -> Result<Option<usize>, E> {
+        if len > most {
+            return Err(DumpError::TooLong { line: self.began, what }.into());
+        }
+        Ok(None)
+    }
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// How long the byte order mark is that psql skips, after a look at what is surely no SQL.
+fn plain_text(data: &[u8]) -> Result<usize, DumpError> {
+    let looks = |what| Err(DumpError::NotPlain { what });
+    match data {
+        [b'P', b'G', b'D', b'M', b'P', ..] => looks("pg_dump's custom format: use pg_restore"),
+        [0x1f, 0x8b, ..] => looks("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => looks("zstd"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => looks("UTF-16"),
+        [0xef, 0xbb, 0xbf, ..] => Ok(3),
+        _ => Ok(0),
+    }
+}

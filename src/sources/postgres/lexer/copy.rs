@@ -1,0 +1,131 @@
+//! The rows of a COPY block: passed on at the speed of memory, counted, never looked into.
+
+use memchr::memmem::Finder;
+
+/// Every beginning of the end mark, for the part of it that an earlier chunk held.
+const MARK: &[u8] = b"\\.\r";
+
+/// Where in a line the rows stand between two chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// At a line's start, after so many bytes of `\.` CR.
+    Start(usize),
+    /// Somewhere else in a line.
+    Middle,
+}
+
+/// The reader of one COPY block's rows.
+#[derive(Debug)]
+pub(super) struct Rows {
+    place: Place,
+    /// Finds the next line that begins like the end mark.
+    finder: Finder<'static>,
+}
+
+/// One piece of a COPY block.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// Bytes of rows.
+    Rows(&'a [u8]),
+    /// The line `\.` as the dump has it; the block is over.
+    End(&'static [u8]),
+    /// Everything was used; more rows follow.
+    More,
+}
+
+impl Rows {
+    pub(super) fn new() -> Self {
+        Self { place: Place::Start(0), finder: Finder::new(b"\n\\.") }
+    }
+
+    /// The next piece of `rest`, and how many bytes of `rest` it used.
+    ///
+    /// psql ends the block at a line that is exactly `\.` with LF or CRLF (`handleCopyIn`).
+    pub(super) fn next<'a>(&mut self, rest: &'a [u8]) -> (Piece<'a>, usize) {
+        let mut at = 0;
+        while let Place::Start(seen) = self.place {
+            let Some(&byte) = rest.get(at) else {
+                return (Piece::More, at);
+            };
+            match (seen, byte) {
+                (2, b'\n') => return (Piece::End(b"\\.\n"), at + 1),
+                (3, b'\n') => return (Piece::End(b"\\.\r\n"), at + 1),
+                _ if seen < MARK.len() && byte == MARK[seen] => {
+                    self.place = Place::Start(seen + 1);
+                    at += 1;
+                }
+                _ => {
+                    self.place = Place::Middle;
+                    if seen > at {
+                        // Part of what was waited for came with an earlier chunk.
+                        return (Piece::Rows(&MARK[..seen]), at);
+                    }
+                    at -= seen;
+                }
+            }
+        }
+        let rows = &rest[at..];
+        if let Some(found) = self.finder.find(rows) {
+            self.place = Place::Start(0);
+            return (Piece::Rows(&rows[..found + 1]), at + found + 1);
+        }
+        if rows.is_empty() {
+            return (Piece::More, at);
+        }
+        let (kept, seen) = match rows {
+            [kept @ .., b'\\'] if kept.ends_with(b"\n") => (kept, Some(1)),
+            kept if kept.ends_with(b"\n") => (kept, Some(0)),
+            kept => (kept, None),
+        };
+        self.place = seen.map_or(Place::Middle, Place::Start);
+        (Piece::Rows(kept), rest.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows and the end mark of `input`, read in chunks of `size`.
+    fn read(input: &[u8], size: usize) -> (Vec<u8>, Option<&'static [u8]>) {
+        let mut rows = Rows::new();
+        let mut out = Vec::new();
+        for chunk in input.chunks(size) {
+            let mut at = 0;
+            while at < chunk.len() {
+                let (piece, used) = rows.next(&chunk[at..]);
+                at += used;
+                match piece {
+                    Piece::Rows(bytes) => out.extend_from_slice(bytes),
+                    Piece::End(mark) => return (out, Some(mark)),
+                    Piece::More => break,
+                }
+            }
+        }
+        (out, None)
+    }
+
+    #[test]
+    fn only_a_line_of_its_own_ends_the_rows() {
+        for (input, rows) in [
+            ("\\.\n", ""),
+            ("\\.x\n\\.\n", "\\.x\n"),
+            ("a\\.\n\n\\\n\\.\r\r\n\\.\n", "a\\.\n\n\\\n\\.\r\r\n"),
+            ("\\\\.\n\\N\n\\.\n", "\\\\.\n\\N\n"),
+            ("\n\n\\.\r\n", "\n\n"),
+            ("\\\n\\.\n", "\\\n"),
+        ] {
+            for size in 1..=input.len() {
+                let (found, end) = read(input.as_bytes(), size);
+                assert_eq!((String::from_utf8_lossy(&found).as_ref(), end.is_some()), (rows, true), "{input:?} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_its_line_end_the_mark_is_none() {
+        for size in 1..4 {
+            assert_eq!(read(b"1\n\\.", size).1, None);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The pieces that a dump is cut into, and how much of it is ever held.
+
+/// The longest statement that is handed out whole when no rule needs to see all of it, in bytes.
+pub const HOLD_MAX: usize = 1 << 20;
+/// The longest statement, comment line or seal that is held at all, in bytes.
+pub const HELD_MAX: usize = 16 << 20;
+
+/// Where an event begins, and how it has to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The line, from 1.
+    pub line: u64,
+    /// Whether strings are standard ones (`standard_conforming_strings`) there.
+    pub standard_strings: bool,
+}
+
+/// One piece of a dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// White space and block comments between statements; may be split anywhere.
+    Space(&'a [u8]),
+    /// A line comment between statements, whole, without its line break.
+    Comment(&'a [u8]),
+    /// A whole statement with its `;`.
+    Statement(&'a [u8]),
+    /// A part of a statement of more than [`HOLD_MAX`] bytes.
+    Long {
+        /// The part; may be empty only when it is the last.
+        bytes: &'a [u8],
+        /// Whether the statement begins with this part.
+        first: bool,
+        /// Whether it ends with this part.
+        last: bool,
+    },
+    /// A line with a backslash command, with its line break.
+    Meta(&'a [u8]),
+    /// Bytes of COPY rows; may be split anywhere.
+    CopyRows {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// How many rows end in them.
+        rows: u64,
+    },
+    /// The line `\.`.
+    CopyEnd(&'a [u8]),
+}
+
+impl<'a> Event<'a> {
+    /// The event's bytes of the input.
+    pub fn bytes(&self) -> &'a [u8] {
+        match *self {
+            Self::Space(bytes) | Self::Comment(bytes) | Self::Statement(bytes) => bytes,
+            Self::Meta(bytes) | Self::CopyEnd(bytes) => bytes,
+            Self::Long { bytes, .. } | Self::CopyRows { bytes, .. } => bytes,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A dump turned into what one target can run; bytes in, pieces out, in one pass.
+//!
+//! COPY rows, function bodies and literals pass untouched, byte for byte. What is changed is
+//! commented out or edited, and reported. Backslash commands never leave here when the purpose
+//! is a replay: a dump is data, not a program.
+
+mod filter;
+mod piece;
+
+use std::collections::BTreeSet;
+
+use super::lexer::{DumpError, Event, Lexer, Meta, Place};
+use super::name::Name;
+use super::rules::{Does, To, Verdict, apply, commented, decide};
+use super::statement::Statement;
+use super::survey::Layout;
+
+pub use self::filter::{Keep, as_filter};
+pub use self::piece::{Change, Piece, Report};
+pub use super::rules::{Policy, Purpose, RoleMode, RolePolicy};
+
+/// Rewrites one dump. Push chunks of any size, then finish.
+#[derive(Debug)]
+pub struct Rewriter {
+    lexer: Lexer,
+    writer: Writer,
+}
+
+impl Rewriter {
+    /// A rewriter at the start of a dump.
+    pub fn new(policy: Policy) -> Self {
+        let writer = Writer { policy, section: None, created: BTreeSet::new(), swallow: false, report: Report::default() };
+        Self { lexer: Lexer::new(), writer }
+    }
+
+    /// Hands the pieces of the next chunk to `sink`. Fails with a [`DumpError`] or the sink's error.
+    pub fn push(
+        &mut self,
+        input: &[u8],
+        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let writer = &mut self.writer;
+        self.lexer.push(input, &mut |place, event| writer.event(place, event, sink))
+    }
+
+    /// Hands out what was held; fails when the dump ends inside anything.
+    pub fn finish(mut self, sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<Report> {
+        let writer = &mut self.writer;
+        self.lexer.finish(&mut |place, event| writer.event(place, event, sink))?;
+        Ok(self.writer.report)
+    }
+}
+
+/// Whose replay is going on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Current {
+    Single,
+    Database(Name),
+}
+
+#[derive(Debug)]
+struct Writer {
+    policy: Policy,
+    /// `None` before the first database of a cluster.
+    section: Option<Current>,
+    created: BTreeSet<Name>,
+    /// Whether a statement that became comments brought its own line break, so that the dump's goes.
+    swallow: bool,
+    report: Report,
+}
+
+impl Writer {
+    fn event(
+        &mut self,
+        place: Place,
+        event: Event<'_>,
+        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if self.section.is_none() && self.policy.layout == Layout::Single {
+            self.section = Some(Current::Single);
+            sink(Piece::Section(None))?;
+        }
+        let swallow = std::mem::take(&mut self.swallow);
+        match event {
+            Event::Space(space) if swallow => self.here(space.strip_prefix(b"\n").unwrap_or(space), sink),
+            Event::Meta(line) => self.meta(place, line, sink),
+            Event::Statement(sql) => self.statement(place, sql, sink),
+            _ => self.here(event.bytes(), sink),
+        }
+    }
+
+    /// Bytes that go where the dump has them.
+    fn here(&self, bytes: &[u8], sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        match &self.section {
+            _ if bytes.is_empty() => Ok(()),
+            None => sink(Piece::Global(bytes)),
+            Some(Current::Database(name)) if !self.policy.wants(name) => Ok(()),
+            Some(_) => sink(Piece::Sql(bytes)),
+        }
+    }
+
+    fn meta(
+        &mut self,
+        place: Place,
+        line: &[u8],
+        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let meta = Meta::parse(line).map_err(|command| DumpError::Meta { line: place.line, command })?;
+        let stores = self.policy.purpose == Purpose::Store;
+        if let Meta::Connect(name) = &meta {
+            let next = Some(Current::Database(name.clone()));
+            // pg_dump connects again so that properties take effect; they are set after the load here.
+            if self.section != next {
+                self.section = next;
+                sink(Piece::Section(Some(name)))?;
+            }
+        }
+        if stores {
+            return match &self.section {
+                Some(Current::Database(name)) if !self.policy.wants(name) => Ok(()),
+                _ => sink(Piece::Meta(line)),
+            };
+        }
+        match meta {
+            Meta::Encoding(name) => self.here(format!("SET client_encoding = '{name}';\n").as_bytes(), sink),
+            _ => Ok(()),
+        }
+    }
+
+    fn statement(
+        &mut self,
+        place: Place,
+        sql: &[u8],
+        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let statement = Statement::parse(sql, place.standard_strings);
+        let Verdict { to, does, said } = decide(&statement, &self.policy, &mut self.created);
+        if let (To::Here, Some(Current::Database(name))) = (&to, &self.section)
+            && !self.policy.wants(name)
+        {
+            return Ok(());
+        }
+        for why in said {
+            self.report.add(place.line, statement.title(), why);
+        }
+        match does {
+            Does::Keep => self.send(&to, sql, sink),
+            Does::Edit(edits) => self.send(&to, &apply(sql, &edits), sink),
+            // Comments run nowhere: they stay where the dump has them.
+            Does::Comment => {
+                self.swallow = true;
+                let to = if to == To::Global { To::Global } else { To::Here };
+                self.send(&to, &commented(sql), sink)
+            }
+            Does::Remove | Does::Skip => {
+                self.swallow = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        to: &To,
+        sql: &[u8],
+        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        match to {
+            To::Here => self.here(sql, sink),
+            To::Global => sink(Piece::Global(sql)),
+            To::Existing => sink(Piece::ExistingRole(sql)),
+            To::Create(name) => sink(Piece::CreateDatabase { name, sql }),
+            To::Property(database) => sink(Piece::Property { database, sql }),
+            To::Comment(database) => sink(Piece::Comment { database, sql }),
+        }
+    }
+}

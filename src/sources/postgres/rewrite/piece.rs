@@ -1,0 +1,86 @@
+//! What the rewriter hands out, and what it says it changed.
+
+use serde::Serialize;
+
+use crate::sources::postgres::name::Name;
+
+/// A piece of the rewritten dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// A database's replay begins; the dump's own name for it, `None` in a single layout.
+    Section(Option<&'a Name>),
+    /// CREATE DATABASE, already for the side database.
+    CreateDatabase {
+        /// The dump's own name for it.
+        name: &'a Name,
+        /// The statement.
+        sql: &'a [u8],
+    },
+    /// What is said of a database from outside (owner, settings, rights, labels), already for the
+    /// side database; to be run after the load.
+    Property {
+        /// The dump's own name for it.
+        database: &'a Name,
+        /// The statement.
+        sql: &'a [u8],
+    },
+    /// COMMENT ON DATABASE, already for the side database.
+    Comment {
+        /// The dump's own name for it.
+        database: &'a Name,
+        /// The statement.
+        sql: &'a [u8],
+    },
+    /// What belongs to no database, and everything before the first one.
+    Global(&'a [u8]),
+    /// A change of a role that was there before: to be run last.
+    ExistingRole(&'a [u8]),
+    /// What goes to the current section's session.
+    Sql(&'a [u8]),
+    /// A line with a backslash command; only when the dump is to be stored.
+    Meta(&'a [u8]),
+}
+
+impl<'a> Piece<'a> {
+    /// The piece's bytes; none of a section's beginning.
+    pub fn bytes(&self) -> &'a [u8] {
+        match *self {
+            Self::Section(_) => b"",
+            Self::CreateDatabase { sql, .. } | Self::Property { sql, .. } | Self::Comment { sql, .. } => sql,
+            Self::Global(sql) | Self::ExistingRole(sql) | Self::Sql(sql) | Self::Meta(sql) => sql,
+        }
+    }
+}
+
+/// One thing that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The dump's line in which the statement begins.
+    pub line: u64,
+    /// The statement's first words; never a literal.
+    pub what: String,
+    /// What was done, and why.
+    pub why: String,
+}
+
+/// Everything that was changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The changes, in the dump's order; the first [`Report::MOST`] of them.
+    pub changes: Vec<Change>,
+    /// How many more there were.
+    pub more: u64,
+}
+
+impl Report {
+    /// How many changes are kept: memory stays constant whatever the dump drops.
+    pub const MOST: usize = 10_000;
+
+    pub(super) fn add(&mut self, line: u64, what: String, why: String) {
+        if self.changes.len() < Self::MOST {
+            self.changes.push(Change { line, what, why });
+        } else {
+            self.more += 1;
+        }
+    }
+}

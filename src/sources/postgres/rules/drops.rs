@@ -1,0 +1,52 @@
+//! What `pg_dump --clean` drops first: in a new database it is not there.
+//!
+//! Made conditional, as `--if-exists` does it (`RestoreArchive`), rather than commented out: some
+//! of it (the schema `public`) is in every new database and is created again by the dump.
+
+use super::verdict::{Changes, To, Verdict};
+use crate::sources::postgres::statement::Statement;
+
+const WHY: &str = "what a new database lacks cannot be dropped: IF EXISTS";
+
+/// Kinds of objects of more than one word.
+const KINDS: [&[&str]; 17] = [
+    &["materialized", "view"],
+    &["foreign", "data", "wrapper"],
+    &["foreign", "table"],
+    &["event", "trigger"],
+    &["operator", "class"],
+    &["operator", "family"],
+    &["text", "search", "configuration"],
+    &["text", "search", "dictionary"],
+    &["text", "search", "parser"],
+    &["text", "search", "template"],
+    &["access", "method"],
+    &["user", "mapping"],
+    &["procedural", "language"],
+    &["trusted", "procedural", "language"],
+    &["property", "graph"],
+    &["rule"],
+    &["cast"],
+];
+
+pub(super) fn drop(statement: &Statement<'_>) -> Verdict {
+    let mut changes = Changes::default();
+    if statement.is(0, "alter") {
+        if !statement.is(2, "if") {
+            changes.insert_after(statement, 1, " IF EXISTS");
+        }
+        let dropped = (2..statement.tokens.len())
+            .find(|&at| statement.is(at, "constraint") && statement.is(at - 1, "drop") && !statement.is(at + 1, "if"));
+        if let Some(at) = dropped {
+            changes.insert_after(statement, at, " IF EXISTS");
+        }
+    } else {
+        let fits = |kind: &&&[&str]| kind.iter().enumerate().all(|(at, word)| statement.is(at + 1, word));
+        let words = KINDS.iter().filter(fits).map(|kind| kind.len()).max().unwrap_or(1);
+        if !statement.is(words + 1, "if") {
+            changes.insert_after(statement, words, " IF EXISTS");
+        }
+    }
+    changes.say(WHY);
+    Verdict::edit(To::Here, changes)
+}

@@ -1,0 +1,209 @@
+//! What a dump is: read once while it is made, and once more before it is restored.
+//!
+//! Nothing here decides; `rewrite` and the restore's preflight do, by these facts.
+
+mod facts;
+mod proof;
+
+use super::lexer::{DumpError, Event, Lexer, Meta, Place};
+use super::name::Name;
+use super::statement::{Act, Class, Statement};
+use super::token::{head, tokens};
+
+pub use self::facts::{Copied, CreateDatabase, Globals, Layout, Member, Section, Survey};
+use self::proof::Proof;
+
+/// Reads a dump and collects what it is.
+#[derive(Debug, Default)]
+pub struct Surveyor {
+    lexer: Lexer,
+    reader: Reader,
+}
+
+impl Surveyor {
+    /// A surveyor at the start of a dump.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in the next chunk.
+    pub fn push(&mut self, input: &[u8]) -> Result<(), DumpError> {
+        self.lexer.push(input, &mut |place, event| {
+            self.reader.event(place, event);
+            Ok(())
+        })
+    }
+
+    /// The facts; an error when the dump ends inside anything.
+    pub fn finish(self) -> Result<Survey, DumpError> {
+        let mut reader = self.reader;
+        self.lexer.finish(&mut |place, event| {
+            reader.event(place, event);
+            Ok::<(), DumpError>(())
+        })?;
+        Ok(reader.survey())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    survey: Survey,
+    proof: Proof,
+    /// What comes before the first `\connect`, or all of a single database.
+    outer: Section,
+    /// Which section is being read; `None` for the outer one.
+    current: Option<usize>,
+    /// Whether the database's own dump is over: what follows up to `\connect` is the next one's.
+    between: bool,
+}
+
+impl Reader {
+    fn event(&mut self, place: Place, event: Event<'_>) {
+        self.section().bytes += event.bytes().len() as u64;
+        self.proof.event(&event);
+        match event {
+            Event::Space(_) => {}
+            Event::Comment(line) => self.comment(line),
+            Event::Statement(sql) => self.statement(sql, place.standard_strings),
+            Event::Long { bytes, first, last } => {
+                if first {
+                    let words = head(bytes, true, 2);
+                    let creates = words.first().is_some_and(|t| t.is("create"));
+                    if creates && words.get(1).is_some_and(|t| t.is("function") || t.is("view")) {
+                        self.note("a statement of more than 1 MiB is passed on unread");
+                    }
+                }
+                if last {
+                    self.count();
+                }
+            }
+            Event::Meta(line) => self.meta(line),
+            Event::CopyRows { rows, .. } => {
+                if let Some(table) = self.section().tables.last_mut() {
+                    table.rows += rows;
+                }
+            }
+            Event::CopyEnd(_) => {}
+        }
+    }
+
+    fn section(&mut self) -> &mut Section {
+        match self.current {
+            Some(at) => &mut self.survey.sections[at],
+            None => &mut self.outer,
+        }
+    }
+
+    /// One more statement that is more than a setting.
+    fn count(&mut self) {
+        let section = self.section();
+        section.statements += 1;
+        section.empty = false;
+    }
+
+    fn note(&mut self, text: &str) {
+        if !self.survey.notes.iter().any(|note| note == text) {
+            self.survey.notes.push(text.into());
+        }
+    }
+
+    fn comment(&mut self, line: &[u8]) {
+        let banner = |prefix: &[u8]| line.strip_prefix(prefix).map(|v| String::from_utf8_lossy(v).trim().to_owned());
+        if let Some(version) = banner(b"-- Dumped from database version ") {
+            self.survey.server_banner.get_or_insert(version);
+        } else if let Some(version) = banner(b"-- Dumped by pg_dump version ") {
+            self.survey.client_banner.get_or_insert(version);
+        } else if line.trim_ascii_end() == b"-- PostgreSQL database dump complete" {
+            self.between = true;
+        }
+    }
+
+    fn meta(&mut self, line: &[u8]) {
+        // The lexer has read it already; it hands out no line that it cannot read.
+        if let Ok(Meta::Connect(name)) = Meta::parse(line) {
+            self.current = Some(self.section_of(name));
+            self.between = false;
+        }
+    }
+
+    fn section_of(&mut self, name: Name) -> usize {
+        let sections = &mut self.survey.sections;
+        let known = sections.iter().position(|s| s.database.as_ref() == Some(&name));
+        known.unwrap_or_else(|| {
+            sections.push(Section { database: Some(name), ..Section::default() });
+            sections.len() - 1
+        })
+    }
+
+    fn statement(&mut self, sql: &[u8], standard: bool) {
+        if head(sql, standard, 1).first().is_some_and(|t| t.is("copy")) {
+            let table = copied_table(sql, standard);
+            self.section().tables.push(Copied { table, rows: 0 });
+            return self.count();
+        }
+        let statement = Statement::parse(sql, standard);
+        self.survey.roles_referenced.extend(statement.roles());
+        match &statement.class {
+            Class::Set(setting) => self.set(&statement, &setting.name, setting.value),
+            Class::Database { act, names } => {
+                if *act == Act::Create {
+                    let created = CreateDatabase::read(&statement, names[0]);
+                    if let Some(name) = statement.name(names[0]) {
+                        let at = self.section_of(name);
+                        self.survey.sections[at].create = Some(created);
+                    }
+                }
+            }
+            Class::Extension { act: Act::Create, name } => {
+                let name = statement.name(*name);
+                self.section().extensions.extend(name);
+                self.count();
+            }
+            Class::LoCreate => {
+                self.section().large_objects += 1;
+                self.count();
+            }
+            Class::UpdatePgDatabase => {}
+            _ if self.survey.globals.read(&statement) => self.survey.globals.statements += 1,
+            Class::Other if is_session(&statement) => {}
+            _ => self.count(),
+        }
+    }
+
+    fn set(&mut self, statement: &Statement<'_>, name: &str, value: Option<usize>) {
+        self.survey.settings.insert(name.to_owned());
+        let text = value.and_then(|at| statement.tokens.get(at)).and_then(super::statement::value);
+        if name == "client_encoding" && !self.between {
+            let text = text.map(|v| String::from_utf8_lossy(&v).into_owned());
+            let section = self.section();
+            section.encoding = section.encoding.take().or(text);
+        }
+    }
+
+    fn survey(self) -> Survey {
+        let Self { mut survey, outer, proof, .. } = self;
+        let only_globals = outer.empty && survey.globals.statements > 0;
+        if !survey.sections.is_empty() || proof.cluster || only_globals {
+            survey.layout = Layout::Cluster;
+        } else {
+            survey.sections.push(outer);
+        }
+        (survey.bytes, survey.digest, survey.trailer, survey.seal) = proof.finish(survey.layout);
+        survey
+    }
+}
+
+/// Statements that every section begins with and that make nothing.
+fn is_session(statement: &Statement<'_>) -> bool {
+    let is = |at, keyword| statement.is(at, keyword);
+    let config = is(0, "select") && statement.tokens.iter().take(4).any(|t| t.is("set_config"));
+    config || is(0, "set") || is(0, "reset") || statement.tokens.len() <= 1
+}
+
+/// `schema.table` as the COPY spells it.
+fn copied_table(sql: &[u8], standard_strings: bool) -> String {
+    let tokens = tokens(sql, standard_strings);
+    let end = tokens.iter().skip(1).position(|t| t.is_punct(b'(') || t.is("from")).map_or(1, |at| at + 1);
+    let name = tokens.get(1..end).unwrap_or_default().iter().map(|t| String::from_utf8_lossy(t.text));
+    name.collect()
+}

@@ -1,0 +1,91 @@
+//! Whether a dump is whole: pg_dump's own last words, our seal, and a digest of what is sealed.
+
+use super::facts::Layout;
+use crate::sources::postgres::lexer::Event;
+
+/// How the last line of a sealed dump begins.
+pub(super) const SEAL: &[u8] = b"-- bkp seal ";
+const DATABASE: &[u8] = b"-- PostgreSQL database dump complete";
+const CLUSTER: &[u8] = b"-- PostgreSQL database cluster dump complete";
+
+/// What has been read of a dump's proof.
+#[derive(Debug, Default)]
+pub(super) struct Proof {
+    hasher: blake3::Hasher,
+    bytes: u64,
+    /// Whether the next byte is a line's first.
+    mid_line: bool,
+    /// Whether pg_dumpall began it; then only pg_dumpall's trailer ends it.
+    pub(super) cluster: bool,
+    database_trailer: bool,
+    cluster_trailer: bool,
+    seal: Option<Seal>,
+}
+
+/// The last line that looks like a seal, with what came before it.
+#[derive(Debug)]
+struct Seal {
+    bytes: u64,
+    digest: blake3::Hash,
+    text: Vec<u8>,
+}
+
+impl Proof {
+    pub(super) fn event(&mut self, event: &Event<'_>) {
+        let bytes = event.bytes();
+        match event {
+            Event::Comment(line) if !self.mid_line => self.comment(line),
+            // A seal is the last line: nothing but white space may follow.
+            Event::Space(space) if space.iter().all(u8::is_ascii_whitespace) => {}
+            // psql's guard is closed after the trailer.
+            Event::Meta(_) | Event::Space(_) | Event::Comment(_) => self.seal = None,
+            _ => {
+                self.seal = None;
+                self.database_trailer = false;
+                self.cluster_trailer = false;
+            }
+        }
+        if let Event::Meta(line) = event
+            && line.starts_with(b"\\connect")
+        {
+            self.database_trailer = false;
+            self.cluster_trailer = false;
+        }
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        if let Some(&byte) = bytes.last() {
+            self.mid_line = byte != b'\n';
+        }
+    }
+
+    fn comment(&mut self, line: &[u8]) {
+        self.seal = None;
+        match line.trim_ascii_end() {
+            DATABASE => self.database_trailer = true,
+            CLUSTER => self.cluster_trailer = true,
+            b"-- PostgreSQL database dump" => self.database_trailer = false,
+            b"-- PostgreSQL database cluster dump" => {
+                self.cluster = true;
+                self.cluster_trailer = false;
+            }
+            _ => {
+                if let Some(text) = line.strip_prefix(SEAL) {
+                    let (bytes, digest) = (self.bytes, self.hasher.finalize());
+                    self.seal = Some(Seal { bytes, digest, text: text.trim_ascii().to_vec() });
+                }
+            }
+        }
+    }
+
+    /// Bytes, digest, trailer and seal. What is sealed ends before the seal's line.
+    pub(super) fn finish(self, layout: Layout) -> (u64, String, bool, Option<Vec<u8>>) {
+        let trailer = match layout {
+            Layout::Cluster if self.cluster => self.cluster_trailer,
+            _ => self.database_trailer,
+        };
+        match self.seal {
+            Some(seal) => (seal.bytes, seal.digest.to_hex().to_string(), trailer, Some(seal.text)),
+            None => (self.bytes, self.hasher.finalize().to_hex().to_string(), trailer, None),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+--
+-- PostgreSQL database cluster dump
+--
+
+\restrict Key18
+
+SET default_transaction_read_only = off;
+
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+
+--
+-- Roles
+--
+
+CREATE ROLE "CREATE ROLE";
+ALTER ROLE "CREATE ROLE" WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB NOLOGIN NOREPLICATION NOBYPASSRLS;
+CREATE ROLE grp;
+ALTER ROLE grp WITH NOSUPERUSER INHERIT CREATEROLE NOCREATEDB NOLOGIN NOREPLICATION NOBYPASSRLS;
+CREATE ROLE "odd ""role""; x";
+ALTER ROLE "odd ""role""; x" WITH NOSUPERUSER INHERIT NOCREATEROLE CREATEDB NOLOGIN REPLICATION NOBYPASSRLS;
+CREATE ROLE postgres;
+ALTER ROLE postgres WITH SUPERUSER INHERIT CREATEROLE CREATEDB LOGIN REPLICATION BYPASSRLS;
+CREATE ROLE reader;
+ALTER ROLE reader WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB NOLOGIN NOREPLICATION NOBYPASSRLS;
+COMMENT ON ROLE reader IS 'reads
+DROP ROLE shop;';
+CREATE ROLE shop;
+ALTER ROLE shop WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB LOGIN NOREPLICATION NOBYPASSRLS PASSWORD 'SCRAM-SHA-256$4096:c2FsdA==$aGFzaA==:aGFzaA==';
+CREATE ROLE "two
+lines";
+ALTER ROLE "two
+lines" WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB NOLOGIN NOREPLICATION BYPASSRLS;
+
+--
+-- User Configurations
+--
+
+--
+-- User Config "shop"
+--
+
+ALTER ROLE shop SET work_mem TO '8MB';
+
+
+--
+-- Role memberships
+--
+
+GRANT grp TO shop WITH INHERIT TRUE GRANTED BY postgres;
+GRANT reader TO "odd ""role""; x" WITH INHERIT TRUE GRANTED BY postgres;
+GRANT reader TO shop WITH ADMIN OPTION, INHERIT TRUE GRANTED BY postgres;
+GRANT reader TO "two
+lines" WITH INHERIT TRUE GRANTED BY shop;
+
+
+--
+-- Role privileges on configuration parameters
+--
+
+GRANT SET ON PARAMETER log_statement TO shop;
+
+
+--
+-- Tablespaces
+--
+
+CREATE TABLESPACE fast OWNER postgres LOCATION '/srv/fast';
+
+
+\unrestrict Key18
+
+--
+-- PostgreSQL database cluster dump complete
+--
+

@@ -1,0 +1,255 @@
+//! Control sessions: a client, the task that serves it, and what went wrong in words that help.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+pub use super::connect_error::ConnectError;
+use super::tls;
+use crate::settings::names::{PGCHANNELBINDING, PGOPTIONS};
+use crate::settings::postgres::TlsMode;
+use crate::settings::{Host, Postgres};
+
+/// A dead server must not hold a run for hours: gone after about 30 + 3 × 10 s.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// How often a server that is starting up is asked again.
+const STARTING_UP_PAUSE: Duration = Duration::from_millis(250);
+/// How long such a server is waited for where attempts have no limit of their own.
+const STARTING_UP_LIMIT: Duration = Duration::from_secs(60);
+
+/// A session; ends when dropped. Used as the [`Client`] that it is.
+pub struct Session {
+    client: Client,
+    connection: JoinHandle<()>,
+    tls: Option<MakeRustlsConnect>,
+    server_version_num: u32,
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Session {
+    /// Opens a session, as libpq would with the same settings. While the server is starting up it is asked again, for as
+    /// long as an attempt to connect may take.
+    ///
+    /// # Errors
+    /// Why there is no session; never holds the password.
+    pub async fn connect(postgres: &Postgres, database: &str, application_name: &str) -> Result<Self, ConnectError> {
+        let give_up = Instant::now() + postgres.connect_timeout.unwrap_or(STARTING_UP_LIMIT);
+        loop {
+            match attempt(postgres, database, application_name).await {
+                Err(ConnectError::StartingUp { .. }) if Instant::now() + STARTING_UP_PAUSE < give_up => {
+                    sleep(STARTING_UP_PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// As the server numbers itself: 150014 is 15.14.
+    #[must_use]
+    pub fn server_version_num(&self) -> u32 {
+        self.server_version_num
+    }
+
+    /// The major version: 15.
+    #[must_use]
+    pub fn server_version_major(&self) -> u32 {
+        self.server_version_num / 10_000
+    }
+
+    /// Whether the account of this session is a superuser.
+    ///
+    /// # Errors
+    /// The session's.
+    pub async fn is_superuser(&self) -> Result<bool, tokio_postgres::Error> {
+        Ok(self.word("SHOW is_superuser").await?.as_deref() == Some("on"))
+    }
+
+    /// Whether the server is a standby, now.
+    ///
+    /// # Errors
+    /// The session's.
+    pub async fn in_recovery(&self) -> Result<bool, tokio_postgres::Error> {
+        Ok(self.word("SELECT pg_catalog.pg_is_in_recovery()").await?.as_deref() == Some("t"))
+    }
+
+    /// Asks the server to cancel what this session is doing.
+    ///
+    /// # Errors
+    /// When the request could not be sent; that it was says nothing of whether it came in time.
+    pub async fn cancel(&self) -> Result<(), tokio_postgres::Error> {
+        let token = self.client.cancel_token();
+        match &self.tls {
+            Some(tls) => token.cancel_query(tls.clone()).await,
+            None => token.cancel_query(NoTls).await,
+        }
+    }
+
+    /// Ends the session and waits until the farewell is sent, so that the server does not count it any more.
+    pub async fn close(self) {
+        let Self { client, connection, .. } = self;
+        drop(client);
+        if connection.await.is_err() {
+            tracing::debug!("the task of a database session was gone before its end");
+        }
+    }
+
+    /// The first column of the first row.
+    async fn word(&self, query: &str) -> Result<Option<String>, tokio_postgres::Error> {
+        let answer = self.client.simple_query(query).await?;
+        Ok(answer.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        }))
+    }
+}
+
+/// One line of libpq's plan for a mode: what to ask for, and whether TLS is at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Plain,
+    /// TLS where the server has it, else plain.
+    TlsIfOffered,
+    Tls,
+}
+
+fn lines(postgres: &Postgres) -> &'static [Line] {
+    match (&postgres.host, postgres.tls.mode) {
+        // libpq has no TLS on sockets, whatever the mode.
+        (Host::Socket(_), _) | (_, TlsMode::Disable) => &[Line::Plain],
+        (_, TlsMode::Allow) => &[Line::Plain, Line::Tls],
+        (_, TlsMode::Prefer) => &[Line::TlsIfOffered, Line::Plain],
+        (_, TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull) => &[Line::Tls],
+    }
+}
+
+async fn attempt(postgres: &Postgres, database: &str, application_name: &str) -> Result<Session, ConnectError> {
+    let mut refused: Option<ConnectError> = None;
+    for line in lines(postgres) {
+        match open(postgres, database, application_name, *line).await {
+            Ok(session) => return Ok(session),
+            // Only what another kind of line may mend. A wrong password is not sent again over a plain one.
+            Err(error) if !error.depends_on_tls() => {
+                // A plain line that wants a password we were never given: the TLS line, with its certificate, was the way.
+                return Err(refused.filter(|_| error.lacks_password()).unwrap_or(error));
+            }
+            // Of two errors the one of the TLS line tells more.
+            Err(error) if *line == Line::Plain => refused = refused.or(Some(error)),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.unwrap_or_else(|| ConnectError::other("there is no way to connect")))
+}
+
+async fn open(
+    postgres: &Postgres,
+    database: &str,
+    application_name: &str,
+    line: Line,
+) -> Result<Session, ConnectError> {
+    let place = || place(postgres);
+    let mut config = config(postgres, database, application_name);
+    let tls = match line {
+        Line::Plain => None,
+        Line::TlsIfOffered | Line::Tls => {
+            config.ssl_mode(if line == Line::Tls { SslMode::Require } else { SslMode::Prefer });
+            let setup = |source| ConnectError::Tls { place: place(), source: Box::new(source) };
+            Some(tls::connector(&postgres.tls).map_err(setup)?)
+        }
+    };
+    let opening = async {
+        let (client, connection) = match &tls {
+            Some(tls) => {
+                let (client, connection) = config.connect(tls.clone()).await?;
+                (client, tokio::spawn(serve(connection)))
+            }
+            None => {
+                config.ssl_mode(SslMode::Disable);
+                let (client, connection) = config.connect(NoTls).await?;
+                (client, tokio::spawn(serve(connection)))
+            }
+        };
+        let mut session = Session { client, connection, tls: tls.clone(), server_version_num: 0 };
+        let version = session.word("SHOW server_version_num").await?;
+        session.server_version_num = version.and_then(|text| text.parse().ok()).unwrap_or(0);
+        Ok(session)
+    };
+    let opened = match postgres.connect_timeout {
+        Some(limit) => timeout(limit, opening)
+            .await
+            .map_err(|_| ConnectError::Unreachable { place: place(), source: std::io::ErrorKind::TimedOut.into() })?,
+        None => opening.await,
+    };
+    opened.map_err(|error| ConnectError::from_postgres(error, place(), &postgres.user, database))
+}
+
+fn config(postgres: &Postgres, database: &str, application_name: &str) -> Config {
+    let mut config = Config::new();
+    match &postgres.host {
+        Host::Tcp(host) => config.host(host),
+        Host::Socket(directory) => config.host_path(directory),
+    };
+    if let Some(address) = postgres.address {
+        config.hostaddr(address);
+    }
+    config
+        .port(postgres.port)
+        .user(&postgres.user)
+        .dbname(database)
+        .application_name(application_name)
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES);
+    if let Some(password) = postgres.password_for(database) {
+        config.password(password.expose());
+    }
+    if let Some(limit) = postgres.connect_timeout {
+        config.connect_timeout(limit);
+    }
+    if let Some(options) = postgres.other(PGOPTIONS) {
+        config.options(options);
+    }
+    match postgres.other(PGCHANNELBINDING) {
+        Some("require") => config.channel_binding(ChannelBinding::Require),
+        Some("disable") => config.channel_binding(ChannelBinding::Disable),
+        _ => config.channel_binding(ChannelBinding::Prefer),
+    };
+    config
+}
+
+async fn serve<S, T>(connection: tokio_postgres::Connection<S, T>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    // Whoever uses the session gets the error with the next answer; here it would be told twice.
+    if let Err(error) = connection.await
+        && error.code() != Some(&SqlState::ADMIN_SHUTDOWN)
+    {
+        tracing::debug!(%error, "a database session ended");
+    }
+}
+
+/// The server as messages name it.
+fn place(postgres: &Postgres) -> String {
+    match &postgres.host {
+        Host::Tcp(host) if host.contains(':') => format!("[{host}]:{}", postgres.port),
+        Host::Tcp(host) => format!("{host}:{}", postgres.port),
+        Host::Socket(directory) => directory.join(format!(".s.PGSQL.{}", postgres.port)).display().to_string(),
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::bkp::Bkp;
 use crate::support::cluster::{Cluster, PASSWORD};
 use crate::support::compare::{Snapshot, assert_same};
 use crate::support::run::run;
@@ -118,4 +119,53 @@ fn comparable(cluster: &Cluster) -> Snapshot {
         let left_out = line.starts_with("database|locked|") || line.starts_with("database|postgres|") || line.starts_with("setting|postgres|");
         part == "database postgres" || (part == "catalogue" && left_out)
     })
+}
+
+#[test]
+fn a_changed_cluster_is_told_apart() {
+    let cluster = Cluster::start(parts::NEWEST);
+    fixtures::shop(&cluster);
+    cluster.psql("postgres", "CREATE ROLE other");
+    let before = Snapshot::of(&cluster);
+    assert_same(&before, &Snapshot::of(&cluster));
+    let changes = [
+        ("a missing row", "shop", "DELETE FROM orders WHERE id = 7"),
+        ("a changed value", "shop", "UPDATE orders SET note = '' WHERE note IS NULL AND id = 3"),
+        ("another owner", "shop", "ALTER TABLE customers OWNER TO other"),
+        ("another right", "shop", "GRANT SELECT (mail) ON customers TO other"),
+        ("another comment", "shop", "COMMENT ON COLUMN orders.note IS 'new'"),
+        ("a moved sequence", "shop", "SELECT nextval('orders_id_seq')"),
+        ("a missing index", "shop", "DROP INDEX orders_by_customer"),
+        ("a database's setting", "postgres", "ALTER DATABASE shop SET work_mem = '9MB'"),
+        ("a database's right", "postgres", "REVOKE TEMPORARY ON DATABASE shop FROM PUBLIC"),
+        ("a database's owner", "postgres", "ALTER DATABASE shop OWNER TO other"),
+        ("a database's limit", "postgres", "ALTER DATABASE shop CONNECTION LIMIT 9"),
+        ("a role's password", "postgres", "ALTER ROLE shop PASSWORD 'new'"),
+        ("a role's setting", "postgres", "ALTER ROLE ALL SET lock_timeout = 9"),
+        ("a membership", "postgres", "GRANT other TO shop"),
+        ("another database", "postgres", "CREATE DATABASE one_more"),
+    ];
+    let mut last = before;
+    for (what, database, change) in changes {
+        cluster.psql(database, change);
+        let now = Snapshot::of(&cluster);
+        assert!(last.difference(&now).is_some(), "{what} is not seen");
+        last = now;
+    }
+}
+
+#[test]
+fn a_server_dies_with_the_process_that_started_it() {
+    // The other end of the keeper's pipe is this process; closing it without a word is what its death does.
+    let cluster = Cluster::start(parts::NEWEST);
+    let dir = cluster.data_dir();
+    let mut cluster = std::mem::ManuallyDrop::new(cluster);
+    cluster.lose_hold();
+    wait::until("the abandoned server is gone", || !dir.exists());
+}
+
+#[test]
+fn the_binary_runs_in_an_environment_of_its_own() {
+    let hung = Bkp::bare().args(["--version"]).without("HOME").run();
+    assert!(hung.code < 128, "{hung:?}");
 }

@@ -118,6 +118,13 @@ impl Cluster {
         }
     }
 
+    /// Lets go of the server as the death of the test's process would, without waiting for its end.
+    pub fn lose_hold(&mut self) {
+        if let Some(keeper) = self.keeper.as_mut() {
+            drop(keeper.stdin.take());
+        }
+    }
+
     fn end(&mut self, how: &str) {
         if let Some(mut keeper) = self.keeper.take() {
             if let Some(mut stdin) = keeper.stdin.take() {

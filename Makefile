@@ -1,0 +1,34 @@
+# The only way that people and CI build, test and show bkp.
+
+TARGET := $(shell uname -m)-unknown-linux-gnu
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint bench install-parts clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+# Static: the binary runs in an image that holds nothing else. A target is named so that build scripts stay dynamic.
+build: ## the static release binary
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --target $(TARGET)
+	@echo "target/$(TARGET)/release/bkp"
+
+demo: ## backs up a real database, breaks it, restores it, compares
+	demo/run
+
+test: install-parts ## all tests, against real servers
+	$(CARGO) test
+
+lint: ## format and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+bench: ## bkp beside pg_dumpall, gzip, pigz and psql; BKP_BENCH_MB and BKP_BENCH_ROUNDS
+	benches/run
+
+install-parts: ## the servers and clients that tests need
+	tests/support/install
+
+clean: ## what was built; the fetched servers stay
+	$(CARGO) clean

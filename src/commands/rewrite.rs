@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
 use crate::sources::postgres::name::Name;
-use crate::sources::postgres::rewrite::{Filter, Policy, RoleMode, RolePolicy};
+use crate::sources::postgres::rewrite::{Keep, Policy, RoleMode, RolePolicy, as_filter};
 use crate::sources::postgres::survey::Layout;
 
 /// What the operator asked for.
@@ -36,7 +36,7 @@ impl Request {
             superuser: true,
             ..RolePolicy::default()
         };
-        Ok(Request { policy: Policy { rename, roles, ..Policy::identity(Layout::Cluster) }, explain })
+        Ok(Request { policy: Policy { rename, roles, layout: Layout::Cluster, ..Policy::default() }, explain })
     }
 }
 
@@ -46,21 +46,21 @@ impl Request {
 /// When the input is no dump, ends inside anything, or holds what a dump must not hold.
 pub fn rewrite(request: &Request) -> Result<Exit> {
     let mut input = std::io::stdin().lock();
-    let mut filter = Filter::new(request.policy.clone());
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let n = input.read(&mut buffer)?;
-        if n == 0 {
-            break;
+    let chunks = std::iter::from_fn(|| {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        match input.read(&mut chunk) {
+            Ok(0) => None,
+            Ok(n) => Some(Ok(chunk[..n].to_vec())),
+            Err(error) => Some(Err(error)),
         }
-        report::bytes(&filter.push(&buffer[..n])?)?;
-    }
-    let (rest, changes) = filter.finish()?;
-    report::bytes(&rest)?;
+    });
+    let changed = as_filter(request.policy.clone(), Keep::Nothing, chunks, &mut report::output())?;
     if request.explain {
-        for change in &changes.changes {
+        for change in &changed.changes {
             tracing::info!("line {}: {}: {}", change.line, change.what, change.why);
         }
     }
     Ok(Exit::Done)
 }
+
+const CHUNK_BYTES: usize = 1 << 18;

@@ -36,16 +36,13 @@ pub fn json(record: &impl Serialize) -> Result<()> {
 /// # Errors
 /// When standard output is closed.
 pub fn text(text: &str) -> Result<()> {
-    bytes(text.as_bytes())
+    output().write_all(text.as_bytes())?;
+    Ok(())
 }
 
-/// Prints a result as it is.
-///
-/// # Errors
-/// When standard output is closed.
-pub fn bytes(bytes: &[u8]) -> Result<()> {
-    std::io::stdout().lock().write_all(bytes)?;
-    Ok(())
+/// Standard output, for results that are longer than memory.
+pub fn output() -> impl Write {
+    std::io::stdout().lock()
 }
 
 /// Tells an error, its causes and what to do: once, at the edge.

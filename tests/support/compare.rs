@@ -51,12 +51,21 @@ impl Snapshot {
         Self(names.iter().map(part).collect())
     }
 
+    /// The same without databases that refuse connections: no dump holds them.
+    #[must_use]
+    pub fn without_refused(mut self) -> Self {
+        if let Some(catalogue) = self.0.get_mut("catalogue") {
+            catalogue.retain(|line| !line.starts_with("database|") || line.split('|').nth(7) != Some("f"));
+        }
+        self
+    }
+
     /// The same without the databases that a restore put aside, to compare the rest with what was before it.
     #[must_use]
     pub fn without_replaced(mut self) -> Self {
-        self.0.retain(|part, _| !part.contains("__bkp_"));
+        self.0.retain(|part, _| !part.contains("__was_"));
         if let Some(catalogue) = self.0.get_mut("catalogue") {
-            catalogue.retain(|line| !line.contains("__bkp_"));
+            catalogue.retain(|line| !line.contains("__was_"));
         }
         self
     }

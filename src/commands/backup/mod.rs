@@ -89,7 +89,7 @@ impl Plan {
 async fn plan(context: &Context, session: &Session) -> Result<Plan> {
     let settings = &context.settings;
     let installed = clients::installed(&settings.client_dirs).await?;
-    let client = clients::for_dump(&installed, session.server_major())?.clone();
+    let client = clients::for_dump(&installed, session.server_version_major())?.clone();
     let here = server::databases(session).await?;
     let (mut databases, mut skipped) = (Vec::new(), Vec::new());
     match &settings.postgres.databases {
@@ -113,7 +113,7 @@ async fn plan(context: &Context, session: &Session) -> Result<Plan> {
         }
     }
     let used_roles_only = matches!(settings.postgres.databases, Databases::Named(_));
-    Ok(Plan { client, server: session.server_version().to_owned(), databases, skipped, used_roles_only })
+    Ok(Plan { client, server: server::version(session).await?, databases, skipped, used_roles_only })
 }
 
 /// A bucket that is not there is found out before the server is put to work.

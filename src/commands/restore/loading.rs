@@ -17,7 +17,7 @@ use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::load::{Loader, RETURNED, prove_rows};
 use crate::sources::postgres::name::Name;
-use crate::sources::postgres::rewrite::{Keep, Piece, Rewriter};
+use crate::sources::postgres::rewrite::{Piece, Rewriter};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
 use crate::sources::postgres::survey::{Section, Survey};
@@ -78,7 +78,7 @@ enum Act {
 pub async fn load(loading: &Loading<'_>, store: &Store, dump: &Dump, undo: &mut Undo) -> Result<Loaded> {
     let mut sql = reading::open(store, dump);
     let mut same = Same::default();
-    let mut rewriter = Rewriter::new(loading.plan.policy.clone(), Keep::Nothing);
+    let mut rewriter = Rewriter::new(loading.plan.policy.clone());
     let mut state = Progress::default();
     while let Some(piece) = sql.next().await? {
         same.push(&piece)?;
@@ -92,8 +92,8 @@ pub async fn load(loading: &Loading<'_>, store: &Store, dump: &Dump, undo: &mut 
     same.prove(loading.survey)?;
     state.act(loading, acts, undo).await?;
     state.end_section(loading).await?;
-    for change in report.changes.iter().filter(|change| change.notable) {
-        tracing::warn!("line {} of the dump: {}: {}", change.line, change.what, change.why);
+    for change in &report.changes {
+        tracing::info!("line {} of the dump: {}: {}", change.line, change.what, change.why);
     }
     let missing: Vec<&str> = loading.plan.loads.iter().filter(|load| !state.done.iter().any(|side| side.name == load.side)).map(|load| load.target.as_str()).collect();
     if !missing.is_empty() {
@@ -117,6 +117,8 @@ fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
         Piece::Property { database, sql } => Act::Property(database.clone(), sql.to_vec()),
         Piece::Comment { database, sql } => Act::Comment(database.clone(), sql.to_vec()),
         Piece::Section(name) => Act::Section(name.cloned()),
+        // Only a dump that is to be stored keeps them.
+        Piece::Meta(_) => return Ok(()),
     };
     acts.push(act);
     Ok(())

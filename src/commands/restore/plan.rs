@@ -7,7 +7,7 @@ use crate::commands::Run;
 use crate::settings::{Roles, Settings};
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::name::Name;
-use crate::sources::postgres::rewrite::{Policy, RoleMode, RolePolicy};
+use crate::sources::postgres::rewrite::{Policy, Purpose, RoleMode, RolePolicy};
 use crate::sources::postgres::side;
 use crate::sources::postgres::survey::Survey;
 
@@ -67,7 +67,9 @@ impl Plan {
             known_settings: Some(target.settings.clone()),
             server_major: Some(target.major),
             tablespaces: Some(target.tablespaces.clone()),
-            ..Policy::identity(survey.layout)
+            purpose: Purpose::Replay,
+            layout: survey.layout,
+            ..Policy::default()
         };
         let new_roles = if settings.restore.roles == Roles::None {
             Vec::new()

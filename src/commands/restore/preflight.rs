@@ -48,7 +48,7 @@ impl Target {
             .await
             .context("asking for our rights")?;
         Ok(Target {
-            major: session.server_major(),
+            major: session.server_version_major(),
             connecting: Name::from(me.get::<_, String>(0)),
             superuser: me.get(1),
             create_database: me.get(2),

@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::repository::bucket::store::Store;
 use crate::repository::bucket::unpack::Unpacker;
-use crate::sources::postgres::rewrite::{Keep, Policy, Rewriter};
+use crate::sources::postgres::rewrite::{Policy, Rewriter};
 use crate::sources::postgres::survey::{Survey, Surveyor};
 
 /// Pieces of SQL that wait for the reader; each is what a chunk of the store unpacks to.
@@ -79,7 +79,7 @@ fn not_a_dump(dump: &Dump, error: anyhow::Error) -> anyhow::Error {
 /// # Errors
 /// When the dump cannot be read to its end.
 pub async fn explain(store: &Store, dump: &Dump, policy: Policy) -> Result<Exit> {
-    let (mut sql, mut rewriter) = (open(store, dump), Rewriter::new(policy, Keep::Nothing));
+    let (mut sql, mut rewriter) = (open(store, dump), Rewriter::new(policy));
     while let Some(piece) = sql.next().await? {
         rewriter.push(&piece, &mut |_| Ok(()))?;
     }
@@ -87,7 +87,8 @@ pub async fn explain(store: &Store, dump: &Dump, policy: Policy) -> Result<Exit>
     for change in &report.changes {
         tracing::info!("line {}: {}: {}", change.line, change.what, change.why);
     }
-    tracing::info!("dry run: {} statements would be changed, nothing was done", report.changes.len());
+    let count = report.changes.len() as u64 + report.more;
+    tracing::info!("dry run: {count} statements would be changed, nothing was done");
     Ok(Exit::Done)
 }
 

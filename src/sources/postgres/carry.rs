@@ -11,7 +11,7 @@ use super::server::{ident, literal};
 /// # Errors
 /// When the catalogue cannot be read.
 pub async fn create_like(session: &Session, database: &str, side: &str) -> Result<String> {
-    let major = session.server_major();
+    let major = session.server_version_major();
     // The column was renamed with every new kind of provider.
     let (provider, locale, rules) = match major {
         17.. => ("datlocprovider::text", "datlocale::text", "daticurules::text"),

@@ -31,6 +31,7 @@ pub struct Session {
     connection: JoinHandle<()>,
     tls: Option<MakeRustlsConnect>,
     server_version_num: u32,
+    database: String,
 }
 
 impl Deref for Session {
@@ -57,6 +58,12 @@ impl Session {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// The database that the session is in.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
     /// As the server numbers itself: 150014 is 15.14.
@@ -183,7 +190,7 @@ async fn open(
                 (client, tokio::spawn(serve(connection)))
             }
         };
-        let mut session = Session { client, connection, tls: tls.clone(), server_version_num: 0 };
+        let mut session = Session { client, connection, tls: tls.clone(), server_version_num: 0, database: database.to_owned() };
         let version = session.word("SHOW server_version_num").await?;
         session.server_version_num = version.and_then(|text| text.parse().ok()).unwrap_or(0);
         Ok(session)

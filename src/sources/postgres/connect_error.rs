@@ -96,7 +96,7 @@ impl ConnectError {
             Self::WrongPassword { .. } => {
                 "compare POSTGRES_PASSWORD with the server's secret; a restored role may have brought its old one"
             }
-            Self::NoDatabase { .. } => "look at POSTGRES_DB or BKP_DATABASES; `bkp doctor` lists what the server has",
+            Self::NoDatabase { .. } => "look at POSTGRES_DB or BKP_DATABASES",
             Self::Unreachable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "there is no such socket; set POSTGRES_HOST to the server's name"
             }

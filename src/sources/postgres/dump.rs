@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use super::clients::Client;
 use super::connect::Session;
 use super::name::Name;
-use super::rewrite::{Keep, Piece, Policy, Rewriter};
+use super::rewrite::{Piece, Policy, RolePolicy, Rewriter};
 use super::seal::{Sealed, rows_of};
 use super::server::{self, known_settings, told};
 use super::survey::{Layout, Survey, Surveyor};
@@ -54,7 +54,7 @@ const TRAILER: &[u8] = b"--\n-- PostgreSQL database cluster dump complete\n--\n\
 /// # Errors
 /// When any producer ends badly or without its trailer, or the sink fails. What was written is no backup then.
 pub async fn dump(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> Result<Dumped> {
-    let known = (job.client.major > maintenance.server_major()).then_some(known_settings(maintenance).await?);
+    let known = (job.client.major > maintenance.server_version_major()).then_some(known_settings(maintenance).await?);
     let mut out = Out { sink, digest: blake3::Hasher::new(), bytes: 0 };
     let roles = if job.used_roles_only { Some(roles_used(job).await?) } else { None };
     let globals = globals(job, maintenance, roles, known.clone()).await?;
@@ -102,19 +102,22 @@ async fn globals(job: &Job<'_>, maintenance: &Session, roles: Option<BTreeSet<Na
         tracing::warn!("the account is no superuser: the dump holds roles without their passwords");
         arguments.push("--no-role-passwords".into());
     }
-    let program = Program { path: job.client.program("pg_dumpall"), arguments, environment: environment(job, &maintenance.database().to_owned()) };
+    let program = Program { path: job.client.program("pg_dumpall"), arguments, environment: environment(job, maintenance.database()) };
     let written = output(&program).await?;
     let survey = survey(&written)?;
     if !survey.trailer {
         bail!(cut_short("pg_dumpall"));
     }
-    let mut policy = Policy::identity(Layout::Cluster);
-    policy.roles.only = roles;
-    policy.known_settings = known;
+    let policy = Policy {
+        layout: Layout::Cluster,
+        roles: RolePolicy { only: roles, ..RolePolicy::default() },
+        known_settings: known,
+        ..Policy::default()
+    };
     let mut rewritten = Vec::with_capacity(written.len());
-    let mut rewriter = Rewriter::new(policy, Keep::Meta);
+    let mut rewriter = Rewriter::new(policy);
     let mut keep = |piece: Piece<'_>| {
-        rewritten.extend_from_slice(piece.sql());
+        rewritten.extend_from_slice(piece.bytes());
         Ok(())
     };
     rewriter.push(&written, &mut keep)?;
@@ -143,22 +146,21 @@ async fn database<S: Sink>(job: &Job<'_>, name: &str, known: Option<BTreeSet<Str
     let program = Program { path: job.client.program("pg_dump"), arguments, environment: environment(job, name) };
     let mut producer = Producer::start(&program)?;
 
-    let mut policy = Policy::identity(Layout::Cluster);
-    policy.known_settings = known;
+    let policy = Policy { layout: Layout::Cluster, known_settings: known, ..Policy::default() };
     // The rewriter stands in the way only where something has to be changed.
-    let mut rewriter = (policy.known_settings.is_some() || ALWAYS_THERE.contains(&name)).then(|| Rewriter::new(policy, Keep::Meta));
+    let mut rewriter = (policy.known_settings.is_some() || ALWAYS_THERE.contains(&name)).then(|| Rewriter::new(policy));
     let mut surveyor = Surveyor::new();
     let mut buffer = BytesMut::new();
     while producer.read(&mut buffer).await? > 0 {
         surveyor.push(&buffer)?;
         match &mut rewriter {
             None => out.write(&buffer).await?,
-            Some(rewriter) => out.write(&rewritten(name, |piece| rewriter.push(&buffer, piece))?).await?,
+            Some(rewriter) => out.write(&rewritten(name, |mut piece| rewriter.push(&buffer, &mut piece))?).await?,
         }
         buffer.clear();
     }
     if let Some(rewriter) = rewriter {
-        out.write(&rewritten(name, |piece| rewriter.finish(piece).map(|_| ()))?).await?;
+        out.write(&rewritten(name, |mut piece| rewriter.finish(&mut piece).map(|_| ()))?).await?;
     }
     let survey = surveyor.finish().map_err(|error| cut_short("pg_dump").because(error))?;
     if !survey.trailer {
@@ -178,12 +180,12 @@ fn rewritten(name: &str, step: impl FnOnce(&mut dyn FnMut(Piece<'_>) -> Result<(
     let mut sql = Vec::new();
     step(&mut |piece| {
         if matches!(piece, Piece::CreateDatabase { .. }) && ALWAYS_THERE.contains(&name) {
-            for line in piece.sql().split_inclusive(|byte| *byte == b'\n') {
+            for line in piece.bytes().split_inclusive(|byte| *byte == b'\n') {
                 sql.extend_from_slice(b"-- ");
                 sql.extend_from_slice(line);
             }
         } else {
-            sql.extend_from_slice(piece.sql());
+            sql.extend_from_slice(piece.bytes());
         }
         Ok(())
     })?;

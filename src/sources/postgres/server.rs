@@ -8,6 +8,7 @@ use super::connect::{ConnectError, Session};
 use super::name::Name;
 use super::side::{self, Journal};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::settings::{Databases, Postgres};
 
 /// One database of a server.
@@ -49,7 +50,7 @@ pub async fn maintenance(settings: &Postgres, application_name: &str, avoid: &[S
             Ok(session) => return Ok(session),
             Err(error) => {
                 // Only what is about this database makes another one worth a try.
-                let elsewhere = matches!(error, ConnectError::NoDatabase { .. } | ConnectError::Other { .. });
+                let elsewhere = matches!(error, ConnectError::NoDatabase { .. } | ConnectError::NotAdmitted { .. });
                 first.get_or_insert(error);
                 if !elsewhere {
                     break;
@@ -66,7 +67,8 @@ pub async fn maintenance(settings: &Postgres, application_name: &str, avoid: &[S
 /// A connection error with its hint, as a failure for the edge.
 pub fn told(error: ConnectError) -> anyhow::Error {
     let (what, hint) = (error.to_string(), error.hint());
-    let failure = Failure::new(what);
+    let exit = if matches!(error, ConnectError::WrongPassword { .. }) { Exit::WrongPassword } else { Exit::Failed };
+    let failure = Failure::new(what).exit(exit);
     let failure = match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -75,6 +77,15 @@ pub fn told(error: ConnectError) -> anyhow::Error {
         Some(source) => failure.because(anyhow::anyhow!("{source}")).into(),
         None => failure.into(),
     }
+}
+
+/// The server's version, as it says it: `17.11`, without the packager's words.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn version(session: &Session) -> Result<String> {
+    let said: String = session.query_one("SHOW server_version", &[]).await.context("asking for the server's version")?.get(0);
+    Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 /// All databases, by name; `template0` is nobody's data and left out.

@@ -48,6 +48,7 @@ pub trait Environment {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Process;
 
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 impl Environment for Process {
     fn get(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)

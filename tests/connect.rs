@@ -60,7 +60,7 @@ impl Server {
         let mut all = vec!["--reuid=65534", "--regid=65534", "--clear-groups", &program];
         all.extend(arguments);
         // A server keeps what it inherits open, so nothing of it may be a pipe of ours.
-        run(Command::new("setpriv").args(all).current_dir("/"), &self.path("out"));
+        run(Command::new("setpriv").args(all).current_dir("/"), self.path("out"));
     }
 
     /// A root, a server's certificate as of today, one as PostgreSQL's manual makes it (version 1), one that signed itself,
@@ -82,7 +82,7 @@ impl Server {
             chmod 600 *.key"#,
             self.directory.display()
         );
-        run(Command::new("sh").args(["-c", &make]), &self.path("out"));
+        run(Command::new("sh").args(["-c", &make]), self.path("out"));
     }
 
     /// Settings as a cluster would have them.
@@ -121,6 +121,7 @@ fn run(command: &mut Command, out: impl AsRef<Path> + AsRef<OsStr>) {
 }
 
 /// Stops the servers when the tests end: PostgreSQL outlives us otherwise.
+#[expect(clippy::zombie_processes, reason = "it is to outlive us")]
 fn watch(server: &Server) {
     let script = format!(
         "while kill -0 {} 2>/dev/null; do sleep 0.2; done; kill -INT $(head -1 {1}/data/postmaster.pid); sleep 1; rm -rf {1}",

@@ -1,5 +1,7 @@
 //! One binary for all tests that start real programs: it links once.
 
+#![allow(clippy::disallowed_methods, reason = "tests start what they test")]
+
 mod connect;
 mod job;
 mod servers;

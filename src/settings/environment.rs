@@ -48,6 +48,7 @@ pub trait Environment {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Process;
 
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads what we were called with")]
 impl Process {
     /// What the process was called with, its own name first.
     #[must_use]
@@ -56,6 +57,7 @@ impl Process {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 impl Environment for Process {
     fn get(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)

@@ -18,8 +18,8 @@ use x509_cert::Certificate;
 use x509_cert::certificate::Version;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Decode, Encode, Header, Reader, SliceReader};
-use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
@@ -62,17 +62,14 @@ pub(super) fn is_vouched_for(
     algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> bool {
     let Ok(server) = Certificate::from_der(der) else { return false };
-    // With critical extensions that we did not read, a certificate says more than we know.
-    let critical = server.tbs_certificate.extensions.iter().flatten().any(|extension| {
-        extension.critical && ![BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE].contains(&extension.extn_id)
-    });
-    if critical || !is_in_its_time(&server, now) {
+    if !is_understood(&server) || !may_serve(&server) || !is_in_its_time(&server, now) {
         return false;
     }
     roots.iter().any(|root| {
         root == der
             || Certificate::from_der(root).is_ok_and(|root| {
-                is_in_its_time(&root, now)
+                is_understood(&root)
+                    && is_in_its_time(&root, now)
                     && may_sign(&root)
                     && root.tbs_certificate.subject == server.tbs_certificate.issuer
                     && is_signed_by(der, &server, &root, algorithms)
@@ -82,14 +79,40 @@ pub(super) fn is_vouched_for(
 
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+const NAME_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.30");
+const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
+const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
+
+/// With critical extensions that we do not read, as constraints on names, a certificate says more than we know.
+fn is_understood(certificate: &Certificate) -> bool {
+    let known = [BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, SUBJECT_ALT_NAME];
+    let mut extensions = certificate.tbs_certificate.extensions.iter().flatten();
+    extensions.all(|extension| {
+        (!extension.critical || known.contains(&extension.extn_id)) && extension.extn_id != NAME_CONSTRAINTS
+    })
+}
+
+/// A server: one that names its purposes names this one.
+fn may_serve(certificate: &Certificate) -> bool {
+    match certificate.tbs_certificate.get::<ExtendedKeyUsage>() {
+        Ok(None) => true,
+        Ok(Some((_, ExtendedKeyUsage(purposes)))) => purposes.contains(&SERVER_AUTH) || purposes.contains(&ANY_PURPOSE),
+        Err(_) => false,
+    }
+}
 
 /// An authority: of version 3 with the basic constraint that says so; older ones cannot say.
 fn may_sign(root: &Certificate) -> bool {
     let tbs = &root.tbs_certificate;
-    let says_so =
-        || matches!(tbs.get::<x509_cert::ext::pkix::BasicConstraints>(), Ok(Some((_, constraints))) if constraints.ca);
-    tbs.version != Version::V3 || says_so()
+    let is_authority = matches!(tbs.get::<BasicConstraints>(), Ok(Some((_, constraints))) if constraints.ca);
+    let usage_fits = match tbs.get::<KeyUsage>() {
+        Ok(None) => true,
+        Ok(Some((_, usage))) => usage.key_cert_sign(),
+        Err(_) => false,
+    };
+    tbs.version != Version::V3 || (is_authority && usage_fits)
 }
 
 fn is_in_its_time(certificate: &Certificate, now: UnixTime) -> bool {

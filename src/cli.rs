@@ -1,8 +1,8 @@
 //! Arguments and help.
 
-use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 
-use crate::commands::restore::Request;
+use clap::{Args, Parser, Subcommand};
 
 /// Backup and restore of an application's PostgreSQL databases.
 #[derive(Debug, Parser)]
@@ -14,6 +14,13 @@ pub struct Cli {
     /// Print the result as JSON on standard output
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+impl Cli {
+    /// Takes the arguments apart; prints help, version or what is wrong with them and ends the process where that is due.
+    pub fn of(arguments: impl IntoIterator<Item = OsString>) -> Cli {
+        Cli::parse_from(arguments)
+    }
 }
 
 const AFTER: &str = "Settings come from the environment, each NAME also as NAME_FILE; the README has them all. The ones that matter:
@@ -82,13 +89,6 @@ pub struct Restore {
     /// Take a dump that is sealed for another application
     #[arg(long)]
     pub allow_other_app: bool,
-}
-
-impl From<Restore> for Request {
-    fn from(given: Restore) -> Request {
-        let Restore { when, only, under, dry_run, yes, allow_unproven, allow_other_app } = given;
-        Request { when, only, under, dry_run, yes, allow_unproven, allow_other_app }
-    }
 }
 
 /// Arguments of `rewrite`.

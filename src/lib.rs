@@ -12,15 +12,14 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`commands`] | one story a command; retention, choice and plan are pure functions beside it |
-//! | [`sources::postgres`] | the dump, the lexer, the rewriter, the seal, the replay, the swap |
+//! | [`sources::postgres`] | the dump, the lexer, the rewriter, the seal, the replay, the swap, the lock |
 //! | [`repository::bucket`] | names, gzip with a seal at its end, object stores and directories |
-//! | [`lock`] | one run at a time per application |
 //! | [`settings`] | the environment, resolved once into plain data; the only reader of it |
 //! | [`process`] | children, pipes and signals; the only place that starts programs |
 //! | [`report`] | the only place that prints |
 //! | [`error`], [`exit`] | what people are told, and what machines are |
 //!
-//! Imports run one way: main → commands → sources, repository, lock → process, settings, report, error.
+//! Imports run one way: main → commands → sources, repository → process, settings, report, error.
 //!
 //! # What never happens
 //! - Sources and repositories never see each other.
@@ -34,7 +33,6 @@ pub mod cli;
 pub mod commands;
 pub mod error;
 pub mod exit;
-pub mod lock;
 pub mod process;
 pub mod report;
 pub mod repository;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bkp::cli::{Cli, Command};
+use bkp::cli::{self, Cli, Command};
 use bkp::commands::rewrite::Request;
 use bkp::commands::{self, Context, backup, restore};
 use bkp::error::{Failure, exit_of};
@@ -11,7 +11,6 @@ use bkp::exit::Exit;
 use bkp::process::Stop;
 use bkp::settings::{self, Environment, Log, Overrides, Process};
 use bkp::{aliases, report};
-use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = parse();
@@ -32,8 +31,8 @@ fn parse() -> Cli {
     let mut given = Process.arguments();
     let rest = given.split_off(given.len().min(1));
     match given.first().and_then(|program| aliases::arguments(program, &rest)) {
-        Some(arguments) => Cli::parse_from(arguments),
-        None => Cli::parse_from(given.into_iter().chain(rest)),
+        Some(arguments) => Cli::of(arguments),
+        None => Cli::of(given.into_iter().chain(rest)),
     }
 }
 
@@ -57,10 +56,15 @@ async fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Init => commands::init::init(&context).await,
         Command::Backup { dry_run } => backup::backup(&context, &backup::Request { dry_run }).await,
-        Command::Restore(arguments) => restore::restore(&context, &arguments.into()).await,
+        Command::Restore(given) => restore::restore(&context, &request(given)).await,
         Command::List => commands::list::list(&context).await,
         Command::Check { read_data } => commands::check::check(&context, read_data).await,
         Command::Forget { dry_run } => commands::forget::forget(&context, dry_run).await,
         Command::Rewrite(_) | Command::Wait => Ok(Exit::Done),
     }
+}
+
+fn request(given: cli::Restore) -> restore::Request {
+    let cli::Restore { when, only, under, dry_run, yes, allow_unproven, allow_other_app } = given;
+    restore::Request { when, only, under, dry_run, yes, allow_unproven, allow_other_app }
 }

@@ -28,7 +28,7 @@ const ONLY_IN: &[(&[&str], &[&str], &str)] = &[
         "the clock is read in commands; what is below is told the time",
     ),
     (&["clap::"], &["src/cli.rs", "src/cli/"], "arguments are taken apart in cli"),
-    (&["process::exit"], &["src/main.rs"], "only main ends the process"),
+    (&["process::exit"], &["src/main.rs", "src/process/stop.rs"], "only main ends the process, or a second signal"),
 ];
 
 fn nowhere() -> [(String, &'static str); 5] {

@@ -10,7 +10,6 @@ use super::{Context, Run, store_failure};
 use crate::commands::restore::leftovers;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::lock;
 use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::layout;
 use crate::repository::bucket::pump::Pump;
@@ -22,7 +21,7 @@ use crate::sources::postgres::clients::{self, Client};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::dump::{self, Job};
 use crate::sources::postgres::seal::{FORMAT, Seal};
-use crate::sources::postgres::server;
+use crate::sources::postgres::{lock, server};
 use record::Record;
 
 /// What the operator asked for.

@@ -8,6 +8,7 @@ mod connect_error;
 pub mod dump;
 pub mod lexer;
 pub mod load;
+pub mod lock;
 pub mod name;
 pub mod rewrite;
 mod rules;

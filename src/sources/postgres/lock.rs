@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::connect::Session;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::sources::postgres::connect::Session;
 
 /// The key of an application's lock.
 fn key(app: &str) -> i64 {

@@ -10,9 +10,10 @@ mod event;
 mod meta;
 mod scan;
 
-use memchr::{memchr, memchr2, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use self::copy::{Piece, Rows};
+use self::event::plain_text;
 use self::scan::{Fault, Scan, Step};
 use super::statement::{Session, holds_whole};
 use super::token::{is_space, run};
@@ -35,7 +36,7 @@ enum Mode {
     Meta,
     /// The rest of the line of `COPY … FROM stdin;`: psql reads rows from the next line on.
     Header,
-    Copy(Rows),
+    Copy(Box<Rows>),
 }
 
 /// Cuts a dump into events. Push chunks of any size, then finish.
@@ -199,7 +200,9 @@ impl Lexer {
         rest: &[u8],
         sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
     ) -> Result<Option<usize>, E> {
-        let Mode::Block(depth) = self.mode else { return Ok(None) };
+        let Mode::Block(depth) = self.mode else {
+            return Ok(None);
+        };
         let at = memchr2(b'*', b'/', rest).unwrap_or(rest.len());
         let len = match &rest[at..] {
             [b'/', b'*', ..] => {
@@ -338,7 +341,7 @@ impl Lexer {
         }
         self.emit(Event::Space(&rest[..end]), sink)?;
         if rest[end - 1] == b'\n' {
-            self.enter(Mode::Copy(Rows::new()));
+            self.enter(Mode::Copy(Box::new(Rows::new())));
         }
         Ok(Some(end))
     }
@@ -348,7 +351,9 @@ impl Lexer {
         rest: &[u8],
         sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
     ) -> Result<Option<usize>, E> {
-        let Mode::Copy(rows) = &mut self.mode else { return Ok(None) };
+        let Mode::Copy(rows) = &mut self.mode else {
+            return Ok(None);
+        };
         match rows.next(rest) {
             (Piece::Rows(bytes), used) => {
                 if !bytes.is_empty() {
@@ -377,17 +382,4 @@ impl Lexer {
 
 fn lines(bytes: &[u8]) -> u64 {
     memchr_iter(b'\n', bytes).count() as u64
-}
-
-/// How long the byte order mark is that psql skips, after a look at what is surely no SQL.
-fn plain_text(data: &[u8]) -> Result<usize, DumpError> {
-    let looks = |what| Err(DumpError::NotPlain { what });
-    match data {
-        [b'P', b'G', b'D', b'M', b'P', ..] => looks("pg_dump's custom format: use pg_restore"),
-        [0x1f, 0x8b, ..] => looks("gzip"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => looks("zstd"),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => looks("UTF-16"),
-        [0xef, 0xbb, 0xbf, ..] => Ok(3),
-        _ => Ok(0),
-    }
 }

@@ -29,16 +29,13 @@ pub struct Rewriter {
 impl Rewriter {
     /// A rewriter at the start of a dump.
     pub fn new(policy: Policy) -> Self {
-        let writer = Writer { policy, section: None, created: BTreeSet::new(), swallow: false, report: Report::default() };
+        let writer =
+            Writer { policy, section: None, created: BTreeSet::new(), swallow: false, report: Report::default() };
         Self { lexer: Lexer::new(), writer }
     }
 
     /// Hands the pieces of the next chunk to `sink`. Fails with a [`DumpError`] or the sink's error.
-    pub fn push(
-        &mut self,
-        input: &[u8],
-        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    pub fn push(&mut self, input: &[u8], sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let writer = &mut self.writer;
         self.lexer.push(input, &mut |place, event| writer.event(place, event, sink))
     }
@@ -82,6 +79,8 @@ impl Writer {
         }
         let swallow = std::mem::take(&mut self.swallow);
         match event {
+            // psql skips a byte order mark only at the very start of what it reads.
+            Event::Space(b"\xef\xbb\xbf") if place.line == 1 && self.policy.purpose == Purpose::Replay => Ok(()),
             Event::Space(space) if swallow => self.here(space.strip_prefix(b"\n").unwrap_or(space), sink),
             Event::Meta(line) => self.meta(place, line, sink),
             Event::Statement(sql) => self.statement(place, sql, sink),
@@ -159,12 +158,7 @@ impl Writer {
         }
     }
 
-    fn send(
-        &self,
-        to: &To,
-        sql: &[u8],
-        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    fn send(&self, to: &To, sql: &[u8], sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
         match to {
             To::Here => self.here(sql, sink),
             To::Global => sink(Piece::Global(sql)),

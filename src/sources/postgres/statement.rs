@@ -67,7 +67,7 @@ pub enum Class {
         /// The extension's name.
         name: usize,
     },
-    /// DROP of anything else, or ALTER TABLE … DROP CONSTRAINT.
+    /// DROP of anything else, or ALTER TABLE … DROP CONSTRAINT, DEFAULT and the like.
     Drop,
     /// SELECT pg_catalog.lo_unlink(…)
     LoUnlink,
@@ -164,7 +164,9 @@ impl<'a> Statement<'a> {
 /// The others (INSERT, SELECT, CREATE FUNCTION, TABLE, VIEW, …) may be of any size.
 pub fn holds_whole(beginning: &[u8], standard_strings: bool) -> bool {
     let words = head(beginning, standard_strings, 3);
-    let [first, second, _] = words.as_slice() else { return true };
+    let [first, second, _] = words.as_slice() else {
+        return true;
+    };
     let object = ["role", "user", "group", "database", "tablespace", "default", "extension"];
     match first {
         _ if first.is("create") || first.is("alter") => object.into_iter().any(|o| second.is(o)),
@@ -175,7 +177,9 @@ pub fn holds_whole(beginning: &[u8], standard_strings: bool) -> bool {
 }
 
 fn classify(tokens: &[Token<'_>]) -> Class {
-    let Some(first) = tokens.first() else { return Class::Other };
+    let Some(first) = tokens.first() else {
+        return Class::Other;
+    };
     let act = match first {
         t if t.is("create") => (Act::Create, 1),
         t if t.is("alter") => (Act::Alter, 1),
@@ -186,8 +190,12 @@ fn classify(tokens: &[Token<'_>]) -> Class {
             None => return Class::Other,
         },
         t if t.is("grant") || t.is("revoke") => return granted(tokens),
-        t if t.is("set") || t.is("reset") => return setting(tokens).map_or(Class::Other, Class::Set),
-        t if t.is("update") && tokens.iter().take(6).any(|t| t.is("pg_database")) => return Class::UpdatePgDatabase,
+        t if t.is("set") || t.is("reset") => {
+            return setting(tokens).map_or(Class::Other, Class::Set);
+        }
+        t if t.is("update") && tokens.iter().take(6).any(|t| t.is("pg_database")) => {
+            return Class::UpdatePgDatabase;
+        }
         t if t.is("select") => return selected(tokens),
         _ => return Class::Other,
     };
@@ -202,7 +210,8 @@ fn object(tokens: &[Token<'_>], act: Act, at: usize) -> Class {
         name += if is(name + 1, "not") { 3 } else { 2 };
     }
     let role = is(at, "role") || is(at, "group") || (is(at, "user") && !is(at + 1, "mapping"));
-    let drops = || (0..tokens.len()).any(|i| tokens[i].depth == 0 && is(i, "drop") && is(i + 1, "constraint"));
+    let dropped = |at: usize| ["constraint", "default", "identity", "expression"].into_iter().any(|what| is(at, what));
+    let drops = || (0..tokens.len()).any(|i| tokens[i].depth == 0 && is(i, "drop") && dropped(i + 1));
     let named = tokens.get(name).and_then(Token::name).is_some();
     match () {
         () if role && named => {

@@ -1,5 +1,7 @@
 //! The pieces that a dump is cut into, and how much of it is ever held.
 
+use super::error::DumpError;
+
 /// The longest statement that is handed out whole when no rule needs to see all of it, in bytes.
 pub const HOLD_MAX: usize = 1 << 20;
 /// The longest statement, comment line or seal that is held at all, in bytes.
@@ -53,5 +55,18 @@ impl<'a> Event<'a> {
             Self::Meta(bytes) | Self::CopyEnd(bytes) => bytes,
             Self::Long { bytes, .. } | Self::CopyRows { bytes, .. } => bytes,
         }
+    }
+}
+
+/// How long the byte order mark is that psql skips, after a look at what is surely no SQL.
+pub(super) fn plain_text(data: &[u8]) -> Result<usize, DumpError> {
+    let looks = |what| Err(DumpError::NotPlain { what });
+    match data {
+        [b'P', b'G', b'D', b'M', b'P', ..] => looks("pg_dump's custom format: use pg_restore"),
+        [0x1f, 0x8b, ..] => looks("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => looks("zstd"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => looks("UTF-16"),
+        [0xef, 0xbb, 0xbf, ..] => Ok(3),
+        _ => Ok(0),
     }
 }

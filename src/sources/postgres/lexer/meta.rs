@@ -88,7 +88,9 @@ fn database(argument: &[u8]) -> Option<Name> {
 fn connection_string(string: &[u8]) -> Option<Name> {
     let inside = match string.strip_prefix(b"dbname=")? {
         [b'\'', inside @ .., b'\''] => inside,
-        bare => return bare.iter().all(u8::is_ascii_alphanumeric).then(|| Name::new(bare)),
+        bare => {
+            return bare.iter().all(u8::is_ascii_alphanumeric).then(|| Name::new(bare));
+        }
     };
     let mut value = Vec::with_capacity(inside.len());
     let mut bytes = inside.iter();
@@ -122,10 +124,20 @@ mod tests {
     #[test]
     fn a_connect_that_goes_elsewhere_is_refused() {
         for line in [
-            "\\connect shop user", "\\connect shop - evil", "\\connect -", "\\connect", "\\connect \"host=evil\"",
-            "\\connect postgres://evil/", "\\connect -reuse-previous=on \"dbname='a' host='evil'\"", "\\connect `id`",
-            "\\connect :x", "\\connect a \\! id", "\\connect \"a\" \\! id", "\\connect -reuse-previous=off \"dbname='a'\"",
-            "\\connect -reuse-previous=on \"dbname='a' \\! id", "\\connect 'a'",
+            "\\connect shop user",
+            "\\connect shop - evil",
+            "\\connect -",
+            "\\connect",
+            "\\connect \"host=evil\"",
+            "\\connect postgres://evil/",
+            "\\connect -reuse-previous=on \"dbname='a' host='evil'\"",
+            "\\connect `id`",
+            "\\connect :x",
+            "\\connect a \\! id",
+            "\\connect \"a\" \\! id",
+            "\\connect -reuse-previous=off \"dbname='a'\"",
+            "\\connect -reuse-previous=on \"dbname='a' \\! id",
+            "\\connect 'a'",
         ] {
             assert!(Meta::parse(line.as_bytes()).is_err(), "{line}");
         }

@@ -36,9 +36,13 @@ enum State {
     Base,
     Line,
     Block(u32),
-    Text { escapes: bool },
+    Text {
+        escapes: bool,
+    },
     /// After a string whose escaping is not the session's: `broken` once a line break was seen.
-    After { broken: bool },
+    After {
+        broken: bool,
+    },
     Quoted,
     Dollar,
 }

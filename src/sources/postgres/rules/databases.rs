@@ -46,7 +46,9 @@ pub(super) fn role_setting(statement: &Statement<'_>, role: Option<usize>, at: u
     if role.as_ref().is_some_and(|role| policy.role_left_out(role)) {
         return Verdict::gone(Does::Remove, Some("no database that is saved uses the role"));
     }
-    let Some(name) = statement.name(at) else { return Verdict::keep(To::Global) };
+    let Some(name) = statement.name(at) else {
+        return Verdict::keep(To::Global);
+    };
     if !policy.wants(&name) {
         return Verdict::gone(Does::Skip, None);
     }

@@ -12,7 +12,9 @@ use crate::sources::postgres::name::Name;
 use crate::sources::postgres::statement::{Membership, Statement};
 
 pub(super) fn membership(statement: &Statement<'_>, policy: &Policy, created: &BTreeSet<Name>) -> Verdict {
-    let Some(parts) = statement.membership() else { return Verdict::keep(To::Global) };
+    let Some(parts) = statement.membership() else {
+        return Verdict::keep(To::Global);
+    };
     let both = parts.roles.iter().chain(&parts.members);
     let names: Vec<Name> = both.filter_map(|&at| statement.name(at)).collect();
     if names.iter().any(|name| policy.role_left_out(name)) {
@@ -39,7 +41,9 @@ pub(super) fn membership(statement: &Statement<'_>, policy: &Policy, created: &B
 
 /// Leaves out what the target does not know of `WITH a, b, c`; true when the form is that of 16.
 fn options(statement: &Statement<'_>, parts: &Membership, policy: &Policy, changes: &mut Changes) -> bool {
-    let Some((with, end)) = parts.options else { return false };
+    let Some((with, end)) = parts.options else {
+        return false;
+    };
     let modern = (with..end).any(|at| statement.is(at, "inherit") || (statement.is(at, "set") && at > with));
     let mut admin = false;
     let mut lost = Vec::new();

@@ -29,9 +29,7 @@ pub(super) fn role(
             Act::Drop => Some("no role is dropped"),
             _ if mode == RoleMode::None => Some("roles are not restored"),
             Act::Create if exists => Some("the role exists"),
-            _ if name.is_some() && name == policy.roles.connecting => {
-                Some("the role that restores is never changed")
-            }
+            _ if name.is_some() && name == policy.roles.connecting => Some("the role that restores is never changed"),
             _ if exists && mode == RoleMode::Missing => Some("the role exists and is left alone"),
             _ => None,
         };
@@ -101,9 +99,7 @@ pub(super) fn parameter(statement: &Statement<'_>, policy: &Policy) -> Verdict {
         _ if policy.older_than(15) => "the server has no rights on parameters",
         _ if !policy.roles.superuser => "only a superuser may give rights on parameters",
         RoleMode::None => "roles are not restored",
-        RoleMode::Missing if roles.iter().all(|role| policy.role_exists(role)) => {
-            "the role exists and is left alone"
-        }
+        RoleMode::Missing if roles.iter().all(|role| policy.role_exists(role)) => "the role exists and is left alone",
         _ => return Verdict::keep(To::Global),
     };
     Verdict::comment(To::Global, why)

@@ -67,10 +67,11 @@ impl Default for Session {
 impl Session {
     /// Takes in a whole statement that began in `line`; true when COPY rows follow it.
     pub fn after(&mut self, line: u64, sql: &[u8]) -> Result<bool, DumpError> {
-        let Some(first) = head(sql, self.standard_strings, 1).pop() else { return Ok(false) };
+        let Some(first) = head(sql, self.standard_strings, 1).pop() else {
+            return Ok(false);
+        };
         if first.is("copy") {
-            return copies(&tokens(sql, self.standard_strings))
-                .map_err(|what| DumpError::Refused { line, what });
+            return copies(&tokens(sql, self.standard_strings)).map_err(|what| DumpError::Refused { line, what });
         }
         if first.is("set") || first.is("reset") {
             self.set(line, sql)?;
@@ -87,7 +88,9 @@ impl Session {
         if tokens[0].is("reset") && tokens.get(1).is_some_and(|t| t.is("all")) {
             self.standard_strings = true;
         }
-        let Some(setting) = setting(&tokens) else { return Ok(()) };
+        let Some(setting) = setting(&tokens) else {
+            return Ok(());
+        };
         let text = setting.value.and_then(|at| tokens.get(at)).and_then(value);
         match setting.name.as_str() {
             "standard_conforming_strings" => {
@@ -112,8 +115,23 @@ impl Session {
         let short: String = encoding.iter().filter_map(plain).collect();
         // The server's own aliases are among them (encnames.c).
         let unsafe_ones = [
-            "sjis", "mskanji", "shiftjis", "win932", "windows932", "shiftjis2004", "big5", "win950", "windows950",
-            "gbk", "win936", "windows936", "uhc", "win949", "windows949", "gb18030", "johab",
+            "sjis",
+            "mskanji",
+            "shiftjis",
+            "win932",
+            "windows932",
+            "shiftjis2004",
+            "big5",
+            "win950",
+            "windows950",
+            "gbk",
+            "win936",
+            "windows936",
+            "uhc",
+            "win949",
+            "windows949",
+            "gb18030",
+            "johab",
         ];
         if unsafe_ones.contains(&short.as_str()) {
             return Err(DumpError::Encoding { line, encoding: short });
@@ -146,7 +164,9 @@ fn copies(tokens: &[Token<'_>]) -> Result<bool, &'static str> {
     }
     match tokens.get(from + 1) {
         Some(t) if t.is("stdin") => {}
-        Some(t) if t.is("program") => return Err("COPY … FROM PROGRAM refused: a dump is data, not a program"),
+        Some(t) if t.is("program") => {
+            return Err("COPY … FROM PROGRAM refused: a dump is data, not a program");
+        }
         _ => return Err("COPY from a file of the server refused"),
     }
     let mut options = tokens[from + 2..].iter();
@@ -170,13 +190,24 @@ mod tests {
 
     #[test]
     fn only_copy_from_stdin_in_text_is_data() {
-        for sql in ["COPY public.\"weird\ncol\" (\"from\", b) FROM stdin;", "COPY t  FROM stdin;", "copy t from STDIN with (delimiter ',');"] {
+        for sql in [
+            "COPY public.\"weird\ncol\" (\"from\", b) FROM stdin;",
+            "COPY t  FROM stdin;",
+            "copy t from STDIN with (delimiter ',');",
+        ] {
             assert_eq!(after(sql), Ok(true), "{sql}");
         }
         for sql in [
-            "COPY t FROM PROGRAM 'x';", "COPY t FROM '/etc/passwd';", "COPY t TO stdout;", "COPY (SELECT 1 FROM stdin) TO PROGRAM 'x';",
-            "COPY t (a) TO PROGRAM 'from stdin';", "COPY t FROM stdin WITH (FORMAT csv);", "COPY t FROM stdin (FORMAT 'binary');",
-            "COPY BINARY t FROM stdin;", "COPY t FROM stdin CSV;", "COPY t;",
+            "COPY t FROM PROGRAM 'x';",
+            "COPY t FROM '/etc/passwd';",
+            "COPY t TO stdout;",
+            "COPY (SELECT 1 FROM stdin) TO PROGRAM 'x';",
+            "COPY t (a) TO PROGRAM 'from stdin';",
+            "COPY t FROM stdin WITH (FORMAT csv);",
+            "COPY t FROM stdin (FORMAT 'binary');",
+            "COPY BINARY t FROM stdin;",
+            "COPY t FROM stdin CSV;",
+            "COPY t;",
         ] {
             assert!(after(sql).is_err(), "{sql}");
         }
@@ -184,7 +215,12 @@ mod tests {
 
     #[test]
     fn encodings_that_hide_quotes_are_refused() {
-        for sql in ["SET client_encoding = 'SJIS';", "SET NAMES 'gbk';", "SET client_encoding TO shift_jis_2004;", "SET LOCAL client_encoding='Windows-932';"] {
+        for sql in [
+            "SET client_encoding = 'SJIS';",
+            "SET NAMES 'gbk';",
+            "SET client_encoding TO shift_jis_2004;",
+            "SET LOCAL client_encoding='Windows-932';",
+        ] {
             assert!(matches!(after(sql), Err(DumpError::Encoding { .. })), "{sql}");
         }
         assert_eq!(after("SET client_encoding = 'LATIN1';"), Ok(false));

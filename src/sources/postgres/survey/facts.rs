@@ -190,7 +190,9 @@ impl Globals {
                 }
             }
             Class::Membership => {
-                let Some(found) = statement.membership() else { return true };
+                let Some(found) = statement.membership() else {
+                    return true;
+                };
                 let names = |places: &[usize]| places.iter().filter_map(|&at| statement.name(at)).collect::<Vec<_>>();
                 let grantor = found.granted_by.and_then(|(_, at)| statement.name(at));
                 for role in names(&found.roles) {

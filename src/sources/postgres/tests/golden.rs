@@ -30,9 +30,20 @@ pub(super) fn dumps() -> Vec<(String, Vec<u8>)> {
 /// A target that makes every rule work: a server of 14 that we are no superuser of.
 pub(super) fn strict() -> Policy {
     let settings = [
-        "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "client_encoding",
-        "standard_conforming_strings", "check_function_bodies", "xmloption", "client_min_messages", "row_security",
-        "default_tablespace", "default_table_access_method", "default_transaction_read_only", "search_path", "work_mem",
+        "statement_timeout",
+        "lock_timeout",
+        "idle_in_transaction_session_timeout",
+        "client_encoding",
+        "standard_conforming_strings",
+        "check_function_bodies",
+        "xmloption",
+        "client_min_messages",
+        "row_security",
+        "default_tablespace",
+        "default_table_access_method",
+        "default_transaction_read_only",
+        "search_path",
+        "work_mem",
     ];
     Policy {
         purpose: Purpose::Replay,

@@ -20,10 +20,16 @@ fn replay(change: impl FnOnce(&mut Policy)) -> Policy {
 fn memberships_lose_what_the_server_does_not_know() {
     let superuser = || replay(|p| p.roles.superuser = true);
     for (input, expected) in [
-        ("GRANT reader TO new WITH ADMIN OPTION, INHERIT TRUE, SET FALSE GRANTED BY admin;", "GRANT reader TO new WITH ADMIN OPTION GRANTED BY admin;"),
+        (
+            "GRANT reader TO new WITH ADMIN OPTION, INHERIT TRUE, SET FALSE GRANTED BY admin;",
+            "GRANT reader TO new WITH ADMIN OPTION GRANTED BY admin;",
+        ),
         ("GRANT reader TO new WITH INHERIT TRUE GRANTED BY nobody;", "GRANT reader TO new;"),
         ("GRANT reader TO new WITH INHERIT FALSE, ADMIN TRUE;", "GRANT reader TO new WITH ADMIN OPTION;"),
-        ("GRANT reader TO new WITH ADMIN OPTION GRANTED BY grp;", "GRANT reader TO new WITH ADMIN OPTION GRANTED BY grp;"),
+        (
+            "GRANT reader TO new WITH ADMIN OPTION GRANTED BY grp;",
+            "GRANT reader TO new WITH ADMIN OPTION GRANTED BY grp;",
+        ),
         ("GRANT reader TO grp;", "-- bkp: GRANT reader TO grp;\n"),
         ("GRANT pg_monitor TO grp;", "-- bkp: GRANT pg_monitor TO grp;\n"),
         ("GRANT pg_monitor TO \"with\";", "GRANT pg_monitor TO \"with\";"),
@@ -40,7 +46,8 @@ fn memberships_lose_what_the_server_does_not_know() {
 #[test]
 fn attributes_beyond_our_rights_are_left_out() {
     let input = "CREATE ROLE new;\nALTER ROLE new WITH SUPERUSER INHERIT NOCREATEROLE LOGIN NOREPLICATION BYPASSRLS PASSWORD 'SUPERUSER' VALID UNTIL 'x';\n";
-    let expected = "CREATE ROLE new;\nALTER ROLE new WITH INHERIT NOCREATEROLE LOGIN PASSWORD 'SUPERUSER' VALID UNTIL 'x';\n";
+    let expected =
+        "CREATE ROLE new;\nALTER ROLE new WITH INHERIT NOCREATEROLE LOGIN PASSWORD 'SUPERUSER' VALID UNTIL 'x';\n";
     assert_eq!(rewritten(strict(), input), expected);
     assert_eq!(rewritten(replay(|p| p.roles.superuser = true), input), input);
     let all = "ALTER ROLE \"superuser\" WITH NOSUPERUSER;\n";
@@ -54,7 +61,10 @@ fn existing_roles_change_only_when_all_are_asked_for_and_the_connecting_one_neve
     assert!(missing.lines().all(|line| line.starts_with("-- bkp: ")), "{missing}");
     let all = rewritten(replay(|p| p.roles.mode = RoleMode::All), input);
     let runs: Vec<_> = all.lines().filter(|line| !line.starts_with("-- bkp: ")).collect();
-    assert_eq!(runs, ["ALTER ROLE reader WITH LOGIN;", "COMMENT ON ROLE reader IS 'x';", "ALTER ROLE ALL SET work_mem TO '1MB';"]);
+    assert_eq!(
+        runs,
+        ["ALTER ROLE reader WITH LOGIN;", "COMMENT ON ROLE reader IS 'x';", "ALTER ROLE ALL SET work_mem TO '1MB';"]
+    );
     let none = "CREATE ROLE new;\nGRANT new TO reader;\nALTER ROLE new SET work_mem TO '1MB';\n";
     let none = rewritten(replay(|p| p.roles.mode = RoleMode::None), none);
     assert!(none.lines().all(|line| line.starts_with("-- bkp: ")), "{none}");
@@ -86,9 +96,18 @@ fn missing_tablespaces_become_the_default() {
     for (input, expected) in [
         ("SET default_tablespace = fast;\n", "SET default_tablespace = '';\n"),
         ("SET default_tablespace = '';\n", "SET default_tablespace = '';\n"),
-        ("CREATE INDEX i ON t (a) TABLESPACE fast WHERE (tablespace = 1);\n", "CREATE INDEX i ON t (a) WHERE (tablespace = 1);\n"),
-        ("CREATE TABLE t (tablespace int, UNIQUE (a) USING INDEX TABLESPACE pg_default) TABLESPACE \"fast\";\n", "CREATE TABLE t (tablespace int, UNIQUE (a) USING INDEX TABLESPACE pg_default);\n"),
-        ("CREATE MATERIALIZED VIEW m TABLESPACE fast AS SELECT 1 tablespace fast;\n", "CREATE MATERIALIZED VIEW m AS SELECT 1 tablespace fast;\n"),
+        (
+            "CREATE INDEX i ON t (a) TABLESPACE fast WHERE (tablespace = 1);\n",
+            "CREATE INDEX i ON t (a) WHERE (tablespace = 1);\n",
+        ),
+        (
+            "CREATE TABLE t (tablespace int, UNIQUE (a) USING INDEX TABLESPACE pg_default) TABLESPACE \"fast\";\n",
+            "CREATE TABLE t (tablespace int, UNIQUE (a) USING INDEX TABLESPACE pg_default);\n",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW m TABLESPACE fast AS SELECT 1 tablespace fast;\n",
+            "CREATE MATERIALIZED VIEW m AS SELECT 1 tablespace fast;\n",
+        ),
         ("ALTER TABLE t SET TABLESPACE fast;\n", "-- bkp: ALTER TABLE t SET TABLESPACE fast;\n"),
         ("CREATE TABLESPACE fast OWNER a LOCATION '/x';\n", "-- bkp: CREATE TABLESPACE fast OWNER a LOCATION '/x';\n"),
         ("CREATE DATABASE d TABLESPACE = fast ENCODING = 'UTF8';\n", "CREATE DATABASE d ENCODING = 'UTF8';\n"),
@@ -101,7 +120,8 @@ fn missing_tablespaces_become_the_default() {
 #[test]
 fn old_servers_get_no_new_locale_options() {
     let input = "CREATE DATABASE d WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LC_COLLATE = 'C' CONNECTION LIMIT = -1 ICU_RULES = 'x';\n";
-    let expected = "CREATE DATABASE d WITH TEMPLATE = template0 ENCODING = 'UTF8' LC_COLLATE = 'C' CONNECTION LIMIT = -1;\n";
+    let expected =
+        "CREATE DATABASE d WITH TEMPLATE = template0 ENCODING = 'UTF8' LC_COLLATE = 'C' CONNECTION LIMIT = -1;\n";
     assert_eq!(rewritten(strict(), input), expected);
     assert_eq!(rewritten(replay(|p| p.server_major = Some(18)), input), input);
 }
@@ -116,8 +136,14 @@ fn drops_in_a_new_database_are_conditional() {
         ("DROP CAST (a AS b);", "DROP CAST IF EXISTS (a AS b);"),
         ("DROP TRANSFORM FOR a LANGUAGE b;", "DROP TRANSFORM IF EXISTS FOR a LANGUAGE b;"),
         ("DROP TEXT SEARCH CONFIGURATION a.b;", "DROP TEXT SEARCH CONFIGURATION IF EXISTS a.b;"),
-        ("ALTER TABLE ONLY public.t DROP CONSTRAINT t_pkey;", "ALTER TABLE IF EXISTS ONLY public.t DROP CONSTRAINT IF EXISTS t_pkey;"),
-        ("ALTER TABLE public.t ALTER COLUMN id DROP DEFAULT;", "ALTER TABLE IF EXISTS public.t ALTER COLUMN id DROP DEFAULT;"),
+        (
+            "ALTER TABLE ONLY public.t DROP CONSTRAINT t_pkey;",
+            "ALTER TABLE IF EXISTS ONLY public.t DROP CONSTRAINT IF EXISTS t_pkey;",
+        ),
+        (
+            "ALTER TABLE public.t ALTER COLUMN id DROP DEFAULT;",
+            "ALTER TABLE IF EXISTS public.t ALTER COLUMN id DROP DEFAULT;",
+        ),
         ("SELECT pg_catalog.lo_unlink('1');", "-- bkp: SELECT pg_catalog.lo_unlink('1');\n"),
         ("DROP OWNED BY a;", "DROP OWNED BY a;"),
     ] {
@@ -127,13 +153,22 @@ fn drops_in_a_new_database_are_conditional() {
 
 #[test]
 fn what_belongs_to_the_provider_is_left_alone() {
-    assert_eq!(rewritten(strict(), "COMMENT ON EXTENSION pg_trgm IS 'x';\n"), "-- bkp: COMMENT ON EXTENSION pg_trgm IS 'x';\n");
+    assert_eq!(
+        rewritten(strict(), "COMMENT ON EXTENSION pg_trgm IS 'x';\n"),
+        "-- bkp: COMMENT ON EXTENSION pg_trgm IS 'x';\n"
+    );
     let create = "CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;\n";
     assert_eq!(rewritten(strict(), create), create);
-    assert_eq!(rewritten(strict(), "GRANT SET ON PARAMETER log_statement TO new;\n"), "-- bkp: GRANT SET ON PARAMETER log_statement TO new;\n");
+    assert_eq!(
+        rewritten(strict(), "GRANT SET ON PARAMETER log_statement TO new;\n"),
+        "-- bkp: GRANT SET ON PARAMETER log_statement TO new;\n"
+    );
 }
 
 #[test]
 fn a_commented_statement_in_the_middle_of_a_line_leaves_its_neighbours_alone() {
-    assert_eq!(rewritten(strict(), "SELECT 1; DROP ROLE a; SELECT 2;\n"), "SELECT 1; -- bkp: DROP ROLE a;\n SELECT 2;\n");
+    assert_eq!(
+        rewritten(strict(), "SELECT 1; DROP ROLE a; SELECT 2;\n"),
+        "SELECT 1; -- bkp: DROP ROLE a;\n SELECT 2;\n"
+    );
 }

@@ -82,7 +82,10 @@ fn the_seal_is_the_last_line_and_covers_what_is_before() {
 #[test]
 fn a_seal_inside_something_is_none() {
     for input in [
-        "SELECT 1; -- bkp seal {}\n", "  -- bkp seal {}\n", "/*\n-- bkp seal {}\n*/", "SELECT '\n-- bkp seal {}\n';",
+        "SELECT 1; -- bkp seal {}\n",
+        "  -- bkp seal {}\n",
+        "/*\n-- bkp seal {}\n*/",
+        "SELECT '\n-- bkp seal {}\n';",
         "COPY t FROM stdin;\n-- bkp seal {}\n\\.\n",
     ] {
         assert_eq!(survey(input.as_bytes()).seal, None, "{input}");

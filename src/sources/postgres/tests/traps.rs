@@ -39,7 +39,9 @@ fn global_drops_never_run() {
 fn a_dump_cut_inside_copy_is_refused() {
     let dump = b"COPY t (a) FROM stdin;\n1\n2\n";
     assert_eq!(survey(dump), Err(DumpError::CutShort { line: 2, inside: "COPY data" }));
-    for cut in ["SELECT 1", "SELECT 'a;", "SELECT $$;", "/* ;", "COPY t FROM stdin;", "COPY t FROM stdin;\n\\.", "SELECT \"a;"] {
+    for cut in
+        ["SELECT 1", "SELECT 'a;", "SELECT $$;", "/* ;", "COPY t FROM stdin;", "COPY t FROM stdin;\n\\.", "SELECT \"a;"]
+    {
         assert!(matches!(survey(cut.as_bytes()), Err(DumpError::CutShort { .. })), "{cut}");
     }
 }
@@ -111,11 +113,22 @@ fn odd_database_names_are_read_exactly() {
 
 #[test]
 fn no_command_of_a_dump_reaches_psql() {
-    for line in ["\\! id", "\\i x", "\\copy t from program 'id'", "SELECT 1 \\gexec", "SELECT 1; \\! id", "\\connect a b c d", "\\;", "SELECT 1 \\;"] {
+    for line in [
+        "\\! id",
+        "\\i x",
+        "\\copy t from program 'id'",
+        "SELECT 1 \\gexec",
+        "SELECT 1; \\! id",
+        "\\connect a b c d",
+        "\\;",
+        "SELECT 1 \\;",
+    ] {
         let input = format!("{line}\nSELECT 1;\n");
         assert!(matches!(survey(input.as_bytes()), Err(DumpError::Meta { .. })), "{line}");
     }
-    for sql in ["COPY t FROM PROGRAM 'id';", "COPY t TO '/x';", "COPY t FROM '/x';", "COPY t FROM stdin; SELECT 1;\n\\.\n"] {
+    for sql in
+        ["COPY t FROM PROGRAM 'id';", "COPY t TO '/x';", "COPY t FROM '/x';", "COPY t FROM stdin; SELECT 1;\n\\.\n"]
+    {
         assert!(matches!(survey(sql.as_bytes()), Err(DumpError::Refused { .. })), "{sql}");
     }
 }
@@ -187,11 +200,7 @@ fn pieces_go_where_they_belong() {
     let input = b"SET a.b = 1;\nCREATE ROLE new;\nCREATE DATABASE shop;\nALTER DATABASE shop OWNER TO new;\n\\connect shop\n\
         CREATE TABLE t (a int);\nCOMMENT ON DATABASE shop IS 'x';\n\\connect shop\nGRANT CONNECT ON DATABASE shop TO new;\n\
         \\connect other\nSELECT 2;\n";
-    let policy = Policy {
-        layout: Layout::Cluster,
-        sections_wanted: Some(names(&["shop"])),
-        ..super::golden::strict()
-    };
+    let policy = Policy { layout: Layout::Cluster, sections_wanted: Some(names(&["shop"])), ..super::golden::strict() };
     let mut seen = Vec::new();
     let mut rewriter = Rewriter::new(policy);
     let mut sink = |piece: Piece<'_>| {
@@ -207,10 +216,15 @@ fn pieces_go_where_they_belong() {
     assert_eq!(
         seen,
         [
-            "Global SET a.b = 1;", "Global CREATE ROLE new;", "CreateDatabase CREATE DATABASE \"shop__bkp_run\";",
-            "Property ALTER DATABASE \"shop__bkp_run\" OWNER TO new;", "Section ", "Sql CREATE TABLE t (a int);",
+            "Global SET a.b = 1;",
+            "Global CREATE ROLE new;",
+            "CreateDatabase CREATE DATABASE \"shop__bkp_run\";",
+            "Property ALTER DATABASE \"shop__bkp_run\" OWNER TO new;",
+            "Section ",
+            "Sql CREATE TABLE t (a int);",
             "Comment COMMENT ON DATABASE \"shop__bkp_run\" IS 'x';",
-            "Property GRANT CONNECT ON DATABASE \"shop__bkp_run\" TO new;", "Section ",
+            "Property GRANT CONNECT ON DATABASE \"shop__bkp_run\" TO new;",
+            "Section ",
         ]
     );
 }

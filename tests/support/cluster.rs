@@ -249,7 +249,8 @@ impl Cluster {
 
     /// Names of all databases in the server's order of names, with those that nobody may connect to.
     pub fn databases(&self) -> Vec<String> {
-        let names = self.psql("postgres", "SELECT encode(convert_to(datname, 'UTF8'), 'hex') FROM pg_database ORDER BY datname");
+        let names = self
+            .psql("postgres", "SELECT encode(convert_to(datname, 'UTF8'), 'hex') FROM pg_database ORDER BY datname");
         names.lines().map(unhex).collect()
     }
 

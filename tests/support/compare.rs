@@ -33,7 +33,10 @@ impl Snapshot {
     /// # Panics
     /// When something cannot be read.
     pub fn of(cluster: &Cluster) -> Self {
-        let refused = cluster.psql("postgres", "SELECT encode(convert_to(datname, 'UTF8'), 'hex') FROM pg_database WHERE NOT datallowconn");
+        let refused = cluster.psql(
+            "postgres",
+            "SELECT encode(convert_to(datname, 'UTF8'), 'hex') FROM pg_database WHERE NOT datallowconn",
+        );
         let refused: Vec<String> = refused.lines().map(super::cluster::unhex).collect();
         let open: Vec<String> = cluster.databases().into_iter().filter(|name| !refused.contains(name)).collect();
         let mut snapshot = Self::of_databases(cluster, &open);

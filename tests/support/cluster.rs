@@ -39,7 +39,7 @@ impl Cluster {
     }
 
     pub(super) fn with(options: Options) -> Self {
-        let dir = WorkDir::new();
+        let dir = WorkDir::in_memory();
         parts::give_to_server_user(dir.path());
         template::copy_to(&dir.join("data"), options.major, &options.initdb);
         let original = fs::read_to_string(dir.join("data/postgresql.conf")).expect("postgresql.conf");

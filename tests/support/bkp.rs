@@ -109,12 +109,15 @@ impl Bkp {
         }
         let stdout = collect(child.stdout.take());
         let stderr = collect(child.stderr.take());
-        Running { line, child, output: Some((stdout, stderr)), limit: self.limit, _home: self.home }
+        Running { line, child, output: Some([stdout, stderr]), limit: self.limit, _home: self.home }
     }
 }
 
+/// A thread that gives what it read from a pipe.
+type Collector = JoinHandle<Vec<u8>>;
+
 /// Reads a pipe to its end beside the test, so that the program never blocks on it.
-fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+fn collect(pipe: Option<impl Read + Send + 'static>) -> Collector {
     thread::spawn(move || {
         let mut all = Vec::new();
         if let Some(mut pipe) = pipe {
@@ -129,7 +132,7 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
 pub struct Running {
     line: String,
     child: Child,
-    output: Option<(JoinHandle<Vec<u8>>, JoinHandle<Vec<u8>>)>,
+    output: Option<[Collector; 2]>,
     limit: Duration,
     _home: WorkDir,
 }
@@ -164,7 +167,7 @@ impl Running {
         if ended.is_none() {
             self.kill_group(Signal::KILL);
         }
-        let (stdout, stderr) = self.output.take().expect("waited for once");
+        let [stdout, stderr] = self.output.take().expect("waited for once");
         let bytes = stdout.join().unwrap_or_default();
         let stderr = String::from_utf8_lossy(&stderr.join().unwrap_or_default()).into_owned();
         let stdout = String::from_utf8_lossy(&bytes).into_owned();
@@ -218,7 +221,13 @@ impl Output {
     /// With everything it said when the exit code is another.
     #[track_caller]
     pub fn fails_with(self, code: i32) -> Self {
-        assert!(self.code == code, "exit {}, not {code}: {}\n{}", self.code, self.line, told(&self.stdout, &self.stderr));
+        assert!(
+            self.code == code,
+            "exit {}, not {code}: {}\n{}",
+            self.code,
+            self.line,
+            told(&self.stdout, &self.stderr)
+        );
         self
     }
 

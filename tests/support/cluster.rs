@@ -39,7 +39,7 @@ impl Cluster {
     }
 
     pub(super) fn with(options: Options) -> Self {
-        let dir = WorkDir::new();
+        let dir = WorkDir::in_memory();
         parts::give_to_server_user(dir.path());
         template::copy_to(&dir.join("data"), options.major, &options.initdb);
         let original = fs::read_to_string(dir.join("data/postgresql.conf")).expect("postgresql.conf");
@@ -249,7 +249,8 @@ impl Cluster {
 
     /// Names of all databases in the server's order of names, with those that nobody may connect to.
     pub fn databases(&self) -> Vec<String> {
-        let names = self.psql("postgres", "SELECT encode(convert_to(datname, 'UTF8'), 'hex') FROM pg_database ORDER BY datname");
+        let names = self
+            .psql("postgres", "SELECT encode(convert_to(datname, 'UTF8'), 'hex') FROM pg_database ORDER BY datname");
         names.lines().map(unhex).collect()
     }
 

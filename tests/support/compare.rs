@@ -19,11 +19,11 @@ SELECT 'database', datname, pg_get_userbyid(datdba), pg_encoding_to_char(encodin
        datallowconn, datconnlimit, (SELECT spcname FROM pg_tablespace t WHERE t.oid = dattablespace),
        array(SELECT a::text FROM unnest(datacl) a ORDER BY 1), shobj_description(oid, 'pg_database')
 FROM pg_database ORDER BY datname;
-SELECT 'setting', (SELECT datname FROM pg_database WHERE oid = setdatabase), (SELECT rolname FROM pg_roles r WHERE r.oid = setrole),
-       array(SELECT s FROM unnest(setconfig) s ORDER BY 1)
+SELECT 'setting', (SELECT datname FROM pg_database WHERE oid = setdatabase),
+       (SELECT rolname FROM pg_roles r WHERE r.oid = setrole), array(SELECT s FROM unnest(setconfig) s ORDER BY 1)
 FROM pg_db_role_setting ORDER BY 2, 3;
-SELECT 'role', rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls, rolconnlimit,
-       rolpassword, rolvaliduntil, shobj_description(oid, 'pg_authid')
+SELECT 'role', rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,
+       rolbypassrls, rolconnlimit, rolpassword, rolvaliduntil, shobj_description(oid, 'pg_authid')
 FROM pg_authid WHERE rolname !~ '^pg_' ORDER BY 2;
 ";
 
@@ -33,7 +33,10 @@ impl Snapshot {
     /// # Panics
     /// When something cannot be read.
     pub fn of(cluster: &Cluster) -> Self {
-        let refused = cluster.psql("postgres", "SELECT encode(convert_to(datname, 'UTF8'), 'hex') FROM pg_database WHERE NOT datallowconn");
+        let refused = cluster.psql(
+            "postgres",
+            "SELECT encode(convert_to(datname, 'UTF8'), 'hex') FROM pg_database WHERE NOT datallowconn",
+        );
         let refused: Vec<String> = refused.lines().map(super::cluster::unhex).collect();
         let open: Vec<String> = cluster.databases().into_iter().filter(|name| !refused.contains(name)).collect();
         let mut snapshot = Self::of_databases(cluster, &open);

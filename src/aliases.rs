@@ -28,7 +28,10 @@ mod tests {
 
     #[test]
     fn old_names_mean_commands_wherever_they_stand() {
-        let means = |name: &str| arguments(OsStr::new(name), &[]).map(|arguments| arguments[1..].join(OsStr::new(" ")).into_string().unwrap());
+        let means = |name: &str| {
+            arguments(OsStr::new(name), &[])
+                .map(|arguments| arguments[1..].join(OsStr::new(" ")).into_string().unwrap())
+        };
         assert_eq!(means("/backup.sh").as_deref(), Some("backup"));
         assert_eq!(means("/usr/local/bin/restore.bb").as_deref(), Some("restore --yes"));
         assert_eq!(means("/entrypoint-start-and-wait.sh").as_deref(), Some("wait"));

@@ -23,7 +23,8 @@ impl Cli {
     }
 }
 
-const AFTER: &str = "Settings come from the environment, each NAME also as NAME_FILE; the README has them all. The ones that matter:
+const AFTER: &str =
+    "Settings come from the environment, each NAME also as NAME_FILE; the README has them all. The ones that matter:
   POSTGRES_HOST, POSTGRES_USER, POSTGRES_PASSWORD_FILE   the server (or libpq's PGHOST, PGUSER, ...)
   POSTGRES_DB                                            one database; without it, all of them
   BKP_BUCKET                                             gs://, s3://, az:// or file:///; default file:///var/lib/bkp

@@ -14,12 +14,14 @@ use bkp::{aliases, report};
 
 fn main() -> ExitCode {
     let cli = parse();
-    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from).and_then(|runtime| {
-        let ended = runtime.block_on(run(cli));
-        // A thread that waits for a dead peer must not keep the process.
-        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-        ended
-    });
+    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
+        |runtime| {
+            let ended = runtime.block_on(run(cli));
+            // A thread that waits for a dead peer must not keep the process.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            ended
+        },
+    );
     let exit = ended.unwrap_or_else(|error| {
         report::error(&error);
         exit_of(&error)
@@ -44,7 +46,12 @@ async fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Wait => return commands::wait::wait_for_signal().await,
         Command::Rewrite(given) => {
-            return commands::rewrite::rewrite(&Request::new(given.existing_roles, &given.databases, given.all_roles, given.explain)?);
+            return commands::rewrite::rewrite(&Request::new(
+                given.existing_roles,
+                &given.databases,
+                given.all_roles,
+                given.explain,
+            )?);
         }
         _ => {}
     }

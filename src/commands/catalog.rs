@@ -78,7 +78,13 @@ pub async fn described(store: &Store, object: Object) -> Dump {
         Ok(None) => SealState::Unsealed,
         Err(error) => SealState::Unreadable(format!("{error:#}")),
     };
-    Dump { time: layout::time_of(&object.name).unwrap_or(object.modified), name: object.name, bytes: object.bytes, version: object.version, seal }
+    Dump {
+        time: layout::time_of(&object.name).unwrap_or(object.modified),
+        name: object.name,
+        bytes: object.bytes,
+        version: object.version,
+        seal,
+    }
 }
 
 async fn read_seal(store: &Store, object: &Object) -> Result<Option<Seal>> {

@@ -35,7 +35,9 @@ pub async fn check(context: &Context, read_data: bool) -> Result<Exit> {
     let how = if read_data { "read to the end" } else { "by their ends only; --read-data reads them whole" };
     tracing::info!("{good} dumps are as sealed, {unsealed} have no seal, {} are damaged ({how})", bad.len());
     if context.json {
-        report::json(&serde_json::json!({"command": "check", "read_data": read_data, "sealed": good, "unsealed": unsealed, "damaged": bad}))?;
+        report::json(
+            &serde_json::json!({"command": "check", "read_data": read_data, "sealed": good, "unsealed": unsealed, "damaged": bad}),
+        )?;
     }
     Ok(if bad.is_empty() { Exit::Done } else { Exit::ProofFailed })
 }
@@ -51,7 +53,9 @@ async fn checked(store: &Store, dump: &Dump, read_data: bool) -> Result<bool> {
     let survey = reading::survey(store, dump).await?;
     match dump.seal() {
         Some(seal) => seal.prove(&survey).map(|()| true),
-        None if survey.seal.is_some() => Seal::parse(survey.seal.as_deref().unwrap_or_default())?.prove(&survey).map(|()| true),
+        None if survey.seal.is_some() => {
+            Seal::parse(survey.seal.as_deref().unwrap_or_default())?.prove(&survey).map(|()| true)
+        }
         None if survey.trailer => Ok(false),
         None => anyhow::bail!("it does not end as a dump ends: cut short"),
     }

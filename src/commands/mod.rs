@@ -39,7 +39,8 @@ impl Context {
     /// When its address or credentials make no sense; nothing is asked of the store yet.
     pub fn store(&self) -> Result<Store> {
         let bucket = &self.settings.bucket;
-        let address: BucketAddress = bucket.address.parse().map_err(|error: AddressError| Failure::new(error.to_string()).exit(Exit::Usage))?;
+        let address: BucketAddress =
+            bucket.address.parse().map_err(|error: AddressError| Failure::new(error.to_string()).exit(Exit::Usage))?;
         Store::open(&address, &bucket.into()).map_err(store_failure)
     }
 }
@@ -63,6 +64,11 @@ impl Run {
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         let stamp = began.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string();
         Ok(Run { id: format!("{stamp}-{:02x}{:02x}{:02x}", random[0], random[1], random[2]), began })
+    }
+
+    /// A number that other runs hardly have.
+    pub fn number(&self) -> u32 {
+        self.id.rsplit('-').next().and_then(|random| u32::from_str_radix(random, 16).ok()).unwrap_or(0)
     }
 
     /// How this run's sessions are called on the server.

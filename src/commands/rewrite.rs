@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use anyhow::{Result, bail};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
 use crate::sources::postgres::name::Name;
 use crate::sources::postgres::rewrite::{Keep, Policy, RoleMode, RolePolicy, as_filter};
 use crate::sources::postgres::survey::Layout;
+use anyhow::{Result, bail};
 
 /// What the operator asked for.
 pub struct Request {

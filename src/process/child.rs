@@ -33,7 +33,9 @@ impl Program {
     }
 
     fn name(&self) -> String {
-        self.path.file_name().map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into_owned())
+        self.path
+            .file_name()
+            .map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into_owned())
     }
 
     fn spawn(&self, command: &mut Command) -> Result<Child> {

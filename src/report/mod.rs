@@ -11,7 +11,8 @@ use crate::settings::Log;
 
 /// Sends log lines to standard error: text for people, JSON lines for collectors.
 pub fn start_logging(format: Log, filter: Option<&str>) {
-    let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("warn,bkp=info"));
+    let filter =
+        filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("warn,bkp=info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second start, as tests do, keeps the first.
     let _ = match format {

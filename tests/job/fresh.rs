@@ -7,16 +7,27 @@ use crate::support::cluster::Cluster;
 #[test]
 fn roles_come_back_with_their_passwords_and_existing_ones_are_left_alone() {
     let shop = Shop::open();
-    shop.cluster.psql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'from the dump'; CREATE ROLE writer LOGIN CONNECTION LIMIT 7");
+    shop.cluster.psql(
+        "postgres",
+        "CREATE ROLE reader LOGIN PASSWORD 'from the dump'; CREATE ROLE writer LOGIN CONNECTION LIMIT 7",
+    );
     shop.cluster.psql("shop", "GRANT SELECT ON orders TO reader, writer");
     shop.bkp(["backup"]).run().ok();
     let fresh = Cluster::start(15);
     fresh.psql("postgres", "CREATE ROLE writer LOGIN CONNECTION LIMIT 3");
-    let restore = |arguments: &[&str], mode: &str| Bkp::new(&fresh).bucket(&shop.bucket()).env("POSTGRES_DB", "shop").env("BKP_RESTORE_ROLES", mode).args(arguments).run();
+    let restore = |arguments: &[&str], mode: &str| {
+        Bkp::new(&fresh)
+            .bucket(&shop.bucket())
+            .env("POSTGRES_DB", "shop")
+            .env("BKP_RESTORE_ROLES", mode)
+            .args(arguments)
+            .run()
+    };
     restore(&["restore"], "missing").ok();
     let password = "SELECT rolpassword FROM pg_authid WHERE rolname = 'reader'";
     assert_eq!(fresh.psql("postgres", password), shop.cluster.psql("postgres", password));
-    let limit = || fresh.psql("postgres", "SELECT rolconnlimit FROM pg_roles WHERE rolname = 'writer'").trim().to_owned();
+    let limit =
+        || fresh.psql("postgres", "SELECT rolconnlimit FROM pg_roles WHERE rolname = 'writer'").trim().to_owned();
     assert_eq!(limit(), "3", "an existing role is left alone");
     restore(&["restore"], "all").ok();
     assert_eq!(limit(), "7", "unless all roles are asked for");
@@ -46,7 +57,11 @@ fn loading_under_another_name_touches_nothing_else() {
     let lost = shop.orders();
     shop.bkp(["restore", "--as", "shop_yesterday"]).run().ok();
     assert_eq!(shop.orders(), lost);
-    assert_eq!(shop.cluster.psql("shop_yesterday", "SELECT count(*), md5(string_agg(o::text, '' ORDER BY o::text)) FROM orders o"), orders);
+    assert_eq!(
+        shop.cluster
+            .psql("shop_yesterday", "SELECT count(*), md5(string_agg(o::text, '' ORDER BY o::text)) FROM orders o"),
+        orders
+    );
     assert!(shop.databases_of_ours().is_empty());
     shop.bkp(["restore", "--as", "shop_yesterday"]).run().fails_with(1).says("there already");
 }

@@ -80,7 +80,8 @@ impl Shop {
 
 fn dumps(bucket: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(bucket.join("db")) else { return Vec::new() };
-    let mut names: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect();
+    let mut names: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect();
     names.sort();
     names
 }

@@ -10,7 +10,10 @@ const PASSWORD: &str = r#" p:a\ss'w"o$rd%&{}[]|;<>`~!@#ü€ "#;
 #[test]
 fn odd_names_and_passwords_work_in_every_address_form() {
     let cluster = Cluster::start(15);
-    cluster.psql("postgres", &format!("CREATE ROLE \"o'd \"\"d\" SUPERUSER LOGIN PASSWORD '{}'", PASSWORD.replace('\'', "''")));
+    cluster.psql(
+        "postgres",
+        &format!("CREATE ROLE \"o'd \"\"d\" SUPERUSER LOGIN PASSWORD '{}'", PASSWORD.replace('\'', "''")),
+    );
     cluster.psql("postgres", "CREATE DATABASE \"S'hop \"\";\\ ü\"");
     let name = "S'hop \";\\ ü";
     let fill = "CREATE TABLE \"CREATE ROLE shop;\" AS SELECT i FROM generate_series(1, 10) i";
@@ -22,13 +25,25 @@ fn odd_names_and_passwords_work_in_every_address_form() {
     let bucket = work.join("bucket");
     let forms: [&[(&str, String)]; 4] = [
         &[("POSTGRES_HOST", format!("127.0.0.1:{}", cluster.port()))],
-        &[("POSTGRES_SERVICE", "127.0.0.1".into()), ("POSTGRES_PORT", cluster.port().to_string()), ("POSTGRES_HOST", "nowhere.invalid:1".into())],
+        &[
+            ("POSTGRES_SERVICE", "127.0.0.1".into()),
+            ("POSTGRES_PORT", cluster.port().to_string()),
+            ("POSTGRES_HOST", "nowhere.invalid:1".into()),
+        ],
         &[("PGHOST", "127.0.0.1".into()), ("PGPORT", cluster.port().to_string())],
         &[("PGHOST", cluster.socket_dir()), ("PGPORT", cluster.port().to_string())],
     ];
     for form in forms {
         let bkp = |arguments: &[&str]| {
-            let mut bkp = Bkp::new(&cluster).bucket(&bucket).without("POSTGRES_HOST").without("POSTGRES_PORT").without("POSTGRES_PASSWORD").env("POSTGRES_USER", "o'd \"d").env("POSTGRES_PASSWORD_FILE", &secret).env("POSTGRES_DB", name).args(arguments);
+            let mut bkp = Bkp::new(&cluster)
+                .bucket(&bucket)
+                .without("POSTGRES_HOST")
+                .without("POSTGRES_PORT")
+                .without("POSTGRES_PASSWORD")
+                .env("POSTGRES_USER", "o'd \"d")
+                .env("POSTGRES_PASSWORD_FILE", &secret)
+                .env("POSTGRES_DB", name)
+                .args(arguments);
             for (key, value) in form {
                 bkp = bkp.env(key, value);
             }

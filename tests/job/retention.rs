@@ -29,7 +29,8 @@ fn without_rules_nothing_is_forgotten_and_other_files_never_are() {
     }
     assert_eq!(shop.dumps().len(), 7);
     shop.bkp(["forget"]).env("BKP_KEEP_LAST", "3").run().ok();
-    let left: Vec<String> = shop.dumps().iter().map(|path| path.file_name().expect("a name").to_string_lossy().into_owned()).collect();
+    let left: Vec<String> =
+        shop.dumps().iter().map(|path| path.file_name().expect("a name").to_string_lossy().into_owned()).collect();
     assert_eq!(left.len(), 5, "{left:?}: another application's dump, three of ours and the file");
     assert!(left.contains(&"readme.txt".to_owned()));
 }
@@ -40,6 +41,11 @@ fn a_failed_backup_forgets_nothing() {
     for _ in 0..4 {
         shop.bkp(["backup"]).run().ok();
     }
-    shop.bkp(["backup"]).env("BKP_KEEP_LAST", "1").env("BKP_KEEP_MIN", "1").env("BKP_DATABASES", "nosuch").run().fails_with(1);
+    shop.bkp(["backup"])
+        .env("BKP_KEEP_LAST", "1")
+        .env("BKP_KEEP_MIN", "1")
+        .env("BKP_DATABASES", "nosuch")
+        .run()
+        .fails_with(1);
     assert_eq!(shop.dumps().len(), 4);
 }

@@ -64,7 +64,11 @@ fn one_database_comes_back_and_the_replaced_one_is_kept_until_the_next_backup() 
     assert_eq!(shop.orders(), orders);
     assert_same(&before, &Snapshot::of(&shop.cluster).without_replaced());
     let [kept] = shop.databases_of_ours().try_into().expect("one replaced database");
-    assert_eq!(shop.cluster.psql(&kept, "SELECT count(*) FROM orders").trim(), "0", "what was replaced is kept as it was");
+    assert_eq!(
+        shop.cluster.psql(&kept, "SELECT count(*) FROM orders").trim(),
+        "0",
+        "what was replaced is kept as it was"
+    );
     shop.bkp(["backup"]).run().ok();
     assert!(shop.databases_of_ours().is_empty(), "dropped once its successor is saved");
 }
@@ -82,7 +86,13 @@ fn plain_gunzip_and_psql_restore_a_dump_on_a_fresh_server() {
     // The procedure in the field comments out what names the superuser, and stops at errors.
     let edited: String = String::from_utf8_lossy(&sql)
         .lines()
-        .map(|line| if line.starts_with("CREATE ROLE postgres;") || line.starts_with("ALTER ROLE postgres ") { format!("-- {line}\n") } else { format!("{line}\n") })
+        .map(|line| {
+            if line.starts_with("CREATE ROLE postgres;") || line.starts_with("ALTER ROLE postgres ") {
+                format!("-- {line}\n")
+            } else {
+                format!("{line}\n")
+            }
+        })
         .collect();
     let fresh = Cluster::start(15);
     let ran = fresh.psql_bytes("postgres", edited.as_bytes());
@@ -93,7 +103,10 @@ fn plain_gunzip_and_psql_restore_a_dump_on_a_fresh_server() {
 #[test]
 fn a_dump_of_one_database_holds_the_roles_that_it_uses_and_no_others() {
     let shop = Shop::open();
-    shop.cluster.psql("postgres", "CREATE ROLE stranger LOGIN PASSWORD 'x'; CREATE ROLE clerk; CREATE ROLE anna LOGIN; GRANT clerk TO anna");
+    shop.cluster.psql(
+        "postgres",
+        "CREATE ROLE stranger LOGIN PASSWORD 'x'; CREATE ROLE clerk; CREATE ROLE anna LOGIN; GRANT clerk TO anna",
+    );
     shop.cluster.psql("shop", "GRANT SELECT ON orders TO clerk");
     shop.bkp(["backup"]).run().ok();
     let sql = String::from_utf8_lossy(&gunzip(&fs::read(&shop.dumps()[0]).expect("the dump"))).into_owned();
@@ -110,13 +123,16 @@ fn a_dump_of_one_database_holds_the_roles_that_it_uses_and_no_others() {
 #[test]
 fn a_server_newer_than_the_clients_is_a_clear_error_and_the_right_client_is_picked() {
     let shop = Shop::open_on(16);
-    let only = |majors: &[u32]| majors.iter().map(|major| Cluster::client_bin(*major).display().to_string()).collect::<Vec<_>>().join(":");
+    let only = |majors: &[u32]| {
+        majors.iter().map(|major| Cluster::client_bin(*major).display().to_string()).collect::<Vec<_>>().join(":")
+    };
     shop.bkp(["backup"]).env("BKP_PG_BIN", only(&[14, 18, 16, 17])).run().ok().says("client programs 16.");
     shop.bkp(["backup"]).env("BKP_PG_BIN", only(&[14, 18])).run().ok().says("client programs 18.");
     let newest = shop.dumps().pop().expect("a dump");
     let sql = gunzip(&fs::read(newest).expect("the dump"));
     assert!(!sql.windows(24).any(|w| w == b"\nSET transaction_timeout "), "a setting that a 16 server does not know");
     let fresh = Cluster::start(16);
-    let ran = fresh.psql_bytes("postgres", &String::from_utf8_lossy(&sql).replace("CREATE ROLE postgres;", "").into_bytes());
+    let ran =
+        fresh.psql_bytes("postgres", &String::from_utf8_lossy(&sql).replace("CREATE ROLE postgres;", "").into_bytes());
     assert!(ran.success, "what a newer client wrote must load on the server that it came from: {}", ran.stderr);
 }

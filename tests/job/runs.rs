@@ -9,12 +9,33 @@ use crate::support::wait::until;
 fn two_runs_of_one_application_never_overlap() {
     let shop = Shop::open();
     shop.bkp(["backup"]).run().ok();
-    let mut holder = shop.cluster.client("psql").args(["-X", "-d", "shop"]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("psql");
+    let mut holder = shop
+        .cluster
+        .client("psql")
+        .args(["-X", "-d", "shop"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("psql");
     // pg_dump of the first run waits for this table.
-    std::io::Write::write_all(holder.stdin.as_mut().expect("a pipe"), b"BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;\n").expect("written");
-    until("the lock", || shop.cluster.psql("postgres", "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND database <> 0").trim() != "0");
+    std::io::Write::write_all(
+        holder.stdin.as_mut().expect("a pipe"),
+        b"BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;\n",
+    )
+    .expect("written");
+    until("the lock", || {
+        shop.cluster
+            .psql(
+                "postgres",
+                "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND database <> 0",
+            )
+            .trim()
+            != "0"
+    });
     let first = shop.bkp(["backup"]).spawn();
-    until("the first run's lock", || shop.cluster.psql("postgres", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").trim() != "0");
+    until("the first run's lock", || {
+        shop.cluster.psql("postgres", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").trim() != "0"
+    });
     shop.bkp(["backup"]).run().fails_with(11).says("bkp backup 2");
     shop.bkp(["restore"]).run().fails_with(11).says("locked");
     shop.bkp(["backup"]).env("BKP_APP", "another").env("BKP_DATABASES", "postgres").run().ok();
@@ -57,7 +78,10 @@ fn list_shows_runs_newest_first_and_as_json() {
     let out = shop.bkp(["list", "--json"]).run().ok();
     let rows: serde_json::Value = serde_json::from_str(&out.stdout).expect("JSON");
     assert_eq!(rows.as_array().expect("a list").len(), 2);
-    assert_eq!((&rows[0]["sealed"], &rows[0]["app"], &rows[0]["databases"][0]), (&true.into(), &"shop".into(), &"shop".into()));
+    assert_eq!(
+        (&rows[0]["sealed"], &rows[0]["app"], &rows[0]["databases"][0]),
+        (&true.into(), &"shop".into(), &"shop".into())
+    );
     assert_eq!((&rows[1]["sealed"], &rows[1]["object"]), (&false.into(), &"db/db_dump-20250101_000000.bak.gz".into()));
     let table = shop.bkp(["list"]).run().ok().stdout;
     let lines: Vec<&str> = table.lines().collect();

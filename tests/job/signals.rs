@@ -10,7 +10,10 @@ use crate::support::bkp::Bkp;
 /// A shop whose dump takes a while to load: a trigger-free table with an index that is slow to build.
 fn slow_shop() -> Shop {
     let shop = Shop::open();
-    shop.cluster.psql("shop", "CREATE TABLE much AS SELECT i, md5(i::text) AS t FROM generate_series(1, 150000) i; CREATE INDEX ON much (t)");
+    shop.cluster.psql(
+        "shop",
+        "CREATE TABLE much AS SELECT i, md5(i::text) AS t FROM generate_series(1, 150000) i; CREATE INDEX ON much (t)",
+    );
     shop
 }
 
@@ -31,7 +34,10 @@ fn backup_hit_by(signal: Signal, allowed: &[i32]) {
         let code = hit(shop.bkp(["backup"]), signal, moment);
         assert!(code == 0 || allowed.contains(&code), "{moment} ms: {code}");
         let after = shop.dumps().len();
-        assert!(after == before + usize::from(code == 0) || (code != 0 && after == before + 1 && signal == Signal::KILL), "{moment} ms");
+        assert!(
+            after == before + usize::from(code == 0) || (code != 0 && after == before + 1 && signal == Signal::KILL),
+            "{moment} ms"
+        );
         // Whatever is listed is whole.
         shop.bkp(["check", "--read-data"]).run().ok();
     }

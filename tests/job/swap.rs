@@ -17,7 +17,9 @@ fn applications_that_reconnect_all_the_time_do_not_keep_the_swap_from_happening(
         .map(|_| {
             let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
             let mut psql = shop.cluster.client("psql");
-            psql.args(["-X", "-d", "shop", "-c", "SELECT count(*) FROM orders", "-c", "SELECT pg_sleep(0.05)"]).stdout(Stdio::null()).stderr(Stdio::null());
+            psql.args(["-X", "-d", "shop", "-c", "SELECT count(*) FROM orders", "-c", "SELECT pg_sleep(0.05)"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     if psql.status().is_ok_and(|status| status.success()) {
@@ -28,7 +30,14 @@ fn applications_that_reconnect_all_the_time_do_not_keep_the_swap_from_happening(
         })
         .collect();
     // And one that never goes by itself.
-    let mut sleeper = shop.cluster.client("psql").args(["-X", "-d", "shop", "-c", "SELECT pg_sleep(600)"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("psql starts");
+    let mut sleeper = shop
+        .cluster
+        .client("psql")
+        .args(["-X", "-d", "shop", "-c", "SELECT pg_sleep(600)"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("psql starts");
     let out = shop.bkp(["restore"]).run();
     stop.store(true, Ordering::Relaxed);
     clients.into_iter().for_each(|client| client.join().expect("a client"));
@@ -45,7 +54,8 @@ fn a_database_that_cannot_be_renamed_is_left_as_it_is_with_the_others() {
     shop.cluster.reconfigure("max_prepared_transactions = 5");
     shop.cluster.psql("postgres", "CREATE DATABASE second");
     shop.cluster.psql("second", "CREATE TABLE t AS SELECT 1 AS i");
-    let all = |arguments: &[&str]| crate::support::bkp::Bkp::new(&shop.cluster).bucket(&shop.bucket()).args(arguments).run();
+    let all =
+        |arguments: &[&str]| crate::support::bkp::Bkp::new(&shop.cluster).bucket(&shop.bucket()).args(arguments).run();
     all(&["backup"]).ok();
     shop.lose_orders();
     let lost = shop.orders();

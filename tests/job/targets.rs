@@ -5,7 +5,10 @@ use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
 
 fn restore_as(shop: &Shop, user: &str) -> Bkp {
-    shop.bkp(["restore"]).env("POSTGRES_USER", user).env("POSTGRES_PASSWORD", "pw").env("BKP_MAINTENANCE_DB", "postgres")
+    shop.bkp(["restore"])
+        .env("POSTGRES_USER", user)
+        .env("POSTGRES_PASSWORD", "pw")
+        .env("BKP_MAINTENANCE_DB", "postgres")
 }
 
 #[test]
@@ -13,7 +16,11 @@ fn a_missing_extension_is_named() {
     let shop = Shop::open();
     let dump = String::from_utf8(shop.cluster.pg_dump("shop", [])).expect("UTF-8");
     let at = dump.find("\nCREATE TABLE").expect("a table");
-    shop.put("shop.sql", format!("{}\nCREATE EXTENSION IF NOT EXISTS timescaledb WITH SCHEMA public;\n{}", &dump[..at], &dump[at..]).as_bytes());
+    shop.put(
+        "shop.sql",
+        format!("{}\nCREATE EXTENSION IF NOT EXISTS timescaledb WITH SCHEMA public;\n{}", &dump[..at], &dump[at..])
+            .as_bytes(),
+    );
     let orders = shop.orders();
     shop.bkp(["restore"]).run().fails_with(1).says("timescaledb");
     assert_eq!(shop.orders(), orders);
@@ -26,7 +33,13 @@ fn a_missing_role_is_named_with_the_statement_that_makes_it() {
     let dump = shop.cluster.pg_dump("shop", []);
     let fresh = Cluster::start(15);
     shop.put("shop.sql", &dump);
-    Bkp::new(&fresh).bucket(&shop.bucket()).env("POSTGRES_DB", "shop").args(["restore"]).run().fails_with(1).says("CREATE ROLE \"shop\";");
+    Bkp::new(&fresh)
+        .bucket(&shop.bucket())
+        .env("POSTGRES_DB", "shop")
+        .args(["restore"])
+        .run()
+        .fails_with(1)
+        .says("CREATE ROLE \"shop\";");
     assert!(!fresh.databases().contains(&"shop".to_owned()));
     fresh.psql("postgres", "CREATE ROLE shop LOGIN");
     Bkp::new(&fresh).bucket(&shop.bucket()).env("POSTGRES_DB", "shop").args(["restore"]).run().ok();
@@ -52,17 +65,25 @@ fn a_wrong_password_is_told_and_never_shown() {
 fn a_server_without_space_keeps_the_live_database() {
     let work = crate::support::workdir::WorkDir::new();
     let small = work.dir("small");
-    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=60m,mode=0777", "tmpfs"]).arg(&small).status().expect("mount runs").success();
-    assert!(mounted, "this test mounts a small file system: run the tests as root, or in a user namespace (unshare -rm)");
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=110m,mode=0777", "tmpfs"])
+        .arg(&small)
+        .status()
+        .expect("mount runs")
+        .success();
+    assert!(
+        mounted,
+        "this test mounts a small file system: run the tests as root, or in a user namespace (unshare -rm)"
+    );
     let shop = Shop::open();
     let space = small.join("space");
     std::fs::create_dir(&space).expect("a directory");
     crate::support::parts::give_to_server_user(&space);
-    shop.cluster.psql("shop", "CREATE TABLE big AS SELECT i, repeat(md5(i::text), 10) AS t FROM generate_series(1, 150000) i");
-    shop.bkp(["backup"]).run().ok();
+    shop.cluster
+        .psql("shop", "CREATE TABLE big AS SELECT i, repeat(md5(i::text), 10) AS t FROM generate_series(1, 150000) i");
     shop.cluster.psql("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", space.display()));
-    shop.cluster.psql("postgres", "ALTER SYSTEM SET default_tablespace = 'small'");
-    shop.cluster.psql("postgres", "SELECT pg_reload_conf()");
+    shop.cluster.psql("postgres", "ALTER DATABASE shop SET TABLESPACE small");
+    shop.bkp(["backup"]).run().ok();
     shop.lose_orders();
     let lost = shop.orders();
     let out = shop.bkp(["restore"]).run();

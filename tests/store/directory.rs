@@ -34,10 +34,7 @@ async fn a_backup_never_makes_the_directory() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("absent");
     let result = upload(&at(&path), "dump", b"x").await;
-    assert!(
-        matches!(result, Err(StoreError::BucketMissing { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(StoreError::BucketMissing { .. })), "{result:?}");
     assert!(!path.exists());
 }
 
@@ -48,32 +45,16 @@ async fn of_many_writers_of_one_name_one_wins() {
     let mut writers = Vec::new();
     for number in 0..8_usize {
         let mut writer = store.upload("dump").await.expect("begun");
-        writer
-            .write(bytes(1000 + number).into())
-            .await
-            .expect("written");
+        writer.write(bytes(1000 + number).into()).await.expect("written");
         writers.push(writer);
     }
-    let results =
-        futures::future::join_all(writers.into_iter().map(|writer| writer.commit())).await;
-    let won: Vec<_> = results
-        .iter()
-        .filter_map(|result| result.as_ref().ok())
-        .collect();
+    let results = futures::future::join_all(writers.into_iter().map(|writer| writer.commit())).await;
+    let won: Vec<_> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
     assert_eq!(won.len(), 1, "{results:?}");
-    assert!(
-        results
-            .iter()
-            .filter_map(|r| r.as_ref().err())
-            .all(|err| matches!(err, StoreError::Exists { .. }))
-    );
+    assert!(results.iter().filter_map(|r| r.as_ref().err()).all(|err| matches!(err, StoreError::Exists { .. })));
     let length = usize::try_from(won[0].bytes).expect("small");
     assert_eq!(download(&store, "dump").await.expect("read"), bytes(length));
-    assert_eq!(
-        std::fs::read_dir(directory.path()).expect("listed").count(),
-        1,
-        "no parts are left"
-    );
+    assert_eq!(std::fs::read_dir(directory.path()).expect("listed").count(), 1, "no parts are left");
 }
 
 #[tokio::test]
@@ -85,12 +66,8 @@ async fn what_a_killed_run_left_is_hidden_and_later_removed() {
     assert_eq!(names(&store).await, Vec::<String>::new());
     upload(&store, "young", b"x").await.expect("uploaded");
     assert!(part.exists(), "a young part may have a writer");
-    let file = std::fs::File::options()
-        .write(true)
-        .open(&part)
-        .expect("opened");
-    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7200))
-        .expect("aged");
+    let file = std::fs::File::options().write(true).open(&part).expect("opened");
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7200)).expect("aged");
     rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("locked");
     upload(&store, "locked", b"x").await.expect("uploaded");
     assert!(part.exists(), "a locked part has a writer");
@@ -104,22 +81,14 @@ async fn what_a_killed_run_left_is_hidden_and_later_removed() {
 async fn a_file_cut_while_it_is_read_is_found() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = at(directory.path());
-    upload(&store, "dump", &bytes(4 << 20))
-        .await
-        .expect("uploaded");
+    upload(&store, "dump", &bytes(4 << 20)).await.expect("uploaded");
     let mut reading = store.read("dump", None, None).await.expect("opened");
     assert!(reading.next().await.expect("read").is_some());
-    let file = std::fs::File::options()
-        .write(true)
-        .open(directory.path().join("dump"))
-        .expect("opened");
+    let file = std::fs::File::options().write(true).open(directory.path().join("dump")).expect("opened");
     file.set_len(1 << 20).expect("cut");
     let mut result = Ok(Some(bytes::Bytes::new()));
     while matches!(result, Ok(Some(_))) {
         result = reading.next().await;
     }
-    assert!(
-        matches!(result, Err(StoreError::Corrupt { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(StoreError::Corrupt { .. })), "{result:?}");
 }

@@ -17,10 +17,7 @@ async fn with(op: Op, faults: &[Fault]) -> Result<(), StoreError> {
         gcs.fail_next(op, fault.clone());
     }
     let content = download(&open_gcs(&gcs), "dump").await?;
-    assert!(
-        content == bytes(LENGTH),
-        "{op:?} {faults:?}: other bytes came"
-    );
+    assert!(content == bytes(LENGTH), "{op:?} {faults:?}: other bytes came");
     assert_eq!(gcs.faults_left(), 0, "{op:?} {faults:?} was not reached");
     Ok(())
 }
@@ -31,33 +28,19 @@ async fn a_broken_download_is_resumed_where_it_broke() {
     for cut in cuts {
         with(Op::Get, &[cut]).await.expect("resumed");
     }
-    with(
-        Op::Get,
-        &[
-            Fault::Cut(100_000),
-            Fault::Cut(50_000),
-            Fault::Reset,
-            Fault::Cut(200_000),
-        ],
-    )
-    .await
-    .expect("resumed");
+    with(Op::Get, &[Fault::Cut(100_000), Fault::Cut(50_000), Fault::Reset, Fault::Cut(200_000)])
+        .await
+        .expect("resumed");
     let gcs = Gcs::start();
     gcs.put("dump", bytes(LENGTH));
     gcs.fail_next(Op::Get, Fault::Cut(1_000_000));
     download(&open_gcs(&gcs), "dump").await.expect("resumed");
-    assert_eq!(
-        gcs.log(),
-        ["Stat", "Get", "Get bytes=1000000-"],
-        "nothing comes twice"
-    );
+    assert_eq!(gcs.log(), ["Stat", "Get", "Get bytes=1000000-"], "nothing comes twice");
 }
 
 #[tokio::test]
 async fn a_connection_that_breaks_often_but_always_brings_something_is_enough() {
-    with(Op::Get, &[const { Fault::Cut(100_000) }; 20])
-        .await
-        .expect("resumed");
+    with(Op::Get, &[const { Fault::Cut(100_000) }; 20]).await.expect("resumed");
 }
 
 #[tokio::test]
@@ -74,10 +57,7 @@ async fn an_answer_that_says_later_is_asked_again() {
 async fn a_flipped_bit_is_found() {
     for at in [0, 1_500_000, LENGTH - 1] {
         let result = with(Op::Get, &[Fault::FlipBit(at)]).await;
-        assert!(
-            matches!(result, Err(StoreError::Corrupt { .. })),
-            "{at}: {result:?}"
-        );
+        assert!(matches!(result, Err(StoreError::Corrupt { .. })), "{at}: {result:?}");
     }
 }
 
@@ -85,10 +65,7 @@ async fn a_flipped_bit_is_found() {
 async fn a_download_that_is_short_is_found() {
     for length in [0, 1, LENGTH - 1] {
         let result = with(Op::Get, &[Fault::Short(length)]).await;
-        assert!(
-            matches!(result, Err(StoreError::Corrupt { .. })),
-            "{length}: {result:?}"
-        );
+        assert!(matches!(result, Err(StoreError::Corrupt { .. })), "{length}: {result:?}");
     }
 }
 
@@ -96,10 +73,7 @@ async fn a_download_that_is_short_is_found() {
 async fn an_object_replaced_meanwhile_is_not_mixed_in() {
     // Between the look and the first byte.
     let result = with(Op::Stat, &[Fault::ReplaceAfter]).await;
-    assert!(
-        matches!(result, Err(StoreError::Changed { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(StoreError::Changed { .. })), "{result:?}");
     // Between two halves.
     let gcs = Gcs::start();
     gcs.put("dump", bytes(LENGTH));
@@ -113,10 +87,7 @@ async fn an_object_replaced_meanwhile_is_not_mixed_in() {
     while matches!(result, Ok(Some(_))) {
         result = reading.next().await;
     }
-    assert!(
-        matches!(result, Err(StoreError::Changed { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(StoreError::Changed { .. })), "{result:?}");
 }
 
 #[tokio::test]
@@ -124,14 +95,8 @@ async fn a_download_that_stands_still_is_tried_again() {
     let gcs = Gcs::start();
     gcs.put("dump", bytes(LENGTH));
     gcs.fail_next(Op::Get, Fault::Stall(Duration::from_secs(30)));
-    let options = StoreOptions {
-        gcs_endpoint: Some(gcs.url()),
-        op_timeout: Duration::from_secs(1),
-        ..quick()
-    };
-    let content = download(&open(&format!("gs://{BUCKET}"), &options), "dump")
-        .await
-        .expect("read");
+    let options = StoreOptions { gcs_endpoint: Some(gcs.url()), op_timeout: Duration::from_secs(1), ..quick() };
+    let content = download(&open(&format!("gs://{BUCKET}"), &options), "dump").await.expect("read");
     assert_eq!(content.len(), LENGTH);
 }
 
@@ -139,25 +104,13 @@ async fn a_download_that_stands_still_is_tried_again() {
 async fn a_refusal_is_final_and_told() {
     for op in [Op::Stat, Op::Get] {
         let result = with(op, &[Fault::Status(403)]).await;
-        assert!(
-            matches!(result, Err(StoreError::Forbidden { .. })),
-            "{result:?}"
-        );
+        assert!(matches!(result, Err(StoreError::Forbidden { .. })), "{result:?}");
         let result = with(op, &[Fault::Status(401)]).await;
-        assert!(
-            matches!(result, Err(StoreError::Credentials { .. })),
-            "{result:?}"
-        );
+        assert!(matches!(result, Err(StoreError::Credentials { .. })), "{result:?}");
         let result = with(op, &[Fault::Status(404)]).await;
-        assert!(
-            matches!(result, Err(StoreError::NotFound { .. })),
-            "{result:?}"
-        );
+        assert!(matches!(result, Err(StoreError::NotFound { .. })), "{result:?}");
         let result = with(op, &[const { Fault::Status(503) }; 4]).await;
-        assert!(
-            matches!(result, Err(StoreError::Unavailable { .. })),
-            "{result:?}"
-        );
+        assert!(matches!(result, Err(StoreError::Unavailable { .. })), "{result:?}");
     }
 }
 
@@ -186,10 +139,7 @@ async fn a_delete_that_fails_is_told() {
     let store = open_gcs(&gcs);
     gcs.fail_next(Op::Delete, Fault::Status(403));
     let result = store.delete("dump").await;
-    assert!(
-        matches!(result, Err(StoreError::Forbidden { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(StoreError::Forbidden { .. })), "{result:?}");
     gcs.fail_next(Op::Delete, Fault::LostReply);
     store.delete("dump").await.expect("deleted");
     assert!(gcs.objects().is_empty());

@@ -43,12 +43,7 @@ impl Relay {
     }
 }
 
-async fn relay(
-    mut client: TcpStream,
-    mut upstream: TcpStream,
-    marks: &[&str],
-    left: Arc<AtomicUsize>,
-) {
+async fn relay(mut client: TcpStream, mut upstream: TcpStream, marks: &[&str], left: Arc<AtomicUsize>) {
     let (mut to_server, mut to_client) = (vec![0; 65536], vec![0; 65536]);
     let mut lose = false;
     loop {
@@ -75,20 +70,14 @@ async fn relay(
 async fn survives(relay: &Relay, store: &Store, name: &str, length: usize) {
     let content = bytes(length);
     relay.lose_next();
-    let object = upload(store, name, &content)
-        .await
-        .unwrap_or_else(|err| panic!("{name}: {err} {err:?}"));
+    let object = upload(store, name, &content).await.unwrap_or_else(|err| panic!("{name}: {err} {err:?}"));
     relay.assert_lost();
     assert_eq!(object.bytes, length as u64);
     assert!(download(store, name).await.expect("read") == content);
 }
 
 fn host(url: &str) -> String {
-    url.trim_start_matches("http://")
-        .split('/')
-        .next()
-        .expect("a host")
-        .to_owned()
+    url.trim_start_matches("http://").split('/').next().expect("a host").to_owned()
 }
 
 #[tokio::test]
@@ -112,8 +101,7 @@ async fn an_upload_to_azurite_survives_the_loss_of_its_last_answer() {
     let endpoint = server.options.azure.endpoint.clone().expect("an endpoint");
     let behind = |relay: &Relay| {
         let mut options: StoreOptions = server.options.clone();
-        options.azure.endpoint =
-            Some(endpoint.replace(&host(&endpoint), &relay.address.to_string()));
+        options.azure.endpoint = Some(endpoint.replace(&host(&endpoint), &relay.address.to_string()));
         open("az://test-bucket", &options)
     };
     let whole = Relay::before(&host(&endpoint), &["PUT /", "x-ms-blob-type: BlockBlob"]).await;

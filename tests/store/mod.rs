@@ -35,13 +35,7 @@ fn open(address: &str, options: &StoreOptions) -> Store {
 }
 
 fn open_gcs(gcs: &Gcs) -> Store {
-    open(
-        &format!("gs://{BUCKET}"),
-        &StoreOptions {
-            gcs_endpoint: Some(gcs.url()),
-            ..quick()
-        },
-    )
+    open(&format!("gs://{BUCKET}"), &StoreOptions { gcs_endpoint: Some(gcs.url()), ..quick() })
 }
 
 /// Bytes that look like nothing, the same at each call.
@@ -70,11 +64,7 @@ async fn download(store: &Store, name: &str) -> Result<Vec<u8>, StoreError> {
     download_version(store, name, None).await
 }
 
-async fn download_version(
-    store: &Store,
-    name: &str,
-    version: Option<&Version>,
-) -> Result<Vec<u8>, StoreError> {
+async fn download_version(store: &Store, name: &str, version: Option<&Version>) -> Result<Vec<u8>, StoreError> {
     let mut download = store.read(name, None, version).await?;
     let mut content = Vec::new();
     while let Some(bytes) = download.next().await? {
@@ -84,11 +74,5 @@ async fn download_version(
 }
 
 async fn names(store: &Store) -> Vec<String> {
-    store
-        .list("")
-        .await
-        .expect("listed")
-        .into_iter()
-        .map(|object| object.name)
-        .collect()
+    store.list("").await.expect("listed").into_iter().map(|object| object.name).collect()
 }

@@ -31,33 +31,21 @@ fn program(name: &str) -> PathBuf {
     static PROGRAMS: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     let programs = PROGRAMS.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/install-stores");
-        let output = Command::new(script)
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("the script runs");
-        assert!(
-            output.status.success(),
-            "the stores for the tests could not be installed"
-        );
+        let output = Command::new(script).stderr(Stdio::inherit()).output().expect("the script runs");
+        assert!(output.status.success(), "the stores for the tests could not be installed");
         String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter_map(|line| line.split_once('='))
             .map(|(name, path)| (name.to_owned(), path.into()))
             .collect()
     });
-    programs
-        .get(name)
-        .unwrap_or_else(|| panic!("{name} is not installed"))
-        .clone()
+    programs.get(name).unwrap_or_else(|| panic!("{name} is not installed")).clone()
 }
 
 /// A port that nobody listens on, whose neighbour for gRPC (10000 higher) is a port as well.
 fn free_port() -> u16 {
     loop {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a port")
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
         if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
             return port;
         }
@@ -65,12 +53,7 @@ fn free_port() -> u16 {
 }
 
 fn spawn(command: &mut Command) -> Child {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the server starts")
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the server starts")
 }
 
 fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
@@ -93,34 +76,12 @@ pub fn fake_gcs() -> Server {
     let url = format!("http://127.0.0.1:{port}");
     let child = spawn(
         Command::new(program("fake-gcs-server"))
-            .args([
-                "-scheme",
-                "http",
-                "-backend",
-                "filesystem",
-                "-host",
-                "127.0.0.1",
-                "-port",
-                &port.to_string(),
-            ])
-            .args([
-                "-external-url",
-                &url,
-                "-public-host",
-                &url["http://".len()..],
-                "-filesystem-root",
-            ])
+            .args(["-scheme", "http", "-backend", "filesystem", "-host", "127.0.0.1", "-port", &port.to_string()])
+            .args(["-external-url", &url, "-public-host", &url["http://".len()..], "-filesystem-root"])
             .arg(directory.path()),
     );
-    let options = StoreOptions {
-        gcs_endpoint: Some(url),
-        ..quick()
-    };
-    let server = Server {
-        child,
-        options,
-        _directory: directory,
-    };
+    let options = StoreOptions { gcs_endpoint: Some(url), ..quick() };
+    let server = Server { child, options, _directory: directory };
     wait_for("fake-gcs-server", || answers(port));
     server
 }
@@ -137,22 +98,9 @@ pub fn seaweedfs() -> Server {
     let child = spawn(
         Command::new(&weed)
             .arg("server")
-            .args([
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                "-s3",
-                "-filer",
-                "-volume.max=20",
-            ])
-            .args([
-                format!("-master.port={master}"),
-                format!("-volume.port={volume}"),
-                format!("-filer.port={filer}"),
-            ])
-            .args([
-                format!("-s3.port={s3}"),
-                format!("-s3.config={}", identities.display()),
-            ])
+            .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer", "-volume.max=20"])
+            .args([format!("-master.port={master}"), format!("-volume.port={volume}"), format!("-filer.port={filer}")])
+            .args([format!("-s3.port={s3}"), format!("-s3.config={}", identities.display())])
             .args(["-master.volumeSizeLimitMB=64", "-volume.fileSizeLimitMB=64"])
             .arg(format!("-dir={}", directory.path().display())),
     );
@@ -165,31 +113,18 @@ pub fn seaweedfs() -> Server {
         },
         ..quick()
     };
-    let server = Server {
-        child,
-        options,
-        _directory: directory,
-    };
+    let server = Server { child, options, _directory: directory };
     wait_for("SeaweedFS", || answers(s3) && answers(filer));
     wait_for("SeaweedFS's shell", || {
         let mut shell = Command::new(&weed)
-            .args([
-                "shell",
-                "-master",
-                &format!("127.0.0.1:{master}"),
-                "-filer",
-                &format!("127.0.0.1:{filer}"),
-            ])
+            .args(["shell", "-master", &format!("127.0.0.1:{master}"), "-filer", &format!("127.0.0.1:{filer}")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("the shell starts");
         if let Some(mut input) = shell.stdin.take() {
-            let _ = std::io::Write::write_all(
-                &mut input,
-                b"s3.bucket.create -name test-bucket\ns3.bucket.list\n",
-            );
+            let _ = std::io::Write::write_all(&mut input, b"s3.bucket.create -name test-bucket\ns3.bucket.list\n");
         }
         let output = shell.wait_with_output().expect("the shell ends");
         String::from_utf8_lossy(&output.stdout).contains("test-bucket\t")
@@ -199,8 +134,7 @@ pub fn seaweedfs() -> Server {
 
 /// The account that every Azurite has; its key is public.
 const AZURITE_ACCOUNT: &str = "devstoreaccount1";
-const AZURITE_KEY: &str =
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+const AZURITE_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// Makes a container; bkp never does, so it takes a signed request by hand.
 const MAKE_CONTAINER: &str = r#"
@@ -223,12 +157,7 @@ pub fn azurite() -> Server {
     let child = spawn(
         Command::new(program("azurite-blob"))
             .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()])
-            .args([
-                "--skipApiVersionCheck",
-                "--disableTelemetry",
-                "--silent",
-                "--location",
-            ])
+            .args(["--skipApiVersionCheck", "--disableTelemetry", "--silent", "--location"])
             .arg(directory.path()),
     );
     let options = StoreOptions {
@@ -240,27 +169,12 @@ pub fn azurite() -> Server {
         },
         ..quick()
     };
-    let server = Server {
-        child,
-        options,
-        _directory: directory,
-    };
+    let server = Server { child, options, _directory: directory };
     wait_for("Azurite", || answers(port));
     let made = Command::new(program("python"))
-        .args([
-            "-c",
-            MAKE_CONTAINER,
-            &url,
-            AZURITE_ACCOUNT,
-            AZURITE_KEY,
-            "test-bucket",
-        ])
+        .args(["-c", MAKE_CONTAINER, &url, AZURITE_ACCOUNT, AZURITE_KEY, "test-bucket"])
         .output()
         .expect("python runs");
-    assert!(
-        made.status.success(),
-        "no container: {}",
-        String::from_utf8_lossy(&made.stderr)
-    );
+    assert!(made.status.success(), "no container: {}", String::from_utf8_lossy(&made.stderr));
     server
 }

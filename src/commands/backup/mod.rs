@@ -41,7 +41,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     let session_name = run.session_name("backup");
 
     let store = context.store()?;
-    let session = context.stop.or(server::maintenance(&settings.postgres, &session_name, &[])).await?;
+    let session = context.stop.or(server::maintenance(&settings.postgres, &session_name)).await?;
     context.stop.or(lock::acquire(&session, &settings.app, settings.lock_wait)).await?;
     leftovers::clear(&session, &settings.app, request.dry_run).await?;
 
@@ -52,10 +52,17 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         return Ok(Exit::Done);
     }
 
-    let job = Job { settings: &settings.postgres, client: &plan.client, session_name: &session_name, databases: &plan.databases, used_roles_only: plan.used_roles_only };
+    let job = Job {
+        settings: &settings.postgres,
+        client: &plan.client,
+        session_name: &session_name,
+        databases: &plan.databases,
+        used_roles_only: plan.used_roles_only,
+    };
     let (object, seal) = save(context, &run, &store, &session, &job, &plan).await?;
 
-    let dropped = leftovers::drop_replaced(&session, &settings.app, &plan.databases, &settings.restore.keep_replaced).await;
+    let dropped =
+        leftovers::drop_replaced(&session, &settings.app, &plan.databases, &settings.restore.keep_replaced).await;
     let forgotten = super::forget::apply(context, &store, false).await;
     sweep(&store, &run).await;
     let exit = if forgotten.is_ok() { Exit::Done } else { Exit::RetentionFailed };
@@ -77,7 +84,12 @@ struct Plan {
 
 impl Plan {
     fn say(&self, app: &str) {
-        tracing::info!("application {app}: {} of a PostgreSQL {} server, with the client programs {}", self.databases.join(", "), self.server, self.client.version);
+        tracing::info!(
+            "application {app}: {} of a PostgreSQL {} server, with the client programs {}",
+            self.databases.join(", "),
+            self.server,
+            self.client.version
+        );
         for name in &self.skipped {
             tracing::warn!("database {name} is skipped: it accepts no connections");
         }
@@ -102,10 +114,19 @@ async fn plan(context: &Context, session: &Session) -> Result<Plan> {
             for name in named {
                 match here.iter().find(|database| database.name == *name) {
                     Some(database) if database.connectable => databases.push(name.clone()),
-                    Some(_) => bail!(Failure::new(format!("database {name} accepts no connections, so it cannot be saved")).hint(format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", server::ident(name)))),
+                    Some(_) => bail!(
+                        Failure::new(format!("database {name} accepts no connections, so it cannot be saved"))
+                            .hint(format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", server::ident(name)))
+                    ),
                     None => {
                         let names: Vec<&str> = here.iter().map(|database| database.name.as_str()).collect();
-                        bail!(Failure::new(format!("there is no database {name} on the server; there are {}", names.join(", "))).hint("correct POSTGRES_DB or BKP_DATABASES"))
+                        bail!(
+                            Failure::new(format!(
+                                "there is no database {name} on the server; there are {}",
+                                names.join(", ")
+                            ))
+                            .hint("correct POSTGRES_DB or BKP_DATABASES")
+                        )
                     }
                 }
             }
@@ -118,14 +139,45 @@ async fn plan(context: &Context, session: &Session) -> Result<Plan> {
 /// A bucket that is not there is found out before the server is put to work.
 async fn reachable(store: &Store) -> Result<()> {
     store.list(layout::FOLDER).await.map(|_| ()).map_err(|error| match error {
-        StoreError::NotFound { .. } | StoreError::BucketMissing { .. } => store_failure(error).context("no repository; a backup never makes one: bkp init"),
+        StoreError::NotFound { .. } | StoreError::BucketMissing { .. } => {
+            store_failure(error).context("no repository; a backup never makes one: bkp init")
+        }
         other => store_failure(other),
     })
 }
 
+/// Saves under a name of its own. Another application's run of the same second may take the name while we produce; then it
+/// is done again under another one, because nothing is ever overwritten.
+async fn save(
+    context: &Context,
+    run: &Run,
+    store: &Store,
+    session: &Session,
+    job: &Job<'_>,
+    plan: &Plan,
+) -> Result<(Object, Seal)> {
+    for attempt in 0..5 {
+        let upload = context.stop.or(begin_upload(run, store, attempt)).await?;
+        match save_as(context, run, upload, session, job, plan).await {
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::Exists { .. })) => {
+                tracing::warn!("{error}; doing it again under another name")
+            }
+            other => return other.map_err(|error| error.downcast().map_or_else(|error| error, store_failure)),
+        }
+    }
+    bail!("other runs took every name of this second")
+}
+
 /// Produces, seals, stores and commits.
-async fn save(context: &Context, run: &Run, store: &Store, session: &Session, job: &Job<'_>, plan: &Plan) -> Result<(Object, Seal)> {
-    let mut into = Into(Pump::new(begin_upload(run, store).await?));
+async fn save_as(
+    context: &Context,
+    run: &Run,
+    upload: Upload,
+    session: &Session,
+    job: &Job<'_>,
+    plan: &Plan,
+) -> Result<(Object, Seal)> {
+    let mut into = Into(Pump::new(upload));
     let produced = context.stop.or(dump::dump(job, session, &mut into)).await;
     let sealed = produced.and_then(|dumped| {
         let seal = Seal {
@@ -163,8 +215,10 @@ async fn sweep(store: &Store, run: &Run) {
 }
 
 /// Create-only: a name that is taken gets a number, and what is there stays.
-async fn begin_upload(run: &Run, store: &Store) -> Result<Upload> {
-    for taken in 0..100 {
+async fn begin_upload(run: &Run, store: &Store, attempt: u32) -> Result<Upload> {
+    // Those who lost the same race once do not meet again: from then on the run's own number decides.
+    let first = if attempt == 0 { 0 } else { 100 * attempt + run.number() % 100 };
+    for taken in first..first + 100 {
         match store.upload(&layout::dump_name(run.began, taken)).await {
             Err(StoreError::Exists { .. }) => {}
             other => return other.map_err(store_failure),

@@ -34,7 +34,13 @@ pub fn to_forget(runs: &[Saved], rules: &Retention, now: Timestamp) -> BTreeSet<
     let enough = sealed.len() >= rules.min.max(1) as usize;
     let kept_with_unsealed: BTreeSet<&str> = kept_by_rules(&all, rules, now).collect();
     runs.iter()
-        .filter(|run| if run.sealed { !kept.contains(run.name.as_str()) } else { enough && !kept_with_unsealed.contains(run.name.as_str()) })
+        .filter(|run| {
+            if run.sealed {
+                !kept.contains(run.name.as_str())
+            } else {
+                enough && !kept_with_unsealed.contains(run.name.as_str())
+            }
+        })
         .map(|run| run.name.clone())
         .collect()
 }
@@ -68,7 +74,7 @@ fn kept_by_rules<'a>(newest_first: &[&'a Saved], rules: &Retention, now: Timesta
     newest_of_each(rules.daily, &|t| (t.year(), t.day_of_year()));
     newest_of_each(rules.weekly, &|t| {
         let week = t.date().iso_week_date();
-                (week.year(), i16::from(week.week()))
+        (week.year(), i16::from(week.week()))
     });
     newest_of_each(rules.monthly, &|t| (t.year(), i16::from(t.month())));
     newest_of_each(rules.yearly, &|t| (t.year(), 0));
@@ -87,11 +93,26 @@ mod tests {
 
     fn nights(count: i64, sealed: bool) -> Vec<Saved> {
         let now = now();
-        (0..count).map(|n| Saved { name: format!("{}{n}", if sealed { "s" } else { "u" }), time: now - jiff::SignedDuration::from_hours(24 * n), sealed }).collect()
+        (0..count)
+            .map(|n| Saved {
+                name: format!("{}{n}", if sealed { "s" } else { "u" }),
+                time: now - jiff::SignedDuration::from_hours(24 * n),
+                sealed,
+            })
+            .collect()
     }
 
     fn none() -> Retention {
-        Retention { last: None, hourly: None, daily: None, weekly: None, monthly: None, yearly: None, within: None, min: 3 }
+        Retention {
+            last: None,
+            hourly: None,
+            daily: None,
+            weekly: None,
+            monthly: None,
+            yearly: None,
+            within: None,
+            min: 3,
+        }
     }
 
     fn now() -> Timestamp {

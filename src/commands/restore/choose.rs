@@ -25,7 +25,8 @@ pub fn choose<'a>(dumps: &'a [Dump], when: &str, app: &str, now: Timestamp) -> R
         return Ok(dump);
     }
     if let Some(day) = exactly::<Date>(when, 10) {
-        let of_day: Vec<&Dump> = dumps.iter().filter(|dump| dump.time.to_zoned(TimeZone::UTC).date() == day && usable(dump, app)).collect();
+        let of_day: Vec<&Dump> =
+            dumps.iter().filter(|dump| dump.time.to_zoned(TimeZone::UTC).date() == day && usable(dump, app)).collect();
         return match of_day.first() {
             Some(dump) => Ok(dump),
             None => bail!(nothing(dumps, when)),
@@ -37,13 +38,20 @@ pub fn choose<'a>(dumps: &'a [Dump], when: &str, app: &str, now: Timestamp) -> R
             None => bail!(nothing(dumps, when)),
         };
     }
-    let of_run: Vec<&Dump> = dumps.iter().filter(|dump| when.len() >= 4 && dump.seal().is_some_and(|seal| seal.run.starts_with(when))).collect();
+    let of_run: Vec<&Dump> = dumps
+        .iter()
+        .filter(|dump| when.len() >= 4 && dump.seal().is_some_and(|seal| seal.run.starts_with(when)))
+        .collect();
     match of_run.as_slice() {
         [dump] => Ok(dump),
         [] => bail!(nothing(dumps, when)),
         several => {
-            let runs: Vec<&str> = several.iter().filter_map(|dump| dump.seal()).map(|seal| seal.run.as_str()).take(5).collect();
-            bail!(Failure::new(format!("{when} means several runs: {}", runs.join(", "))).hint("give more of the run's id, or the object's name"))
+            let runs: Vec<&str> =
+                several.iter().filter_map(|dump| dump.seal()).map(|seal| seal.run.as_str()).take(5).collect();
+            bail!(
+                Failure::new(format!("{when} means several runs: {}", runs.join(", ")))
+                    .hint("give more of the run's id, or the object's name")
+            )
         }
     }
 }
@@ -111,7 +119,17 @@ mod tests {
 
     fn dump(name: &str, time: &str, sealed: Option<(&str, &str)>) -> Dump {
         let seal = sealed.map_or(SealState::Unsealed, |(run, app)| {
-            let seal = Seal { format: 1, run: run.into(), app: app.into(), server: String::new(), client: String::new(), databases: BTreeMap::new(), skipped: vec![], bytes: 0, digest: String::new() };
+            let seal = Seal {
+                format: 1,
+                run: run.into(),
+                app: app.into(),
+                server: String::new(),
+                client: String::new(),
+                databases: BTreeMap::new(),
+                skipped: vec![],
+                bytes: 0,
+                digest: String::new(),
+            };
             SealState::Sealed(Box::new(seal))
         });
         Dump { name: format!("db/{name}"), bytes: 1, time: time.parse().unwrap(), version: None, seal }
@@ -139,7 +157,17 @@ mod tests {
 
     #[test]
     fn names_runs_days_times_and_ages_choose_one() {
-        for (when, name) in [("db/a", "db/a"), ("a", "db/a"), ("20261120T231000Z-bbbbbb", "db/c"), ("20261120T2310", "db/c"), ("2026-11-20", "db/c"), ("2026-11-20 13:00", "db/a"), ("2026-11-21T05:00:00Z", "db/c"), ("2h ago", "db/d"), ("1d ago", "db/a")] {
+        for (when, name) in [
+            ("db/a", "db/a"),
+            ("a", "db/a"),
+            ("20261120T231000Z-bbbbbb", "db/c"),
+            ("20261120T2310", "db/c"),
+            ("2026-11-20", "db/c"),
+            ("2026-11-20 13:00", "db/a"),
+            ("2026-11-21T05:00:00Z", "db/c"),
+            ("2h ago", "db/d"),
+            ("1d ago", "db/a"),
+        ] {
             assert_eq!(chosen(when).as_deref(), Some(name), "{when}");
         }
     }

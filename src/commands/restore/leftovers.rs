@@ -25,8 +25,13 @@ pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<()> {
             continue;
         }
         match drop_database(session, &database.name).await {
-            Ok(()) => tracing::warn!("dropped {}, which a restore left behind when it died; the live data was not touched by it", database.name),
-            Err(error) => tracing::warn!("database {} is left from a dead run and cannot be dropped: {error:#}", database.name),
+            Ok(()) => tracing::warn!(
+                "dropped {}, which a restore left behind when it died; the live data was not touched by it",
+                database.name
+            ),
+            Err(error) => {
+                tracing::warn!("database {} is left from a dead run and cannot be dropped: {error:#}", database.name)
+            }
         }
     }
     Ok(())
@@ -55,7 +60,10 @@ async fn is_rubbish(session: &Session, database: &Database, app: &str) -> Result
 pub async fn drop_database(session: &Session, name: &str) -> Result<()> {
     // A restored template database is a template already while it is loaded.
     let _ = session.batch_execute(&format!("ALTER DATABASE {} IS_TEMPLATE false", ident(name))).await;
-    session.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name))).await.with_context(|| format!("dropping {name}"))
+    session
+        .batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name)))
+        .await
+        .with_context(|| format!("dropping {name}"))
 }
 
 /// Drops what restores of this application put aside, once a sealed backup of its successor exists: `saved` are the names of

@@ -95,7 +95,13 @@ pub async fn load(loading: &Loading<'_>, store: &Store, dump: &Dump, undo: &mut 
     for change in &report.changes {
         tracing::info!("line {} of the dump: {}: {}", change.line, change.what, change.why);
     }
-    let missing: Vec<&str> = loading.plan.loads.iter().filter(|load| !state.done.iter().any(|side| side.name == load.side)).map(|load| load.target.as_str()).collect();
+    let missing: Vec<&str> = loading
+        .plan
+        .loads
+        .iter()
+        .filter(|load| !state.done.iter().any(|side| side.name == load.side))
+        .map(|load| load.target.as_str())
+        .collect();
     if !missing.is_empty() {
         bail!(Failure::new(format!("the dump ended before {} was loaded", missing.join(", "))));
     }
@@ -149,15 +155,22 @@ impl Progress {
             match act {
                 Act::Global(sql) => self.globals.extend_from_slice(&sql),
                 Act::ExistingRole(sql) => {
-                    self.existing_roles.push(String::from_utf8(sql).ok().context("a role's statement is not UTF-8; restore without BKP_RESTORE_ROLES=all")?);
+                    self.existing_roles.push(
+                        String::from_utf8(sql)
+                            .ok()
+                            .context("a role's statement is not UTF-8; restore without BKP_RESTORE_ROLES=all")?,
+                    );
                 }
                 Act::Create(name, sql) => {
                     self.apply_globals(loading, undo).await?;
                     let load = find(loading, Some(&name))?;
-                    let sql = String::from_utf8(sql).ok().context("the statement that creates the database is not UTF-8")?;
+                    let sql =
+                        String::from_utf8(sql).ok().context("the statement that creates the database is not UTF-8")?;
                     self.create(loading, load, &sql, undo).await?;
                 }
-                Act::Property(name, sql) => self.later.entry(Some(name)).or_default().properties.extend_from_slice(&sql),
+                Act::Property(name, sql) => {
+                    self.later.entry(Some(name)).or_default().properties.extend_from_slice(&sql)
+                }
                 Act::Comment(name, sql) => self.later.entry(Some(name)).or_default().comment.extend_from_slice(&sql),
                 Act::Section(name) => self.begin_section(loading, name.as_ref(), undo).await?,
                 Act::Sql(sql) => {
@@ -180,7 +193,13 @@ impl Progress {
     }
 
     async fn create(&mut self, loading: &Loading<'_>, load: &Load, sql: &str, undo: &mut Undo) -> Result<()> {
-        let journal = Journal { state: State::Loading, app: loading.context.settings.app.clone(), run: loading.run.id.clone(), database: load.target.clone(), comment: None };
+        let journal = Journal {
+            state: State::Loading,
+            app: loading.context.settings.app.clone(),
+            run: loading.run.id.clone(),
+            database: load.target.clone(),
+            comment: None,
+        };
         undo.databases.push(load.side.clone());
         loading.main.batch_execute(sql).await.map_err(|error| creation_failed(load, &error))?;
         let comment = format!("COMMENT ON DATABASE {} IS {}", ident(&load.side), literal(&journal.comment_text()));
@@ -190,7 +209,10 @@ impl Progress {
     }
 
     async fn begin_section(&mut self, loading: &Loading<'_>, name: Option<&Name>, undo: &mut Undo) -> Result<()> {
-        let load = find(loading, name)?;
+        let Ok(load) = find(loading, name) else {
+            // A database that is not wanted; the rewriter lets nothing of it through.
+            return self.end_section(loading).await;
+        };
         if let Some((section, _)) = &self.current
             && *section == load.section
         {
@@ -206,7 +228,13 @@ impl Progress {
             self.create(loading, load, &sql, undo).await?;
         }
         tracing::info!("loading {} as {}", load.target, load.side);
-        let loader = Loader::start(&loading.context.settings.postgres, loading.client, &load.side, &loading.run.session_name("restore"))?;
+        let loader = Loader::start(
+            &loading.context.settings.postgres,
+            loading.client,
+            &load.side,
+            &loading.run.session_name("restore"),
+        )
+        .await?;
         self.current = Some((load.section, loader));
         self.replay(b"SET default_transaction_read_only = off;\n").await
     }
@@ -225,7 +253,12 @@ impl Progress {
     /// Ends a database's replay: its own properties last, because some of them would hinder the load.
     async fn end_section(&mut self, loading: &Loading<'_>) -> Result<()> {
         let Some((section, _)) = self.current else { return Ok(()) };
-        let load = loading.plan.loads.iter().find(|load| load.section == section).context("a section that is not in the plan")?;
+        let load = loading
+            .plan
+            .loads
+            .iter()
+            .find(|load| load.section == section)
+            .context("a section that is not in the plan")?;
         let later = self.later.remove(&load.name).unwrap_or_default();
         let mut end = b"\nRESET SESSION AUTHORIZATION;\nANALYZE;\n".to_vec();
         end.extend_from_slice(&later.properties);
@@ -243,9 +276,23 @@ impl Progress {
         let Some((_, loader)) = self.current.take() else { return Ok(()) };
         let loaded = loader.finish().await?;
         prove_rows(&load.target, &loading.survey.sections[section].tables, &loaded.rows)?;
-        let comment = loaded.returned.last().and_then(|hex| from_hex(hex)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        tracing::info!("loaded {}: {} tables, {} rows", load.target, loaded.rows.len(), loaded.rows.iter().sum::<u64>());
-        self.done.push(Side { name: load.side.clone(), target: load.target.clone(), comment, says_comment: says_properties });
+        let comment = loaded
+            .returned
+            .last()
+            .and_then(|hex| from_hex(hex))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        tracing::info!(
+            "loaded {}: {} tables, {} rows",
+            load.target,
+            loaded.rows.len(),
+            loaded.rows.iter().sum::<u64>()
+        );
+        self.done.push(Side {
+            name: load.side.clone(),
+            target: load.target.clone(),
+            comment,
+            says_comment: says_properties,
+        });
         Ok(())
     }
 }
@@ -268,7 +315,12 @@ fn from_hex(hex: &str) -> Option<Vec<u8>> {
 }
 
 fn find<'a>(loading: &Loading<'a>, name: Option<&Name>) -> Result<&'a Load> {
-    loading.plan.loads.iter().find(|load| load.name.as_ref() == name).context("the dump goes on in a database that is not in the plan")
+    loading
+        .plan
+        .loads
+        .iter()
+        .find(|load| load.name.as_ref() == name)
+        .context("the dump goes on in a database that is not in the plan")
 }
 
 /// For a dump of one database that is not on the server yet: what the dump says of its encoding, else the server's default.
@@ -276,7 +328,10 @@ fn create_from_nothing(load: &Load, section: &Section) -> String {
     let name = ident(&load.side);
     match section.encoding.as_deref() {
         Some(encoding) if !encoding.eq_ignore_ascii_case("UTF8") => {
-            format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'", literal(encoding))
+            format!(
+                "CREATE DATABASE {name} TEMPLATE template0 ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'",
+                literal(encoding)
+            )
         }
         _ => format!("CREATE DATABASE {name} TEMPLATE template0"),
     }
@@ -284,10 +339,14 @@ fn create_from_nothing(load: &Load, section: &Section) -> String {
 
 fn creation_failed(load: &Load, error: &tokio_postgres::Error) -> Failure {
     let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
-    Failure::new(format!("the side database for {} could not be made: {said}", load.target)).hint(match error.code().map(|code| code.code()) {
-        Some("42501") => "the account needs CREATEDB, or be a superuser",
-        Some("53100") => "the server's disk is full; the live database was not touched",
-        Some("42P21" | "22023" | "0A000") => "the server lacks the locale or encoding of the dump; install it on the server",
-        _ => "the live database was not touched",
-    })
+    Failure::new(format!("the side database for {} could not be made: {said}", load.target)).hint(
+        match error.code().map(|code| code.code()) {
+            Some("42501") => "the account needs CREATEDB, or be a superuser",
+            Some("53100") => "the server's disk is full; the live database was not touched",
+            Some("42P21" | "22023" | "0A000") => {
+                "the server lacks the locale or encoding of the dump; install it on the server"
+            }
+            _ => "the live database was not touched",
+        },
+    )
 }

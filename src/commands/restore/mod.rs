@@ -3,6 +3,7 @@
 //! Whenever it dies, the application is whole: before the swap's COMMIT the old one serves and side databases stand beside it,
 //! which the next run drops; after it the new one serves and the old one is kept aside. There is nothing in between.
 
+mod aside;
 pub mod choose;
 pub mod leftovers;
 mod loading;
@@ -24,10 +25,10 @@ use crate::settings::KeepReplaced;
 use crate::sources::postgres::clients;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::seal::Seal;
-use crate::sources::postgres::{lock, server};
 use crate::sources::postgres::side;
 use crate::sources::postgres::survey::Survey;
 use crate::sources::postgres::swap::{self, Swap};
+use crate::sources::postgres::{lock, server};
 use loading::{Loaded, Loading};
 use plan::Plan;
 use preflight::{Target, Wish};
@@ -70,13 +71,8 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let wanted = preflight::wanted(&survey, settings, &wish)?;
     let targets: Vec<String> = wanted.iter().map(|wanted| wanted.target.clone()).collect();
     let session_name = run.session_name("restore");
-    let mut main = context.stop.or(server::maintenance(&settings.postgres, &session_name, &[])).await?;
+    let main = context.stop.or(server::maintenance(&settings.postgres, &session_name)).await?;
     context.stop.or(lock::acquire(&main, &settings.app, settings.lock_wait)).await?;
-    if targets.contains(&main.database().to_owned()) {
-        // A database cannot be renamed from within; the lock moves along, to where no swap will end it.
-        main = context.stop.or(server::maintenance(&settings.postgres, &session_name, &targets)).await?;
-        context.stop.or(lock::acquire(&main, &settings.app, settings.lock_wait)).await?;
-    }
     leftovers::clear(&main, &settings.app, request.dry_run).await?;
 
     let target = context.stop.or(Target::ask(&main)).await?;
@@ -97,7 +93,16 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
 
     let mut undo = Undo::default();
     let done = async {
-        let loading = Loading { context, run: &run, survey: &survey, plan: &plan, target: &target, client, main: &main };
+        let swapper = aside::session(context, &run, &main, &targets, &mut undo).await?;
+        let loading = Loading {
+            context,
+            run: &run,
+            survey: &survey,
+            plan: &plan,
+            target: &target,
+            client,
+            main: swapper.as_ref().unwrap_or(&main),
+        };
         let loaded = context.stop.or(loading::load(&loading, &store, &dump, &mut undo)).await?;
         tracing::info!("proven: every table has its rows, nothing failed");
         context.stop.check()?;
@@ -111,7 +116,10 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         }
         tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
     }
-    let mut replaced: Vec<String> = plan.loads.iter().filter(|load| load.replaces).map(|load| side::replaced_name(&load.target, &run.id)).collect();
+    let main = if main.is_closed() { server::maintenance(&settings.postgres, &session_name).await? } else { main };
+    aside::clear(&main, &run).await;
+    let mut replaced: Vec<String> =
+        plan.loads.iter().filter(|load| load.replaces).map(|load| side::replaced_name(&load.target, &run.id)).collect();
     if settings.restore.keep_replaced == KeepReplaced::Never {
         for name in replaced.drain(..) {
             leftovers::drop_database(&main, &name).await?;
@@ -127,7 +135,11 @@ async fn chosen(context: &Context, store: &Store, request: &Request) -> Result<D
     let app = &context.settings.app;
     let dump = choose::choose(&dumps, &request.when, app, Timestamp::now())?;
     if let SealState::Unreadable(why) = &dump.seal {
-        bail!(Failure::new(format!("{} cannot be read: {why}", dump.name)).hint("choose another one: bkp list").exit(Exit::ProofFailed));
+        bail!(
+            Failure::new(format!("{} cannot be read: {why}", dump.name))
+                .hint("choose another one: bkp list")
+                .exit(Exit::ProofFailed)
+        );
     }
     if let Some(seal) = dump.seal() {
         same_app(&dump.name, seal, app, request)?;
@@ -177,7 +189,8 @@ fn prove(dump: &Dump, survey: &Survey, app: &str, request: &Request) -> Result<(
 /// Puts the proven side databases in place, all in one transaction.
 async fn swap_in(loading: &Loading<'_>, session_name: &str, loaded: &Loaded) -> Result<()> {
     let settings = &loading.context.settings;
-    let helper = Session::connect(&settings.postgres, loading.main.database(), session_name).await.map_err(server::told)?;
+    let helper =
+        Session::connect(&settings.postgres, loading.main.database(), session_name).await.map_err(server::told)?;
     let swaps: Vec<Swap> = loaded
         .sides
         .iter()
@@ -204,7 +217,9 @@ fn say_done(context: &Context, run: &Run, dump: &Dump, plan: &Plan, replaced: &[
         tracing::info!("what was there before is kept as {} until the next sealed backup", replaced.join(", "));
     }
     if context.json {
-        report::json(&serde_json::json!({"command": "restore", "run": run.id, "app": context.settings.app, "object": dump.name, "databases": names, "replaced": replaced, "seconds": seconds}))?;
+        report::json(
+            &serde_json::json!({"command": "restore", "run": run.id, "app": context.settings.app, "object": dump.name, "databases": names, "replaced": replaced, "seconds": seconds}),
+        )?;
     }
     Ok(())
 }
@@ -232,14 +247,17 @@ impl Undo {
         // The session may be what was lost.
         let again;
         let session = if main.is_closed() {
-            match server::maintenance(&context.settings.postgres, session_name, &self.databases).await {
+            match server::maintenance(&context.settings.postgres, session_name).await {
                 Ok(session) => {
                     again = session;
                     &again
                 }
                 Err(error) => {
                     if !self.databases.is_empty() {
-                        tracing::warn!("{} could not be dropped; the next run drops it: {error:#}", self.databases.join(", "));
+                        tracing::warn!(
+                            "{} could not be dropped; the next run drops it: {error:#}",
+                            self.databases.join(", ")
+                        );
                     }
                     return Taken::Back;
                 }
@@ -251,7 +269,7 @@ impl Undo {
         // The side databases lose their names in the swap, all at once: without them it was committed.
         if !self.databases.is_empty()
             && let Ok(here) = server::databases(session).await
-            && !here.iter().any(|database| self.databases.contains(&database.name))
+            && !here.iter().any(|database| self.databases.contains(&database.name) && !aside::is_one(&database.name))
             && self.loaded
         {
             return Taken::NotBack;

@@ -49,7 +49,8 @@ impl Plan {
                 replaces: target.database(&wanted.target).is_some(),
             })
             .collect();
-        let rename: BTreeMap<Name, Name> = loads.iter().filter_map(|load| Some((load.name.clone()?, Name::from(load.side.clone())))).collect();
+        let rename: BTreeMap<Name, Name> =
+            loads.iter().filter_map(|load| Some((load.name.clone()?, Name::from(load.side.clone())))).collect();
         let policy = Policy {
             sections_wanted: (!rename.is_empty()).then(|| rename.keys().cloned().collect::<BTreeSet<_>>()),
             rename,
@@ -82,7 +83,8 @@ impl Plan {
     /// Says it.
     pub fn say(&self, client: &Client) {
         for load in &self.loads {
-            let fate = if load.replaces { "then swapped with the live one, which is kept" } else { "new on this server" };
+            let fate =
+                if load.replaces { "then swapped with the live one, which is kept" } else { "new on this server" };
             tracing::info!("plan: database {} is loaded beside as {}, proven, {fate}", load.target, load.side);
         }
         if !self.new_roles.is_empty() {

@@ -102,7 +102,10 @@ pub fn wanted(survey: &Survey, settings: &Settings, wish: &Wish) -> Result<Vec<W
         let target = match (&wish.under, &wish.only, &settings.postgres.databases) {
             (Some(name), _, _) | (None, Some(name), _) => name.clone(),
             (None, None, Databases::Named(named)) if named.len() == 1 => named[0].clone(),
-            _ => bail!(Failure::new("this dump is of one database and does not say its name").hint("name the target: POSTGRES_DB=NAME, or --as NAME")),
+            _ => bail!(
+                Failure::new("this dump is of one database and does not say its name")
+                    .hint("name the target: POSTGRES_DB=NAME, or --as NAME")
+            ),
         };
         return Ok(vec![Wanted { section: 0, name: None, target }]);
     }
@@ -114,13 +117,19 @@ pub fn wanted(survey: &Survey, settings: &Settings, wish: &Wish) -> Result<Vec<W
     };
     let there: Vec<String> = survey.sections.iter().map(named).collect();
     if let Some(missing) = asked.iter().flatten().find(|name| !there.contains(name)) {
-        bail!(Failure::new(format!("the dump holds no database {missing}; it holds {}", there.join(", "))).hint("choose with --only NAME or POSTGRES_DB, or choose another dump: bkp list"));
+        bail!(
+            Failure::new(format!("the dump holds no database {missing}; it holds {}", there.join(", ")))
+                .hint("choose with --only NAME or POSTGRES_DB, or choose another dump: bkp list")
+        );
     }
     let mut wanted: Vec<Wanted> = Vec::new();
     for (at, section) in survey.sections.iter().enumerate() {
         let name = named(section);
         // postgres and template1 are in every cluster and mostly hold nothing: nothing to replace, then.
-        let asked_for = asked.as_ref().map_or(!(section.empty && ["postgres", "template1"].contains(&name.as_str())), |asked| asked.contains(&name));
+        let asked_for =
+            asked.as_ref().map_or(!(section.empty && ["postgres", "template1"].contains(&name.as_str())), |asked| {
+                asked.contains(&name)
+            });
         if asked_for {
             wanted.push(Wanted { section: at, name: section.database.clone(), target: name });
         }
@@ -128,7 +137,10 @@ pub fn wanted(survey: &Survey, settings: &Settings, wish: &Wish) -> Result<Vec<W
     if let Some(under) = &wish.under {
         let [one] = wanted.as_mut_slice() else {
             let names: Vec<&str> = wanted.iter().map(|wanted| wanted.target.as_str()).collect();
-            bail!(Failure::new(format!("--as names one database, but the dump holds {}", names.join(", "))).hint("choose one with --only NAME"));
+            bail!(
+                Failure::new(format!("--as names one database, but the dump holds {}", names.join(", ")))
+                    .hint("choose one with --only NAME")
+            );
         };
         one.target = under.clone();
     }
@@ -153,16 +165,30 @@ pub fn faults(survey: &Survey, wanted: &[Wanted], target: &Target, settings: &Se
         let extensions = &survey.sections[wanted.section].extensions;
         let missing: Vec<String> = extensions.difference(&target.extensions).map(ToString::to_string).collect();
         if !missing.is_empty() {
-            faults.push(format!("database {} needs extensions that the server does not have: {}; install their packages on the server", wanted.target, missing.join(", ")));
+            faults.push(format!(
+                "database {} needs extensions that the server does not have: {}; install their packages on the server",
+                wanted.target,
+                missing.join(", ")
+            ));
         }
-        let forbidden: Vec<String> = extensions.intersection(&target.superuser_extensions).map(ToString::to_string).collect();
+        let forbidden: Vec<String> =
+            extensions.intersection(&target.superuser_extensions).map(ToString::to_string).collect();
         if !target.superuser && !forbidden.is_empty() {
-            faults.push(format!("only a superuser can create the extensions {} of database {}", forbidden.join(", "), wanted.target));
+            faults.push(format!(
+                "only a superuser can create the extensions {} of database {}",
+                forbidden.join(", "),
+                wanted.target
+            ));
         }
     }
     let mode = settings.restore.roles;
     let created: BTreeSet<Name> = if mode == Roles::None { BTreeSet::new() } else { survey.globals.created.clone() };
-    let unknown: Vec<String> = survey.roles_referenced.iter().filter(|role| !target.roles.contains(*role) && !created.contains(*role)).map(sql).collect();
+    let unknown: Vec<String> = survey
+        .roles_referenced
+        .iter()
+        .filter(|role| !target.roles.contains(*role) && !created.contains(*role))
+        .map(sql)
+        .collect();
     if !unknown.is_empty() {
         let statements: Vec<String> = unknown.iter().map(|role| format!("CREATE ROLE {role};")).collect();
         faults.push(format!("roles that own or may use the dump's objects are neither on the server nor in the dump: {}; create them first: {}", unknown.join(", "), statements.join(" ")));

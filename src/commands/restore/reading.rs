@@ -71,7 +71,11 @@ pub async fn survey(store: &Store, dump: &Dump) -> Result<Survey> {
 }
 
 fn not_a_dump(dump: &Dump, error: anyhow::Error) -> anyhow::Error {
-    Failure::new(format!("{} cannot be restored", dump.name)).hint("nothing was touched; choose another one: bkp list").exit(Exit::ProofFailed).because(error).into()
+    Failure::new(format!("{} cannot be restored", dump.name))
+        .hint("nothing was touched; choose another one: bkp list")
+        .exit(Exit::ProofFailed)
+        .because(error)
+        .into()
 }
 
 /// Says what the rewriter would change.
@@ -114,7 +118,10 @@ impl Same {
     pub fn prove(self, first: &Survey) -> Result<()> {
         let second = self.surveyor.unwrap_or_default().finish().context("reading the dump again")?;
         if second.digest != first.digest || second.bytes != first.bytes {
-            bail!(Failure::new("the store gave another dump at the second reading than at the first").exit(Exit::ProofFailed));
+            bail!(
+                Failure::new("the store gave another dump at the second reading than at the first")
+                    .exit(Exit::ProofFailed)
+            );
         }
         Ok(())
     }

@@ -15,7 +15,9 @@ pub async fn apply(loading: &Loading<'_>, globals: &[u8], undo: &mut Undo) -> Re
         return Ok(());
     }
     let session_name = loading.run.session_name("restore");
-    let mut loader = Loader::start(&loading.context.settings.postgres, loading.client, loading.main.database(), &session_name)?;
+    let mut loader =
+        Loader::start(&loading.context.settings.postgres, loading.client, loading.main.database(), &session_name)
+            .await?;
     // The COMMIT is the last that psql gets: whatever dies before it leaves no role.
     for part in [b"BEGIN;\nSET LOCAL default_transaction_read_only = off;\n".as_slice(), globals, b"\nCOMMIT;\n"] {
         if loader.write(part).await.is_err() {

@@ -51,9 +51,7 @@ impl FromStr for BucketAddress {
         match scheme {
             "gs" => bucket_and_prefix(rest).map(|(bucket, prefix)| Self::Gcs { bucket, prefix }),
             "s3" => bucket_and_prefix(rest).map(|(bucket, prefix)| Self::S3 { bucket, prefix }),
-            "az" => {
-                bucket_and_prefix(rest).map(|(container, prefix)| Self::Azure { container, prefix })
-            }
+            "az" => bucket_and_prefix(rest).map(|(container, prefix)| Self::Azure { container, prefix }),
             "file" => directory(rest),
             _ => Err(AddressError::Scheme),
         }
@@ -63,14 +61,8 @@ impl FromStr for BucketAddress {
 fn bucket_and_prefix(rest: &str) -> Result<(String, String), AddressError> {
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    let known = bucket
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    if !known
-        || !(3..=222).contains(&bucket.len())
-        || !edge(bucket.chars().next())
-        || !edge(bucket.chars().last())
-    {
+    let known = bucket.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    if !known || !(3..=222).contains(&bucket.len()) || !edge(bucket.chars().next()) || !edge(bucket.chars().last()) {
         return Err(AddressError::BucketName);
     }
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
@@ -86,15 +78,12 @@ fn directory(rest: &str) -> Result<BucketAddress, AddressError> {
     if !is_plain_path(inside) {
         return Err(AddressError::Directory);
     }
-    Ok(BucketAddress::Directory(PathBuf::from(format!(
-        "/{inside}"
-    ))))
+    Ok(BucketAddress::Directory(PathBuf::from(format!("/{inside}"))))
 }
 
 /// Whether every part of a relative path is a name: what an object or a prefix may be called.
 pub(super) fn is_plain_path(path: &str) -> bool {
-    path.split('/').all(|part| !matches!(part, "" | "." | ".."))
-        && !path.chars().any(char::is_control)
+    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.chars().any(char::is_control)
 }
 
 impl fmt::Display for BucketAddress {
@@ -123,12 +112,7 @@ mod tests {
             "az://container/x",
             "file:///var/lib/bkp",
         ] {
-            assert_eq!(
-                text.parse::<BucketAddress>()
-                    .map(|a| a.to_string())
-                    .as_deref(),
-                Ok(text)
-            );
+            assert_eq!(text.parse::<BucketAddress>().map(|a| a.to_string()).as_deref(), Ok(text));
         }
     }
 
@@ -139,12 +123,7 @@ mod tests {
             ("s3://bucket/a/", "s3://bucket/a"),
             ("file:///srv/dumps/", "file:///srv/dumps"),
         ] {
-            assert_eq!(
-                text.parse::<BucketAddress>()
-                    .map(|a| a.to_string())
-                    .as_deref(),
-                Ok(plain)
-            );
+            assert_eq!(text.parse::<BucketAddress>().map(|a| a.to_string()).as_deref(), Ok(plain));
         }
     }
 

@@ -91,11 +91,7 @@ mod tests {
         let mut stored = StoredChecksum::default();
         stored.add_goog_hash("crc32c=4waSgw==, md5=JfnnlDI7RTiF9RgfG2JNCw==");
         assert_eq!(of(b"123456789").difference(&stored), None);
-        assert!(
-            of(b"123456788")
-                .difference(&stored)
-                .is_some_and(|why| why.contains("CRC-32C"))
-        );
+        assert!(of(b"123456788").difference(&stored).is_some_and(|why| why.contains("CRC-32C")));
     }
 
     #[test]

@@ -21,10 +21,7 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 
 /// Builds the client. The platform's own verifier is not used: it panics where there is no bundle of certificates.
 pub fn build(options: &StoreOptions) -> Result<reqwest::Client, StoreError> {
-    let settings = |what: String, cause: String| StoreError::Settings {
-        what,
-        cause: Some(Cause(cause)),
-    };
+    let settings = |what: String, cause: String| StoreError::Settings { what, cause: Some(Cause(cause)) };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -38,24 +35,13 @@ pub fn build(options: &StoreOptions) -> Result<reqwest::Client, StoreError> {
     if let Some(address) = &options.proxy {
         // The address may hold a password, and the error would repeat it.
         let proxy = reqwest::Proxy::https(address.as_str())
-            .map_err(|_| StoreError::Settings {
-                what: "the proxy's address cannot be read".to_owned(),
-                cause: None,
-            })?
-            .no_proxy(
-                options
-                    .no_proxy
-                    .as_deref()
-                    .and_then(reqwest::NoProxy::from_string),
-            );
+            .map_err(|_| StoreError::Settings { what: "the proxy's address cannot be read".to_owned(), cause: None })?
+            .no_proxy(options.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string));
         builder = builder.no_proxy().proxy(proxy);
     }
-    builder.build().map_err(|err| {
-        settings(
-            "the HTTP client cannot be set up".to_owned(),
-            err.without_url().to_string(),
-        )
-    })
+    builder
+        .build()
+        .map_err(|err| settings("the HTTP client cannot be set up".to_owned(), err.without_url().to_string()))
 }
 
 /// The system's certificates, or Mozilla's where there are none, and the ones of `ca_file` besides.
@@ -72,17 +58,12 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, StoreError> {
     }
     if let Some(path) = ca_file {
         let what = format!("the certificate file {} cannot be used", path.display());
-        let certificates = read_pem(path).map_err(|cause| StoreError::Settings {
-            what: what.clone(),
-            cause: Some(Cause(cause)),
-        })?;
+        let certificates =
+            read_pem(path).map_err(|cause| StoreError::Settings { what: what.clone(), cause: Some(Cause(cause)) })?;
         let (added, _) = roots.add_parsable_certificates(certificates);
         if added == 0 {
             let cause = Cause("it holds no certificate in PEM form".to_owned());
-            return Err(StoreError::Settings {
-                what,
-                cause: Some(cause),
-            });
+            return Err(StoreError::Settings { what, cause: Some(cause) });
         }
     }
     Ok(roots)
@@ -90,9 +71,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, StoreError> {
 
 fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let text = std::fs::read(path).map_err(|err| err.to_string())?;
-    CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<_, _>>()
-        .map_err(|err| err.to_string())
+    CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().map_err(|err| err.to_string())
 }
 
 #[cfg(test)]
@@ -100,10 +79,7 @@ mod tests {
     use super::*;
 
     fn with(ca_file: &Path) -> StoreOptions {
-        StoreOptions {
-            ca_file: Some(ca_file.to_owned()),
-            ..StoreOptions::default()
-        }
+        StoreOptions { ca_file: Some(ca_file.to_owned()), ..StoreOptions::default() }
     }
 
     #[test]

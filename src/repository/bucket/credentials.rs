@@ -26,13 +26,8 @@ pub fn complete(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("it is empty".to_owned());
     }
-    let mut file: Value = serde_json::from_str(text).map_err(|err| {
-        format!(
-            "it is no JSON (line {}, column {})",
-            err.line(),
-            err.column()
-        )
-    })?;
+    let mut file: Value = serde_json::from_str(text)
+        .map_err(|err| format!("it is no JSON (line {}, column {})", err.line(), err.column()))?;
     let kind = file["type"].as_str().unwrap_or_default().to_owned();
     match kind.as_str() {
         "service_account" => {
@@ -46,9 +41,7 @@ pub fn complete(text: &str) -> Result<String, String> {
         "authorized_user" => need(&file, &["client_id", "client_secret", "refresh_token"])?,
         "impersonated_service_account" => need(&file, &["service_account_impersonation_url"])?,
         "" => {
-            return Err(
-                "it has no field `type`; a key file of a service account has one".to_owned(),
-            );
+            return Err("it has no field `type`; a key file of a service account has one".to_owned());
         }
         _ => {
             return Err(
@@ -66,11 +59,7 @@ fn need(file: &Value, fields: &[&str]) -> Result<(), String> {
         .filter(|field| file[**field].as_str().is_none_or(str::is_empty))
         .map(|f| format!("`{f}`"))
         .collect();
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("it lacks {}", missing.join(", ")))
-    }
+    if missing.is_empty() { Ok(()) } else { Err(format!("it lacks {}", missing.join(", "))) }
 }
 
 /// A key that was cut, or pasted with its line ends lost, is found here and not in the night.
@@ -89,13 +78,9 @@ fn complete_source(source: &mut Value) -> Result<(), String> {
     }
     let kinds = ["file", "url", "environment_id", "executable"];
     if !kinds.iter().any(|kind| !source[*kind].is_null()) {
-        return Err(
-            "its `credential_source` has none of `file`, `url`, `environment_id`, `executable`"
-                .to_owned(),
-        );
+        return Err("its `credential_source` has none of `file`, `url`, `environment_id`, `executable`".to_owned());
     }
-    if source["file"].is_null() && (source["url"].is_null() || !source["environment_id"].is_null())
-    {
+    if source["file"].is_null() && (source["url"].is_null() || !source["environment_id"].is_null()) {
         return Ok(());
     }
     if source["format"].is_null() || source["format"]["type"].is_null() {
@@ -104,7 +89,9 @@ fn complete_source(source: &mut Value) -> Result<(), String> {
     let format = source["format"]["type"].as_str().unwrap_or_default();
     let has_name = source["format"]["subject_token_field_name"].is_string();
     if !(format == "text" || format == "json" && has_name) {
-        return Err("its `credential_source.format` is neither text nor json with `subject_token_field_name`".to_owned());
+        return Err(
+            "its `credential_source.format` is neither text nor json with `subject_token_field_name`".to_owned()
+        );
     }
     if let Some(token) = source["file"].as_str() {
         std::fs::metadata(token)
@@ -128,28 +115,15 @@ mod tests {
         assert!(fault(json!({})).contains("no field `type`"));
         assert!(fault(json!({"type": "other"})).contains("none of"));
         let lacking = fault(json!({"type": "service_account", "client_email": ""}));
-        assert!(
-            lacking.contains("`client_email`") && lacking.contains("`private_key`"),
-            "{lacking}"
-        );
+        assert!(lacking.contains("`client_email`") && lacking.contains("`private_key`"), "{lacking}");
     }
 
     #[test]
     fn a_broken_key_is_found_and_not_told() {
         let key = |text: &str| json!({"type": "service_account", "client_email": "a@b", "private_key": text});
-        assert!(
-            fault(key(
-                "-----BEGIN PRIVATE KEY----- SECRET -----END PRIVATE KEY-----"
-            ))
-            .contains("line ends")
-        );
-        let cut = fault(key(
-            "-----BEGIN PRIVATE KEY-----\nU0VDUkVU\n-----END PRIVATE KEY-----\n",
-        ));
-        assert!(
-            cut.contains("no whole RSA key") && !cut.contains("U0VD"),
-            "{cut}"
-        );
+        assert!(fault(key("-----BEGIN PRIVATE KEY----- SECRET -----END PRIVATE KEY-----")).contains("line ends"));
+        let cut = fault(key("-----BEGIN PRIVATE KEY-----\nU0VDUkVU\n-----END PRIVATE KEY-----\n"));
+        assert!(cut.contains("no whole RSA key") && !cut.contains("U0VD"), "{cut}");
     }
 
     fn federation(source: Value) -> Value {
@@ -171,10 +145,8 @@ mod tests {
         assert!(fault(federation(json!({}))).contains("none of `file`"));
         assert!(fault(federation(json!({"file": "/nowhere/token"}))).contains("/nowhere/token"));
         assert!(
-            fault(federation(
-                json!({"url": "http://x", "format": {"type": "json"}})
-            ))
-            .contains("subject_token_field_name")
+            fault(federation(json!({"url": "http://x", "format": {"type": "json"}})))
+                .contains("subject_token_field_name")
         );
     }
 }

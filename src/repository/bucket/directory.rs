@@ -40,13 +40,7 @@ impl Directory {
             Ok(Made::New)
         })
         .await
-        .map_err(|err| {
-            self.fault(
-                err,
-                &format!("make the directory {}", self.root.display()),
-                "",
-            )
-        })
+        .map_err(|err| self.fault(err, &format!("make the directory {}", self.root.display()), ""))
     }
 
     pub async fn begin(&self, name: &str) -> Result<PartialFile, StoreError> {
@@ -76,19 +70,11 @@ impl Directory {
         }
         let object = object(name, &metadata);
         if version.is_some() && object.version.as_ref() != version {
-            return Err(StoreError::Changed {
-                name: name.to_owned(),
-            });
+            return Err(StoreError::Changed { name: name.to_owned() });
         }
         let wanted = clip(range.as_ref(), object.bytes);
-        file.seek(io::SeekFrom::Start(wanted.start))
-            .await
-            .map_err(fault)?;
-        Ok(OpenFile {
-            object,
-            file,
-            left: wanted.end - wanted.start,
-        })
+        file.seek(io::SeekFrom::Start(wanted.start)).await.map_err(fault)?;
+        Ok(OpenFile { object, file, left: wanted.end - wanted.start })
     }
 
     pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
@@ -107,8 +93,7 @@ impl Directory {
 
     pub async fn stat(&self, name: &str) -> Result<Object, StoreError> {
         let result = tokio::fs::metadata(self.root.join(name)).await;
-        let metadata =
-            result.map_err(|err| self.fault(err, &format!("look at object {name}"), name))?;
+        let metadata = result.map_err(|err| self.fault(err, &format!("look at object {name}"), name))?;
         if metadata.is_file() {
             Ok(object(name, &metadata))
         } else {
@@ -119,22 +104,15 @@ impl Directory {
     pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
         let path = self.root.join(name);
         let deleted = blocking(move || match std::fs::remove_file(&path) {
-            Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                Ok(())
-            }
+            Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
             Err(err) => Err(err),
             Ok(()) => path.parent().map_or(Ok(()), sync_directory),
         });
-        deleted
-            .await
-            .map_err(|err| self.fault(err, &format!("delete object {name}"), name))
+        deleted.await.map_err(|err| self.fault(err, &format!("delete object {name}"), name))
     }
 
     fn missing(&self) -> StoreError {
-        StoreError::BucketMissing {
-            address: format!("file://{}", self.root.display()),
-            cause: None,
-        }
+        StoreError::BucketMissing { address: format!("file://{}", self.root.display()), cause: None }
     }
 
     fn fault(&self, err: io::Error, act: &str, name: &str) -> StoreError {
@@ -148,28 +126,13 @@ pub(super) fn fault(root: &Path, err: io::Error, act: &str, name: &str) -> Store
     let what = act.to_owned();
     match err.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory if !root.is_dir() => {
-            StoreError::BucketMissing {
-                address: format!("file://{}", root.display()),
-                cause,
-            }
+            StoreError::BucketMissing { address: format!("file://{}", root.display()), cause }
         }
-        ErrorKind::NotFound | ErrorKind::NotADirectory => StoreError::NotFound {
-            name: name.to_owned(),
-            cause,
-        },
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            StoreError::Forbidden { what, cause }
-        }
-        ErrorKind::AlreadyExists => StoreError::Exists {
-            name: name.to_owned(),
-        },
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            StoreError::Full { what, cause }
-        }
-        _ => StoreError::Failed {
-            what: format!("the file system refused to {what}"),
-            cause,
-        },
+        ErrorKind::NotFound | ErrorKind::NotADirectory => StoreError::NotFound { name: name.to_owned(), cause },
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::Forbidden { what, cause },
+        ErrorKind::AlreadyExists => StoreError::Exists { name: name.to_owned() },
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StoreError::Full { what, cause },
+        _ => StoreError::Failed { what: format!("the file system refused to {what}"), cause },
     }
 }
 
@@ -190,23 +153,15 @@ impl OpenFile {
             return Ok(None);
         }
         let name = &self.object.name;
-        let mut buffer = BytesMut::with_capacity(
-            READ_BYTES.min(usize::try_from(self.left).unwrap_or(READ_BYTES)),
-        );
+        let mut buffer = BytesMut::with_capacity(READ_BYTES.min(usize::try_from(self.left).unwrap_or(READ_BYTES)));
         let mut limited = (&mut self.file).take(self.left);
-        let read = limited
-            .read_buf(&mut buffer)
-            .await
-            .map_err(|err| StoreError::Failed {
-                what: format!("object {name} cannot be read to its end"),
-                cause: Some(Cause(err.to_string())),
-            })?;
+        let read = limited.read_buf(&mut buffer).await.map_err(|err| StoreError::Failed {
+            what: format!("object {name} cannot be read to its end"),
+            cause: Some(Cause(err.to_string())),
+        })?;
         if read == 0 {
             let how = format!("it was cut by {} bytes while it was read", self.left);
-            return Err(StoreError::Corrupt {
-                name: name.clone(),
-                how,
-            });
+            return Err(StoreError::Corrupt { name: name.clone(), how });
         }
         self.left -= read as u64;
         Ok(Some(buffer.freeze()))
@@ -214,17 +169,8 @@ impl OpenFile {
 }
 
 pub(super) fn object(name: &str, metadata: &Metadata) -> Object {
-    let modified = metadata
-        .modified()
-        .ok()
-        .and_then(|time| jiff::Timestamp::try_from(time).ok());
-    let version = format!(
-        "{}-{}-{}.{}",
-        metadata.ino(),
-        metadata.len(),
-        metadata.mtime(),
-        metadata.mtime_nsec()
-    );
+    let modified = metadata.modified().ok().and_then(|time| jiff::Timestamp::try_from(time).ok());
+    let version = format!("{}-{}-{}.{}", metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     Object {
         name: name.to_owned(),
         bytes: metadata.len(),
@@ -269,9 +215,7 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|err| Err(io::Error::other(err)))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|err| Err(io::Error::other(err)))
 }
 
 #[cfg(test)]
@@ -282,24 +226,10 @@ mod tests {
     fn what_the_system_says_is_told_apart() {
         let root = Path::new("/");
         let told = |kind: ErrorKind| fault(root, kind.into(), "create object a", "a");
-        assert!(matches!(
-            told(ErrorKind::QuotaExceeded),
-            StoreError::Full { .. }
-        ));
-        assert!(matches!(
-            told(ErrorKind::ReadOnlyFilesystem),
-            StoreError::Forbidden { .. }
-        ));
-        assert!(matches!(
-            told(ErrorKind::NotFound),
-            StoreError::NotFound { .. }
-        ));
-        let absent = fault(
-            Path::new("/nowhere"),
-            ErrorKind::NotFound.into(),
-            "look at object a",
-            "a",
-        );
+        assert!(matches!(told(ErrorKind::QuotaExceeded), StoreError::Full { .. }));
+        assert!(matches!(told(ErrorKind::ReadOnlyFilesystem), StoreError::Forbidden { .. }));
+        assert!(matches!(told(ErrorKind::NotFound), StoreError::NotFound { .. }));
+        let absent = fault(Path::new("/nowhere"), ErrorKind::NotFound.into(), "look at object a", "a");
         assert!(matches!(absent, StoreError::BucketMissing { .. }));
     }
 }

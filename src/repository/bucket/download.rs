@@ -45,9 +45,7 @@ impl Download {
         let metadata = remote.metadata(name).await?;
         let object = remote.object(name, &metadata);
         if version.is_some() && object.version.as_ref() != version {
-            return Err(StoreError::Changed {
-                name: name.to_owned(),
-            });
+            return Err(StoreError::Changed { name: name.to_owned() });
         }
         let (operator, wire) = remote.operation();
         let mut reader = operator.reader_with(name);
@@ -63,26 +61,12 @@ impl Download {
         let opened = async {
             let reader = reader.await?;
             // A whole object is asked for without a range: then the answer carries the sums of the whole.
-            if range.is_some() {
-                reader.into_stream(wanted).await
-            } else {
-                reader.into_stream(..).await
-            }
+            if range.is_some() { reader.into_stream(wanted).await } else { reader.into_stream(..).await }
         };
-        let stream = opened
-            .await
-            .map_err(|err| remote.fault(&err, &wire, Act::Read(name)))?;
+        let stream = opened.await.map_err(|err| remote.fault(&err, &wire, Act::Read(name)))?;
         let sum = range.is_none().then(Checksum::default);
         let md5 = metadata.content_md5().map(str::to_owned);
-        Ok(Self(Kind::Remote(Box::new(RemoteDownload {
-            remote,
-            object,
-            stream,
-            wire,
-            left,
-            sum,
-            md5,
-        }))))
+        Ok(Self(Kind::Remote(Box::new(RemoteDownload { remote, object, stream, wire, left, sum, md5 }))))
     }
 
     pub(super) async fn from_directory(
@@ -91,11 +75,7 @@ impl Download {
         range: Option<Range<u64>>,
         version: Option<&Version>,
     ) -> Result<Self, StoreError> {
-        directory
-            .open(name, range, version)
-            .await
-            .map(Kind::Directory)
-            .map(Self)
+        directory.open(name, range, version).await.map(Kind::Directory).map(Self)
     }
 
     /// The object that is read.
@@ -128,11 +108,7 @@ impl RemoteDownload {
             return self.compare().map(|()| None);
         }
         let name = &self.object.name;
-        let next = self
-            .stream
-            .try_next()
-            .await
-            .map_err(|err| self.remote.fault(&err, &self.wire, Act::Read(name)))?;
+        let next = self.stream.try_next().await.map_err(|err| self.remote.fault(&err, &self.wire, Act::Read(name)))?;
         let Some(buffer) = next else {
             return Err(self.corrupt(format!("it ends {} bytes before its end", self.left)));
         };
@@ -155,15 +131,11 @@ impl RemoteDownload {
         let Some(sum) = &self.sum else { return Ok(()) };
         let mut stored: StoredChecksum = self.wire.noted().stored.clone();
         stored.md5 = stored.md5.or_else(|| self.md5.clone());
-        sum.difference(&stored)
-            .map_or(Ok(()), |how| Err(self.corrupt(how)))
+        sum.difference(&stored).map_or(Ok(()), |how| Err(self.corrupt(how)))
     }
 
     fn corrupt(&self, how: String) -> StoreError {
-        StoreError::Corrupt {
-            name: self.object.name.clone(),
-            how,
-        }
+        StoreError::Corrupt { name: self.object.name.clone(), how }
     }
 }
 

@@ -103,9 +103,7 @@ impl Error for StoreError {
             | Self::Forbidden { cause, .. }
             | Self::Full { cause, .. }
             | Self::Unavailable { cause, .. }
-            | Self::Failed { cause, .. } => {
-                cause.as_ref().map(|cause| cause as &(dyn Error + 'static))
-            }
+            | Self::Failed { cause, .. } => cause.as_ref().map(|cause| cause as &(dyn Error + 'static)),
             Self::Exists { .. } | Self::Corrupt { .. } | Self::Changed { .. } => None,
         }
     }
@@ -115,15 +113,13 @@ impl StoreError {
     /// What the reader of the message can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Settings { .. } => {
-                Some("look at the bucket's address and at the settings of its kind of store")
-            }
+            Self::Settings { .. } => Some("look at the bucket's address and at the settings of its kind of store"),
             Self::Credentials { .. } => Some(
                 "for gs: name a key or federation file (GOOGLE_APPLICATION_CREDENTIALS), or give the pod a service account; for s3 and az: look at the keys",
             ),
-            Self::BucketMissing { .. } => Some(
-                "make the bucket first (bkp makes directories, never buckets), or correct BKP_BUCKET",
-            ),
+            Self::BucketMissing { .. } => {
+                Some("make the bucket first (bkp makes directories, never buckets), or correct BKP_BUCKET")
+            }
             Self::NotFound { .. } => Some("`bkp list` shows what is there"),
             Self::Forbidden { .. } => Some(
                 "the account needs to list, read, create and, for retention, delete objects; on Google's: roles/storage.objectAdmin on the bucket, or a role of its own with storage.objects.{list,get,create,delete}",

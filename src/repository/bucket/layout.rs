@@ -22,7 +22,8 @@ pub fn time_of(name: &str) -> Option<Timestamp> {
     let stem = name.strip_prefix(FOLDER)?.strip_prefix("db_dump-")?;
     let stem = stem.strip_suffix(".bak.gz").or_else(|| stem.strip_suffix(".bak"))?;
     let (stamp, suffix) = stem.split_at_checked(15)?;
-    let counted = suffix.is_empty() || suffix.strip_prefix('-').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let counted = suffix.is_empty()
+        || suffix.strip_prefix('-').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     if !counted {
         return None;
     }
@@ -45,7 +46,14 @@ mod tests {
 
     #[test]
     fn other_files_are_no_dumps() {
-        for name in ["db/readme.txt", "db/db_dump-2026.bak.gz", "db_dump-20261121_231004.bak.gz", "db/db_dump-20261321_231004.bak.gz", "db/db_dump-20261121_231004x.bak.gz", "db/db_dump-20261121_231004-.bak.gz"] {
+        for name in [
+            "db/readme.txt",
+            "db/db_dump-2026.bak.gz",
+            "db_dump-20261121_231004.bak.gz",
+            "db/db_dump-20261321_231004.bak.gz",
+            "db/db_dump-20261121_231004x.bak.gz",
+            "db/db_dump-20261121_231004-.bak.gz",
+        ] {
             assert_eq!(time_of(name), None, "{name}");
         }
     }

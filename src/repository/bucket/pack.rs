@@ -73,7 +73,9 @@ pub fn read_end(tail: &[u8]) -> Result<End> {
         return Ok(End::Need(length + FOOTER_BYTES as u64));
     };
     let mut line = Vec::new();
-    GzDecoder::new(&tail[start..tail.len() - FOOTER_BYTES]).read_to_end(&mut line).context("the dump's seal is damaged")?;
+    GzDecoder::new(&tail[start..tail.len() - FOOTER_BYTES])
+        .read_to_end(&mut line)
+        .context("the dump's seal is damaged")?;
     Ok(End::Line(line))
 }
 
@@ -107,7 +109,9 @@ mod tests {
         let mut object = member(b"SELECT 1;\n").unwrap().to_vec();
         object.extend_from_slice(&sealed_end("-- bkp seal {}\n").unwrap());
         assert_eq!(read_end(&object).unwrap(), End::Line(b"-- bkp seal {}\n".to_vec()));
-        let End::Need(length) = read_end(&object[object.len() - FOOTER_BYTES - 3..]).unwrap() else { panic!("found without its bytes") };
+        let End::Need(length) = read_end(&object[object.len() - FOOTER_BYTES - 3..]).unwrap() else {
+            panic!("found without its bytes")
+        };
         assert!(matches!(read_end(&object[object.len() - usize::try_from(length).unwrap()..]).unwrap(), End::Line(_)));
     }
 

@@ -45,31 +45,18 @@ impl PartialFile {
         // Cut: a name may be as long as the file system allows already.
         let stem: String = file_name.chars().take(40).collect();
         let part = parent.join(format!(".{stem}.{}-{number}.part", std::process::id()));
-        let file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&part)?;
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&part)?;
         // Some network file systems know no locks; there, no part is ever taken for dead.
         let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         // The file system's own clock: the new part's time is now.
         if let Ok(now) = file.metadata().and_then(|metadata| metadata.modified()) {
             remove_dead_parts(&parent, now);
         }
-        Ok(Self {
-            directory: root,
-            name,
-            part: Some(part),
-            target,
-            file: file.into(),
-        })
+        Ok(Self { directory: root, name, part: Some(part), target, file: file.into() })
     }
 
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.file
-            .write_all(bytes)
-            .await
-            .map_err(|err| self.fault(err))
+        self.file.write_all(bytes).await.map_err(|err| self.fault(err))
     }
 
     pub async fn commit(mut self) -> Result<Object, StoreError> {
@@ -82,14 +69,9 @@ impl PartialFile {
         let moved = blocking(move || {
             rename_without_overwriting(&part, &target)?;
             // Up to the root: the directories between may be as new as the file.
-            let mut above = target
-                .ancestors()
-                .skip(1)
-                .take_while(|path| path.starts_with(&root));
+            let mut above = target.ancestors().skip(1).take_while(|path| path.starts_with(&root));
             // A commit that failed must not be seen, even when only its last step failed.
-            let settled = above
-                .try_for_each(sync_directory)
-                .and_then(|()| target.metadata());
+            let settled = above.try_for_each(sync_directory).and_then(|()| target.metadata());
             settled.inspect_err(|_| drop(std::fs::remove_file(&target)))
         });
         let metadata = moved.await.map_err(|err| self.fault(err))?;
@@ -98,12 +80,7 @@ impl PartialFile {
     }
 
     fn fault(&self, err: io::Error) -> StoreError {
-        fault(
-            &self.directory,
-            err,
-            &format!("create object {}", self.name),
-            &self.name,
-        )
+        fault(&self.directory, err, &format!("create object {}", self.name), &self.name)
     }
 }
 
@@ -125,21 +102,14 @@ fn remove_dead_parts(directory: &Path, now: SystemTime) {
     let Ok(entries) = std::fs::read_dir(directory) else {
         return;
     };
-    for entry in entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_str().is_some_and(is_part))
-    {
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_part)) {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
-        let is_old =
-            modified.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > DEAD_AFTER));
+        let is_old = modified.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > DEAD_AFTER));
         if is_old
             && let Ok(file) = File::open(entry.path())
             && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
         {
-            tracing::info!(
-                "removing {}, which a run that ended early left",
-                entry.path().display()
-            );
+            tracing::info!("removing {}, which a run that ended early left", entry.path().display());
             let _ = std::fs::remove_file(entry.path());
         }
     }
@@ -162,18 +132,9 @@ mod tests {
 
     /// A writer whose file takes nothing: `/dev/full` answers every write as a full disk does.
     fn on_a_full_disk() -> PartialFile {
-        let file = File::options()
-            .write(true)
-            .open("/dev/full")
-            .expect("opened");
+        let file = File::options().write(true).open("/dev/full").expect("opened");
         let (directory, name) = (PathBuf::from("/"), "dump".to_owned());
-        PartialFile {
-            directory,
-            name,
-            part: None,
-            target: PathBuf::from("/dev/null/dump"),
-            file: file.into(),
-        }
+        PartialFile { directory, name, part: None, target: PathBuf::from("/dev/null/dump"), file: file.into() }
     }
 
     #[tokio::test]

@@ -22,7 +22,12 @@ impl Pump {
     /// A pump into an upload that has begun.
     pub fn new(upload: Upload) -> Pump {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Pump { upload, open: BytesMut::with_capacity(2 * pack::MEMBER_BYTES), packing: VecDeque::new(), depth: 2 * cores }
+        Pump {
+            upload,
+            open: BytesMut::with_capacity(2 * pack::MEMBER_BYTES),
+            packing: VecDeque::new(),
+            depth: 2 * cores,
+        }
     }
 
     /// Takes the next SQL.
@@ -73,7 +78,9 @@ impl Pump {
     /// Gives up: nothing stays in the store.
     pub async fn abort(self) {
         if let Err(error) = self.upload.abort().await {
-            tracing::warn!("the unfinished upload could not be taken back; it is invisible, and the store's lifecycle rule removes it: {error}");
+            tracing::warn!(
+                "the unfinished upload could not be taken back; it is invisible, and the store's lifecycle rule removes it: {error}"
+            );
         }
     }
 }

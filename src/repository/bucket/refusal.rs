@@ -41,29 +41,13 @@ const CREDENTIAL_CODES: [&str; 8] = [
 ];
 
 /// Codes and words of refusals that say: no such bucket.
-const BUCKET_CODES: [&str; 4] = [
-    "NoSuchBucket",
-    "ContainerNotFound",
-    "ContainerBeingDeleted",
-    "bucket does not exist",
-];
+const BUCKET_CODES: [&str; 4] = ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "bucket does not exist"];
 
 /// The requests that begin an upload, of the three protocols.
-const BEGINNINGS: [&str; 5] = [
-    "InitiateResumableUpload",
-    "CreateMultipartUpload",
-    "PutObject",
-    "PutBlob",
-    "PutBlock",
-];
+const BEGINNINGS: [&str; 5] = ["InitiateResumableUpload", "CreateMultipartUpload", "PutObject", "PutBlob", "PutBlock"];
 
 /// Codes of refusals that say: no space.
-const FULL_CODES: [&str; 4] = [
-    "XMinioStorageFull",
-    "QuotaExceeded",
-    "XAmzQuotaExceeded",
-    "AccountStorageFull",
-];
+const FULL_CODES: [&str; 4] = ["XMinioStorageFull", "QuotaExceeded", "XAmzQuotaExceeded", "AccountStorageFull"];
 
 /// Google's words when the checksum that came with an upload is not the one of the bytes that came.
 const CHECKSUM_WORDS: &str = "doesn't match calculated";
@@ -73,28 +57,18 @@ pub fn translate(err: &opendal::Error, wire: &Wire, address: &str, act: Act<'_>)
     let noted = wire.noted();
     if let Some(trouble) = &noted.credential_trouble {
         let what = "no credential for the store could be had".to_owned();
-        return StoreError::Credentials {
-            what,
-            cause: Some(Cause(trouble.clone())),
-        };
+        return StoreError::Credentials { what, cause: Some(Cause(trouble.clone())) };
     }
     if err.message() == "signing http request" {
         let what = "the credentials for the store cannot be used".to_owned();
-        return StoreError::Credentials {
-            what,
-            cause: Some(Cause(innermost(err))),
-        };
+        return StoreError::Credentials { what, cause: Some(Cause(innermost(err))) };
     }
     let refusal = noted.refusal.as_ref();
     let cause = Some(cause_of(err, refusal));
     let status = refusal.map_or(0, |refusal| refusal.status);
-    let says = |codes: &[&str]| {
-        refusal.is_some_and(|refusal| codes.iter().any(|code| refusal.words.contains(code)))
-    };
+    let says = |codes: &[&str]| refusal.is_some_and(|refusal| codes.iter().any(|code| refusal.words.contains(code)));
     let name = match act {
-        Act::Look(name) | Act::Read(name) | Act::Create(name) | Act::Delete(name) => {
-            name.to_owned()
-        }
+        Act::Look(name) | Act::Read(name) | Act::Create(name) | Act::Delete(name) => name.to_owned(),
         Act::List => String::new(),
     };
 
@@ -107,62 +81,36 @@ pub fn translate(err: &opendal::Error, wire: &Wire, address: &str, act: Act<'_>)
         return StoreError::Credentials { what, cause };
     }
     if says(&BUCKET_CODES) {
-        return StoreError::BucketMissing {
-            address: address.to_owned(),
-            cause,
-        };
+        return StoreError::BucketMissing { address: address.to_owned(), cause };
     }
     if matches!(status, 413 | 507) || says(&FULL_CODES) {
-        return StoreError::Full {
-            what: act.words(),
-            cause,
-        };
+        return StoreError::Full { what: act.words(), cause };
     }
     match err.kind() {
         ErrorKind::NotFound => match act {
-            Act::List => StoreError::BucketMissing {
-                address: address.to_owned(),
-                cause,
-            },
+            Act::List => StoreError::BucketMissing { address: address.to_owned(), cause },
             // A name that is to be created cannot be missing: no bucket, or an upload that vanished half-way.
-            Act::Create(_)
-                if refusal.is_none_or(|refusal| BEGINNINGS.contains(&refusal.operation)) =>
-            {
-                StoreError::BucketMissing {
-                    address: address.to_owned(),
-                    cause,
-                }
+            Act::Create(_) if refusal.is_none_or(|refusal| BEGINNINGS.contains(&refusal.operation)) => {
+                StoreError::BucketMissing { address: address.to_owned(), cause }
             }
-            Act::Create(_) => StoreError::Unavailable {
-                what: format!("the upload of {name} was lost by the store"),
-                cause,
-            },
+            Act::Create(_) => {
+                StoreError::Unavailable { what: format!("the upload of {name} was lost by the store"), cause }
+            }
             _ => StoreError::NotFound { name, cause },
         },
-        ErrorKind::PermissionDenied => StoreError::Forbidden {
-            what: act.words(),
-            cause,
-        },
+        ErrorKind::PermissionDenied => StoreError::Forbidden { what: act.words(), cause },
         ErrorKind::ConditionNotMatch => match act {
             Act::Create(_) => StoreError::Exists { name },
             _ => StoreError::Changed { name },
         },
-        ErrorKind::ConfigInvalid => StoreError::Settings {
-            what: "the store cannot be set up".to_owned(),
-            cause,
-        },
-        _ if status == 410 => StoreError::Unavailable {
-            what: format!("the upload of {name} was given up by the store"),
-            cause,
-        },
-        _ if err.is_temporary() || err.is_persistent() => StoreError::Unavailable {
-            what: format!("the store does not answer to {}", act.words()),
-            cause,
-        },
-        _ => StoreError::Failed {
-            what: format!("the store refused to {}", act.words()),
-            cause,
-        },
+        ErrorKind::ConfigInvalid => StoreError::Settings { what: "the store cannot be set up".to_owned(), cause },
+        _ if status == 410 => {
+            StoreError::Unavailable { what: format!("the upload of {name} was given up by the store"), cause }
+        }
+        _ if err.is_temporary() || err.is_persistent() => {
+            StoreError::Unavailable { what: format!("the store does not answer to {}", act.words()), cause }
+        }
+        _ => StoreError::Failed { what: format!("the store refused to {}", act.words()), cause },
     }
 }
 
@@ -190,17 +138,8 @@ pub(super) fn words_of(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     if let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) {
         let error = &json["error"];
-        let words = [
-            &error["message"],
-            &json["error_description"],
-            &json["message"],
-            error,
-        ];
-        return words
-            .iter()
-            .find_map(|words| words.as_str())
-            .map(one_line)
-            .unwrap_or_default();
+        let words = [&error["message"], &json["error_description"], &json["message"], error];
+        return words.iter().find_map(|words| words.as_str()).map(one_line).unwrap_or_default();
     }
     match (element(&text, "Code"), element(&text, "Message")) {
         (Some(code), Some(message)) => one_line(&format!("{code}: {message}")),
@@ -216,14 +155,7 @@ pub(super) fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn one_line(text: &str) -> String {
-    let line: String = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(300)
-        .collect();
+    let line: String = text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(300).collect();
     line.trim().to_owned()
 }
 
@@ -233,29 +165,16 @@ mod tests {
 
     fn told(kind: ErrorKind, status: u16, words: &str, act: Act<'_>) -> StoreError {
         let wire = Wire::default();
-        wire.noted().refusal = Some(Refusal {
-            operation: "GetObject",
-            status,
-            words: words.to_owned(),
-        });
+        wire.noted().refusal = Some(Refusal { operation: "GetObject", status, words: words.to_owned() });
         translate(&opendal::Error::new(kind, "x"), &wire, "gs://bucket", act)
     }
 
     #[test]
     fn every_store_says_it_in_its_own_words() {
         for (body, words) in [
-            (
-                r#"{"error":{"code":403,"message":"nobody may","errors":[]}}"#,
-                "nobody may",
-            ),
-            (
-                r#"{"error":"invalid_grant","error_description":"clock is off"}"#,
-                "clock is off",
-            ),
-            (
-                "<?xml?><Error><Code>NoSuchBucket</Code><Message>gone</Message></Error>",
-                "NoSuchBucket: gone",
-            ),
+            (r#"{"error":{"code":403,"message":"nobody may","errors":[]}}"#, "nobody may"),
+            (r#"{"error":"invalid_grant","error_description":"clock is off"}"#, "clock is off"),
+            ("<?xml?><Error><Code>NoSuchBucket</Code><Message>gone</Message></Error>", "NoSuchBucket: gone"),
             ("<html>a proxy's page</html>", ""),
             ("", ""),
         ] {
@@ -265,54 +184,23 @@ mod tests {
 
     #[test]
     fn a_forbidden_act_is_not_a_wrong_credential() {
-        let forbidden = told(
-            ErrorKind::PermissionDenied,
-            403,
-            "AccessDenied: no",
-            Act::List,
-        );
-        assert!(
-            matches!(forbidden, StoreError::Forbidden { .. }),
-            "{forbidden:?}"
-        );
-        let wrong = told(
-            ErrorKind::PermissionDenied,
-            403,
-            "SignatureDoesNotMatch: no",
-            Act::List,
-        );
+        let forbidden = told(ErrorKind::PermissionDenied, 403, "AccessDenied: no", Act::List);
+        assert!(matches!(forbidden, StoreError::Forbidden { .. }), "{forbidden:?}");
+        let wrong = told(ErrorKind::PermissionDenied, 403, "SignatureDoesNotMatch: no", Act::List);
         assert!(matches!(wrong, StoreError::Credentials { .. }), "{wrong:?}");
     }
 
     #[test]
     fn a_missing_bucket_is_not_a_missing_object() {
-        let bucket = told(
-            ErrorKind::NotFound,
-            404,
-            "The specified bucket does not exist.",
-            Act::Read("a"),
-        );
-        assert!(
-            matches!(bucket, StoreError::BucketMissing { .. }),
-            "{bucket:?}"
-        );
-        let object = told(
-            ErrorKind::NotFound,
-            404,
-            "No such object: bucket/a",
-            Act::Read("a"),
-        );
+        let bucket = told(ErrorKind::NotFound, 404, "The specified bucket does not exist.", Act::Read("a"));
+        assert!(matches!(bucket, StoreError::BucketMissing { .. }), "{bucket:?}");
+        let object = told(ErrorKind::NotFound, 404, "No such object: bucket/a", Act::Read("a"));
         assert!(matches!(object, StoreError::NotFound { .. }), "{object:?}");
     }
 
     #[test]
     fn a_full_store_is_said_to_be_full() {
-        for (status, words) in [
-            (507, ""),
-            (413, ""),
-            (403, "QuotaExceeded: x"),
-            (400, "XMinioStorageFull: x"),
-        ] {
+        for (status, words) in [(507, ""), (413, ""), (403, "QuotaExceeded: x"), (400, "XMinioStorageFull: x")] {
             let err = told(ErrorKind::Unexpected, status, words, Act::Create("a"));
             assert!(matches!(err, StoreError::Full { .. }), "{err:?}");
         }

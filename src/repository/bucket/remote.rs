@@ -36,9 +36,7 @@ impl Remote {
         let operator = match address {
             BucketAddress::Gcs { bucket, prefix } => Operator::new(gcs(bucket, prefix, options)?),
             BucketAddress::S3 { bucket, prefix } => Operator::new(s3(bucket, prefix, &options.s3)?),
-            BucketAddress::Azure { container, prefix } => {
-                Operator::new(azure(container, prefix, &options.azure)?)
-            }
+            BucketAddress::Azure { container, prefix } => Operator::new(azure(container, prefix, &options.azure)?),
             BucketAddress::Directory(_) => return Err(fault("a directory is no object store")),
         };
         let operator = operator.map_err(|err| StoreError::Settings {
@@ -47,11 +45,7 @@ impl Remote {
         })?;
         // The time-out is inside the retry: the other way round it would end the retries and lose the writer's state.
         let operator = operator
-            .layer(
-                TimeoutLayer::new()
-                    .with_timeout(options.op_timeout)
-                    .with_io_timeout(options.op_timeout),
-            )
+            .layer(TimeoutLayer::new().with_timeout(options.op_timeout).with_io_timeout(options.op_timeout))
             .layer(
                 RetryLayer::new()
                     .with_jitter()
@@ -81,20 +75,13 @@ impl Remote {
     /// The store for one operation, with the wire where its transport takes notes.
     pub(super) fn operation(&self) -> (Operator, Wire) {
         let wire = Wire::default();
-        let context = self
-            .operator
-            .base_context()
-            .with_http_transport(self.transport(&wire));
+        let context = self.operator.base_context().with_http_transport(self.transport(&wire));
         (self.operator.clone().with_context(context), wire)
     }
 
     pub(super) fn transport(&self, wire: &Wire) -> HttpTransporter {
         let (client, policy, wire) = (self.client.clone(), self.policy.clone(), wire.clone());
-        HttpTransporter::new(Transport {
-            client,
-            policy,
-            wire,
-        })
+        HttpTransporter::new(Transport { client, policy, wire })
     }
 
     pub(super) fn fault(&self, err: &opendal::Error, wire: &Wire, act: Act<'_>) -> StoreError {
@@ -108,10 +95,7 @@ impl Remote {
             let mut lister = operator.lister_with("").recursive(true).limit(1).await?;
             lister.try_next().await
         };
-        first
-            .await
-            .map(drop)
-            .map_err(|err| self.fault(&err, &wire, Act::List))
+        first.await.map(drop).map_err(|err| self.fault(&err, &wire, Act::List))
     }
 
     pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
@@ -131,44 +115,29 @@ impl Remote {
     }
 
     pub async fn stat(&self, name: &str) -> Result<Object, StoreError> {
-        self.metadata(name)
-            .await
-            .map(|metadata| self.object(name, &metadata))
+        self.metadata(name).await.map(|metadata| self.object(name, &metadata))
     }
 
     pub(super) async fn metadata(&self, name: &str) -> Result<Metadata, StoreError> {
         let (operator, wire) = self.operation();
-        operator
-            .stat(name)
-            .await
-            .map_err(|err| self.fault(&err, &wire, Act::Look(name)))
+        operator.stat(name).await.map_err(|err| self.fault(&err, &wire, Act::Look(name)))
     }
 
     /// Deletes an object; one that is not there is deleted.
     pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
         let (operator, wire) = self.operation();
-        match operator
-            .delete(name)
-            .await
-            .map_err(|err| self.fault(&err, &wire, Act::Delete(name)))
-        {
+        match operator.delete(name).await.map_err(|err| self.fault(&err, &wire, Act::Delete(name))) {
             Err(StoreError::NotFound { .. }) => Ok(()),
             result => result,
         }
     }
 
     pub(super) fn object(&self, name: &str, metadata: &Metadata) -> Object {
-        let version = if self.pins_generation {
-            metadata.version()
-        } else {
-            metadata.etag()
-        };
+        let version = if self.pins_generation { metadata.version() } else { metadata.etag() };
         Object {
             name: name.to_owned(),
             bytes: metadata.content_length(),
-            modified: metadata
-                .last_modified()
-                .map_or(jiff::Timestamp::UNIX_EPOCH, Into::into),
+            modified: metadata.last_modified().map_or(jiff::Timestamp::UNIX_EPOCH, Into::into),
             version: version.map(|version| Version::new(version.to_owned())),
         }
     }
@@ -184,30 +153,16 @@ fn tell_retry(event: RetryEvent<'_>) {
 
 fn gcs(bucket: &str, prefix: &str, options: &StoreOptions) -> Result<Gcs, StoreError> {
     // Without this the library would look for credentials by itself, and take whatever it finds.
-    let mut builder = Gcs::default()
-        .bucket(bucket)
-        .root(prefix)
-        .disable_config_load();
+    let mut builder = Gcs::default().bucket(bucket).root(prefix).disable_config_load();
     if let Some(endpoint) = &options.gcs_endpoint {
         // Emulators are often named by host and port alone.
-        let scheme = if endpoint.contains("://") {
-            ""
-        } else {
-            "http://"
-        };
+        let scheme = if endpoint.contains("://") { "" } else { "http://" };
         builder = builder.endpoint(&format!("{scheme}{}", endpoint.trim_end_matches('/')));
     }
-    let anonymous = options.gcs_anonymous
-        || options.gcs_endpoint.is_some() && options.gce_metadata_host.is_none();
-    if let Some(path) = options
-        .gcs_credentials_file
-        .as_deref()
-        .filter(|_| !options.gcs_anonymous)
-    {
+    let anonymous = options.gcs_anonymous || options.gcs_endpoint.is_some() && options.gce_metadata_host.is_none();
+    if let Some(path) = options.gcs_credentials_file.as_deref().filter(|_| !options.gcs_anonymous) {
         use base64::{Engine, engine::general_purpose::STANDARD};
-        builder = builder
-            .credential(&STANDARD.encode(credentials::load(path)?))
-            .disable_vm_metadata();
+        builder = builder.credential(&STANDARD.encode(credentials::load(path)?)).disable_vm_metadata();
     } else if anonymous {
         builder = builder.skip_signature();
     }
@@ -227,9 +182,7 @@ fn s3(bucket: &str, prefix: &str, options: &S3Options) -> Result<S3, StoreError>
     }
     match (&options.access_key, &options.secret_key) {
         (Some(access), Some(secret)) => {
-            builder = builder
-                .access_key_id(access.expose())
-                .secret_access_key(secret.expose());
+            builder = builder.access_key_id(access.expose()).secret_access_key(secret.expose());
             builder = builder.disable_config_load().disable_ec2_metadata();
             if let Some(token) = &options.session_token {
                 builder = builder.session_token(token.expose());
@@ -237,9 +190,7 @@ fn s3(bucket: &str, prefix: &str, options: &S3Options) -> Result<S3, StoreError>
         }
         (None, None) => {}
         _ => {
-            return Err(fault(
-                "of the two S3 keys, access and secret, one is missing",
-            ));
+            return Err(fault("of the two S3 keys, access and secret, one is missing"));
         }
     }
     if !options.without_checksums {
@@ -254,9 +205,7 @@ fn azure(container: &str, prefix: &str, options: &AzureOptions) -> Result<Azblob
         (Some(endpoint), _) => endpoint.trim_end_matches('/').to_owned(),
         (None, Some(account)) => format!("https://{account}.blob.core.windows.net"),
         (None, None) => {
-            return Err(fault(
-                "Azure needs the name of the storage account, or an endpoint",
-            ));
+            return Err(fault("Azure needs the name of the storage account, or an endpoint"));
         }
     };
     builder = builder.endpoint(&endpoint);
@@ -273,8 +222,5 @@ fn azure(container: &str, prefix: &str, options: &AzureOptions) -> Result<Azblob
 }
 
 fn fault(what: &str) -> StoreError {
-    StoreError::Settings {
-        what: what.to_owned(),
-        cause: None,
-    }
+    StoreError::Settings { what: what.to_owned(), cause: None }
 }

@@ -60,9 +60,7 @@ impl Store {
     /// Prepares a client; asks nothing of the store. Faults of settings and credential files are found here.
     pub fn open(address: &BucketAddress, options: &StoreOptions) -> Result<Self, StoreError> {
         Ok(Self(match address {
-            BucketAddress::Directory(path) => {
-                Backend::Directory(Arc::new(Directory::new(path.clone())))
-            }
+            BucketAddress::Directory(path) => Backend::Directory(Arc::new(Directory::new(path.clone()))),
             _ => Backend::Remote(Arc::new(Remote::open(address, options)?)),
         }))
     }
@@ -94,12 +92,8 @@ impl Store {
     ) -> Result<Download, StoreError> {
         check_name(name)?;
         match &self.0 {
-            Backend::Remote(remote) => {
-                Download::from_remote(remote.clone(), name, range, version).await
-            }
-            Backend::Directory(directory) => {
-                Download::from_directory(directory, name, range, version).await
-            }
+            Backend::Remote(remote) => Download::from_remote(remote.clone(), name, range, version).await,
+            Backend::Directory(directory) => Download::from_directory(directory, name, range, version).await,
         }
     }
 

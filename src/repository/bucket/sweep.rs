@@ -7,9 +7,7 @@ use http::{Method, Request};
 use jiff::Timestamp;
 use opendal::raw::ServiceOperation;
 use opendal::{Buffer, Error, ErrorKind, HttpTransporter};
-use reqsign_aws_v4::{
-    Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider,
-};
+use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, OsEnv, Signer};
 use reqsign_file_read_tokio::TokioFileRead;
 
@@ -33,21 +31,11 @@ impl Sweeper {
     pub fn new(bucket: &str, prefix: &str, options: &S3Options) -> Option<Self> {
         let (base, region) = match (&options.endpoint, &options.region) {
             (Some(endpoint), region) => {
-                let scheme = if endpoint.starts_with("http") {
-                    ""
-                } else {
-                    "https://"
-                };
+                let scheme = if endpoint.starts_with("http") { "" } else { "https://" };
                 let region = region.as_deref().unwrap_or("us-east-1");
-                (
-                    format!("{scheme}{}", endpoint.trim_end_matches('/')),
-                    region,
-                )
+                (format!("{scheme}{}", endpoint.trim_end_matches('/')), region)
             }
-            (None, Some(region)) => (
-                format!("https://s3.{region}.amazonaws.com"),
-                region.as_str(),
-            ),
+            (None, Some(region)) => (format!("https://s3.{region}.amazonaws.com"), region.as_str()),
             (None, None) => return None,
         };
         let signing = RequestSigner::new("s3", region);
@@ -62,11 +50,7 @@ impl Sweeper {
             _ => Signer::new(Context::new(), DefaultCredentialProvider::new(), signing),
         };
         let slash = if prefix.is_empty() { "" } else { "/" };
-        Some(Self {
-            endpoint: format!("{base}/{bucket}"),
-            prefix: format!("{prefix}{slash}"),
-            signer,
-        })
+        Some(Self { endpoint: format!("{base}/{bucket}"), prefix: format!("{prefix}{slash}"), signer })
     }
 
     /// Signs and sends one request; its answer as text.
@@ -83,24 +67,13 @@ impl Sweeper {
             .header("x-amz-content-sha256", reqsign_aws_v4::EMPTY_STRING_SHA256)
             .extension(ServiceOperation(operation))
             .body(Buffer::new())
-            .map_err(|err| {
-                Error::new(ErrorKind::Unexpected, "the request cannot be built").set_source(err)
-            })?;
+            .map_err(|err| Error::new(ErrorKind::Unexpected, "the request cannot be built").set_source(err))?;
         let (mut parts, body) = request.into_parts();
-        let context = Context::new()
-            .with_file_read(TokioFileRead)
-            .with_env(OsEnv)
-            .with_http_send(transport.clone());
+        let context = Context::new().with_file_read(TokioFileRead).with_env(OsEnv).with_http_send(transport.clone());
         // The words by which a failure to sign is known to `translate`.
-        let unsigned = |err: reqsign_core::Error| {
-            Error::new(ErrorKind::Unexpected, "signing http request").set_source(err)
-        };
-        self.signer
-            .clone()
-            .with_context(context)
-            .sign(&mut parts, None)
-            .await
-            .map_err(unsigned)?;
+        let unsigned =
+            |err: reqsign_core::Error| Error::new(ErrorKind::Unexpected, "signing http request").set_source(err);
+        self.signer.clone().with_context(context).sign(&mut parts, None).await.map_err(unsigned)?;
         parts.headers.remove(http::header::HOST);
         let response = transport.send(Request::from_parts(parts, body)).await?;
         let kind = match response.status().as_u16() {
@@ -129,13 +102,8 @@ pub async fn sweep(
     let mut aborted = 0;
     let mut markers = String::new();
     loop {
-        let query = format!(
-            "?uploads=&prefix={}{markers}",
-            encode(&sweeper.prefix, false)
-        );
-        let page = sweeper
-            .send(&transport, Method::GET, "ListMultipartUploads", &query)
-            .await;
+        let query = format!("?uploads=&prefix={}{markers}", encode(&sweeper.prefix, false));
+        let page = sweeper.send(&transport, Method::GET, "ListMultipartUploads", &query).await;
         let page = Page::read(&page.map_err(|err| remote.fault(&err, &wire, Act::List))?);
         for upload in page.uploads {
             let Some(name) = upload.key.strip_prefix(&sweeper.prefix) else {
@@ -144,15 +112,8 @@ pub async fn sweep(
             if upload.begun >= begun_before || !is_ours(name) {
                 continue;
             }
-            let path = format!(
-                "/{}?uploadId={}",
-                encode(&upload.key, true),
-                encode(&upload.id, false)
-            );
-            match sweeper
-                .send(&transport, Method::DELETE, "AbortMultipartUpload", &path)
-                .await
-            {
+            let path = format!("/{}?uploadId={}", encode(&upload.key, true), encode(&upload.id, false));
+            match sweeper.send(&transport, Method::DELETE, "AbortMultipartUpload", &path).await {
                 Ok(_) => tracing::info!(
                     "removed the parts of {name}, whose upload was begun {} and never ended",
                     upload.begun
@@ -164,11 +125,7 @@ pub async fn sweep(
         }
         match page.next {
             Some((key, id)) => {
-                markers = format!(
-                    "&key-marker={}&upload-id-marker={}",
-                    encode(&key, false),
-                    encode(&id, false)
-                )
+                markers = format!("&key-marker={}&upload-id-marker={}", encode(&key, false), encode(&id, false))
             }
             None => return Ok(aborted),
         }
@@ -196,11 +153,7 @@ impl Page {
         let text = |part: &str, name: &str| element(part, name).map(unescape);
         let uploads = xml.split("<Upload>").skip(1).filter_map(|part| {
             let begun = element(part, "Initiated")?.trim().parse().ok()?;
-            Some(Unfinished {
-                key: text(part, "Key")?,
-                id: text(part, "UploadId")?,
-                begun,
-            })
+            Some(Unfinished { key: text(part, "Key")?, id: text(part, "UploadId")?, begun })
         });
         let more = element(xml, "IsTruncated").is_some_and(|text| text.trim() == "true");
         let next = text(xml, "NextKeyMarker").filter(|key| more && !key.is_empty());
@@ -212,19 +165,8 @@ impl Page {
 }
 
 fn unescape(text: &str) -> String {
-    let plain = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#34;", "\""),
-        ("&apos;", "'"),
-        ("&#39;", "'"),
-    ];
-    let text = plain
-        .iter()
-        .fold(text.to_owned(), |text, (escaped, plain)| {
-            text.replace(escaped, plain)
-        });
+    let plain = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&apos;", "'"), ("&#39;", "'")];
+    let text = plain.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain));
     text.replace("&amp;", "&")
 }
 
@@ -251,18 +193,8 @@ mod tests {
             <Upload><Key>a&amp;b &#39;c</Key><UploadId>5</UploadId><Initiated>2026-11-20T23:10:04.000Z</Initiated></Upload>\
             <Upload><Key>timeless</Key><UploadId>6</UploadId></Upload></ListMultipartUploadsResult>";
         let begun = "2026-11-20T23:10:04Z".parse().expect("a time");
-        let uploads = vec![Unfinished {
-            key: "a&b 'c".to_owned(),
-            id: "5".to_owned(),
-            begun,
-        }];
-        assert_eq!(
-            Page::read(xml),
-            Page {
-                uploads,
-                next: Some(("a&b".to_owned(), "7".to_owned()))
-            }
-        );
+        let uploads = vec![Unfinished { key: "a&b 'c".to_owned(), id: "5".to_owned(), begun }];
+        assert_eq!(Page::read(xml), Page { uploads, next: Some(("a&b".to_owned(), "7".to_owned())) });
         let last = xml.replace("true", "false");
         assert_eq!(Page::read(&last).next, None);
     }

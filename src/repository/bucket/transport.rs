@@ -94,37 +94,24 @@ impl Transport {
 
     /// Only the request that names the total is the last one; on others the store would refuse the header.
     fn add_checksum(&self, request: &mut Request<Buffer>) {
-        let range = request
-            .headers()
-            .get(http::header::CONTENT_RANGE)
-            .and_then(|value| value.to_str().ok());
+        let range = request.headers().get(http::header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
         if range.is_none_or(|range| range.ends_with("/*")) {
             return;
         }
-        let header = self
-            .wire
-            .noted()
-            .crc32c
-            .as_ref()
-            .and_then(|sum| HeaderValue::try_from(format!("crc32c={sum}")).ok());
+        let header =
+            self.wire.noted().crc32c.as_ref().and_then(|sum| HeaderValue::try_from(format!("crc32c={sum}")).ok());
         if let Some(header) = header {
             request.headers_mut().insert("x-goog-hash", header);
         }
     }
 
-    async fn note(
-        &self,
-        operation: &'static str,
-        response: Response<HttpBody>,
-    ) -> opendal::Result<Response<HttpBody>> {
+    async fn note(&self, operation: &'static str, response: Response<HttpBody>) -> opendal::Result<Response<HttpBody>> {
         if response.status().as_u16() < 400 {
             let mut noted = self.wire.noted();
             noted.refusal = None;
             if operation == "GetObject" {
                 for value in response.headers().get_all("x-goog-hash") {
-                    noted
-                        .stored
-                        .add_goog_hash(value.to_str().unwrap_or_default());
+                    noted.stored.add_goog_hash(value.to_str().unwrap_or_default());
                 }
             }
             drop(noted);
@@ -132,16 +119,10 @@ impl Transport {
         }
         let (mut parts, mut body) = response.into_parts();
         let body = body.to_buffer().await?;
-        self.wire.noted().refusal = Some(Refusal {
-            operation,
-            status: parts.status.as_u16(),
-            words: words_of(&body.to_bytes()),
-        });
+        self.wire.noted().refusal =
+            Some(Refusal { operation, status: parts.status.as_u16(), words: words_of(&body.to_bytes()) });
         // opendal takes these two for final, on some stores or on all.
-        if matches!(
-            parts.status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-        ) {
+        if matches!(parts.status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) {
             parts.status = StatusCode::SERVICE_UNAVAILABLE;
         }
         let length = body.len() as u64;
@@ -150,15 +131,9 @@ impl Transport {
     }
 
     /// A token, from a metadata server or an exchange: tried again while the wait lasts.
-    async fn fetch_credential(
-        &self,
-        mut request: Request<Buffer>,
-    ) -> opendal::Result<Response<HttpBody>> {
+    async fn fetch_credential(&self, mut request: Request<Buffer>) -> opendal::Result<Response<HttpBody>> {
         self.redirect_metadata(&mut request);
-        let host = request
-            .uri()
-            .authority()
-            .map_or_else(String::new, |host| host.as_str().to_owned());
+        let host = request.uri().authority().map_or_else(String::new, |host| host.as_str().to_owned());
         let until = Instant::now() + self.policy.credential_wait;
         let mut delay = self.policy.retry_delay;
         loop {
@@ -197,15 +172,9 @@ impl Transport {
         let body = body.to_buffer().await?;
         let words = words_of(&body.to_bytes());
         let colon = if words.is_empty() { "" } else { ": " };
-        self.wire.noted().credential_trouble = Some(format!(
-            "{host} answered {}{colon}{words}",
-            parts.status.as_u16()
-        ));
+        self.wire.noted().credential_trouble = Some(format!("{host} answered {}{colon}{words}", parts.status.as_u16()));
         let length = body.len() as u64;
-        Ok(Response::from_parts(
-            parts,
-            HttpBody::new(futures::stream::iter([Ok(body)]), Some(length)),
-        ))
+        Ok(Response::from_parts(parts, HttpBody::new(futures::stream::iter([Ok(body)]), Some(length))))
     }
 
     fn redirect_metadata(&self, request: &mut Request<Buffer>) {
@@ -215,10 +184,7 @@ impl Transport {
         if request.uri().host() != Some("metadata.google.internal") {
             return;
         }
-        let path = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |path| path.as_str());
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         if let Ok(uri) = format!("http://{host}{path}").parse::<Uri>() {
             *request.uri_mut() = uri;
         }
@@ -227,9 +193,5 @@ impl Transport {
 
 /// Whether the same request may be answered better a little later.
 fn is_passing(status: StatusCode) -> bool {
-    status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-        )
+    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }

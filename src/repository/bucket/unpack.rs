@@ -38,7 +38,11 @@ impl Unpacker {
                 return Ok(Vec::new());
             }
             let head = std::mem::take(&mut self.head);
-            self.way = if head.starts_with(&[0x1f, 0x8b]) { Way::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))) } else { Way::Plain };
+            self.way = if head.starts_with(&[0x1f, 0x8b]) {
+                Way::Gzip(Box::new(MultiGzDecoder::new(Vec::new())))
+            } else {
+                Way::Plain
+            };
             return self.unpack(&head);
         }
         self.unpack(stored)

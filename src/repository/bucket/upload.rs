@@ -58,9 +58,7 @@ impl Upload {
     pub(super) async fn to_remote(remote: Arc<Remote>, name: &str) -> Result<Self, StoreError> {
         match remote.metadata(name).await {
             Ok(_) => {
-                return Err(StoreError::Exists {
-                    name: name.to_owned(),
-                });
+                return Err(StoreError::Exists { name: name.to_owned() });
             }
             // An account that may only create cannot look; the store holds the precondition anyway.
             Err(StoreError::NotFound { .. } | StoreError::Forbidden { .. }) => {}
@@ -86,10 +84,7 @@ impl Upload {
         }))))
     }
 
-    pub(super) async fn to_directory(
-        directory: &Arc<Directory>,
-        name: &str,
-    ) -> Result<Self, StoreError> {
+    pub(super) async fn to_directory(directory: &Arc<Directory>, name: &str) -> Result<Self, StoreError> {
         directory.begin(name).await.map(Kind::Directory).map(Self)
     }
 
@@ -184,32 +179,19 @@ impl RemoteUpload {
             Some(_) => closed,
             None => self.remote.metadata(&self.name).await?,
         };
-        let stored = StoredChecksum {
-            md5: metadata.content_md5().map(str::to_owned),
-            crc32c: None,
-        };
+        let stored = StoredChecksum { md5: metadata.content_md5().map(str::to_owned), crc32c: None };
         let how = if metadata.content_length() == self.sum.bytes() {
             self.sum.difference(&stored)
         } else {
-            Some(format!(
-                "{} bytes were sent, the store holds {}",
-                self.sum.bytes(),
-                metadata.content_length()
-            ))
+            Some(format!("{} bytes were sent, the store holds {}", self.sum.bytes(), metadata.content_length()))
         };
         let Some(how) = how else {
             return Ok(self.remote.object(&self.name, &metadata));
         };
         if let Err(err) = self.remote.delete(&self.name).await {
-            tracing::warn!(
-                "the damaged object {} could not be removed: {err}",
-                self.name
-            );
+            tracing::warn!("the damaged object {} could not be removed: {err}", self.name);
         }
-        Err(StoreError::Corrupt {
-            name: self.name.clone(),
-            how,
-        })
+        Err(StoreError::Corrupt { name: self.name.clone(), how })
     }
 
     /// The object under our name when it holds exactly our bytes: then the last answer was lost, not the upload.
@@ -220,21 +202,12 @@ impl RemoteUpload {
         }
         let object = self.remote.object(&self.name, &metadata);
         if let Some(md5) = metadata.content_md5() {
-            let stored = StoredChecksum {
-                md5: Some(md5.to_owned()),
-                crc32c: None,
-            };
+            let stored = StoredChecksum { md5: Some(md5.to_owned()), crc32c: None };
             return self.sum.difference(&stored).is_none().then_some(object);
         }
         // A store without checksums: the bytes themselves tell.
-        let mut download = Download::from_remote(
-            self.remote.clone(),
-            &self.name,
-            None,
-            object.version.as_ref(),
-        )
-        .await
-        .ok()?;
+        let mut download =
+            Download::from_remote(self.remote.clone(), &self.name, None, object.version.as_ref()).await.ok()?;
         let mut sum = Checksum::default();
         while let Some(bytes) = download.next().await.ok()? {
             sum.update(&bytes);
@@ -246,10 +219,7 @@ impl RemoteUpload {
         let Some(mut writer) = self.writer.take() else {
             return Ok(());
         };
-        writer
-            .abort()
-            .await
-            .map_err(|err| self.remote.fault(&err, &self.wire, Act::Create(&self.name)))
+        writer.abort().await.map_err(|err| self.remote.fault(&err, &self.wire, Act::Create(&self.name)))
     }
 
     /// Aborts after a failure that is told already.
@@ -263,10 +233,7 @@ impl RemoteUpload {
     }
 
     fn over(&self) -> StoreError {
-        StoreError::Failed {
-            what: format!("the upload of {} has failed before", self.name),
-            cause: None,
-        }
+        StoreError::Failed { what: format!("the upload of {} has failed before", self.name), cause: None }
     }
 }
 
@@ -285,11 +252,7 @@ impl Drop for RemoteUpload {
 
 /// How large the next part is, after so many.
 fn part_bytes(parts: usize) -> usize {
-    if parts < SMALL_PARTS {
-        PART_BYTES
-    } else {
-        LARGE_PART_BYTES
-    }
+    if parts < SMALL_PARTS { PART_BYTES } else { LARGE_PART_BYTES }
 }
 
 #[cfg(test)]

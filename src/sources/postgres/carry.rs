@@ -19,7 +19,8 @@ pub async fn create_like(session: &Session, database: &str, side: &str) -> Resul
         15 => ("datlocprovider::text", "daticulocale::text", "NULL::text"),
         _ => ("'c'::text", "NULL::text", "NULL::text"),
     };
-    let query = format!("SELECT pg_catalog.pg_encoding_to_char(encoding)::text, datcollate::text, datctype::text, {provider}, {locale}, {rules} FROM pg_catalog.pg_database WHERE datname = $1");
+    let query = format!("SELECT pg_catalog.pg_encoding_to_char(encoding)::text, datcollate::text, datctype::text, {provider}, {locale}, {rules},
+            (SELECT spcname::text FROM pg_catalog.pg_tablespace t WHERE t.oid = dattablespace) FROM pg_catalog.pg_database WHERE datname = $1");
     let row = session.query_one(&query, &[&database]).await.context("reading how the live database was made")?;
     let text = |at: usize| row.get::<_, Option<String>>(at);
     let mut sql = format!(
@@ -31,11 +32,16 @@ pub async fn create_like(session: &Session, database: &str, side: &str) -> Resul
     );
     match (text(3).as_deref(), text(4)) {
         (Some("i"), Some(locale)) => sql.push_str(&format!(" LOCALE_PROVIDER icu ICU_LOCALE {}", literal(&locale))),
-        (Some("b"), Some(locale)) => sql.push_str(&format!(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {}", literal(&locale))),
+        (Some("b"), Some(locale)) => {
+            sql.push_str(&format!(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {}", literal(&locale)))
+        }
         _ => {}
     }
     if let Some(rules) = text(5) {
         sql.push_str(&format!(" ICU_RULES {}", literal(&rules)));
+    }
+    if let Some(tablespace) = text(6) {
+        sql.push_str(&format!(" TABLESPACE {}", ident(&tablespace)));
     }
     Ok(sql)
 }
@@ -104,7 +110,15 @@ async fn settings(session: &Session, database_oid: u32, to: &str) -> Result<Vec<
 
 /// Parameters whose value is a list of identifiers (GUC_LIST_QUOTE; `variable_is_guc_list_quote` in pg_dump's dumputils.c).
 fn is_list(name: &str) -> bool {
-    ["local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories"].contains(&name)
+    [
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+    ]
+    .contains(&name)
 }
 
 /// A stored list, whose elements are quoted already where they need it, element by element as literals.
@@ -124,7 +138,11 @@ fn list(value: &str) -> String {
         }
     }
     elements.push(element);
-    if elements == [""] { String::new() } else { elements.iter().map(|element| literal(element)).collect::<Vec<_>>().join(", ") }
+    if elements == [""] {
+        String::new()
+    } else {
+        elements.iter().map(|element| literal(element)).collect::<Vec<_>>().join(", ")
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,21 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Whether its psql has `\restrict`: all minor versions since August 2025 (CVE-2025-8714).
+    pub fn knows_restrict(&self) -> bool {
+        let minor: u32 = self.version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0);
+        match self.major {
+            13 => minor >= 22,
+            14 => minor >= 19,
+            15 => minor >= 14,
+            16 => minor >= 10,
+            17 => minor >= 6,
+            major => major >= 18,
+        }
+    }
+}
+
 /// Asks every pg_dump in `directories` and in the places where distributions install them for its version.
 ///
 /// # Errors
@@ -37,7 +52,8 @@ pub async fn installed(directories: &[PathBuf]) -> Result<Vec<Client>> {
         if !["pg_dump", "pg_dumpall", "psql"].iter().all(|name| directory.join(name).is_file()) {
             continue;
         }
-        let asked = Program { path: directory.join("pg_dump"), arguments: vec!["--version".into()], environment: Vec::new() };
+        let asked =
+            Program { path: directory.join("pg_dump"), arguments: vec!["--version".into()], environment: Vec::new() };
         match output(&asked).await {
             Ok(said) => {
                 if let Some((major, version)) = parse_version(&String::from_utf8_lossy(&said))
@@ -97,9 +113,17 @@ pub fn for_load(clients: &[Client], server: u32) -> Result<&Client> {
 
 fn none_fits(clients: &[Client], server: u32) -> Failure {
     let installed: Vec<&str> = clients.iter().map(|client| client.version.as_str()).collect();
-    let installed = if installed.is_empty() { "none is installed".to_owned() } else { format!("installed: {}", installed.join(", ")) };
-    Failure::new(format!("no client programs for a PostgreSQL {server} server ({installed}); a client cannot dump a newer server"))
-        .hint(format!("install the package postgresql-client-{server} (or newer), or name the directory of pg_dump in BKP_PG_BIN"))
+    let installed = if installed.is_empty() {
+        "none is installed".to_owned()
+    } else {
+        format!("installed: {}", installed.join(", "))
+    };
+    Failure::new(format!(
+        "no client programs for a PostgreSQL {server} server ({installed}); a client cannot dump a newer server"
+    ))
+    .hint(format!(
+        "install the package postgresql-client-{server} (or newer), or name the directory of pg_dump in BKP_PG_BIN"
+    ))
 }
 
 #[cfg(test)]
@@ -129,7 +153,10 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_the_programs_say_them() {
-        assert_eq!(parse_version("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some((15, "15.18".to_owned())));
+        assert_eq!(
+            parse_version("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            Some((15, "15.18".to_owned()))
+        );
         assert_eq!(parse_version("pg_dump (PostgreSQL) 19beta1\n"), Some((19, "19beta1".to_owned())));
         assert_eq!(parse_version("busybox"), None);
     }

@@ -190,7 +190,8 @@ async fn open(
                 (client, tokio::spawn(serve(connection)))
             }
         };
-        let mut session = Session { client, connection, tls: tls.clone(), server_version_num: 0, database: database.to_owned() };
+        let mut session =
+            Session { client, connection, tls: tls.clone(), server_version_num: 0, database: database.to_owned() };
         let version = session.word("SHOW server_version_num").await?;
         session.server_version_num = version.and_then(|text| text.parse().ok()).unwrap_or(0);
         Ok(session)

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use super::clients::Client;
 use super::connect::Session;
 use super::name::Name;
-use super::rewrite::{Piece, Policy, RolePolicy, Rewriter};
+use super::rewrite::{Piece, Policy, Rewriter, RolePolicy};
 use super::seal::{Sealed, rows_of};
 use super::server::{self, known_settings, told};
 use super::survey::{Layout, Survey, Surveyor};
@@ -62,7 +62,8 @@ pub async fn dump(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) ->
     out.write(b"--\n-- Databases\n--\n\n").await?;
     let mut databases = BTreeMap::new();
     for name in job.databases {
-        let rows = database(job, name, known.clone(), &mut out).await.with_context(|| format!("dumping database {name}"))?;
+        let rows =
+            database(job, name, known.clone(), &mut out).await.with_context(|| format!("dumping database {name}"))?;
         let counted: u64 = rows.tables.values().sum();
         tracing::info!("dumped database {name}: {} tables, {counted} rows", rows.tables.len());
         databases.insert(name.clone(), rows);
@@ -96,13 +97,22 @@ async fn roles_used(job: &Job<'_>) -> Result<BTreeSet<Name>> {
 }
 
 /// Roles, memberships, tablespaces and parameter grants, without pg_dumpall's trailer, which stands at the end of the whole.
-async fn globals(job: &Job<'_>, maintenance: &Session, roles: Option<BTreeSet<Name>>, known: Option<BTreeSet<String>>) -> Result<Vec<u8>> {
+async fn globals(
+    job: &Job<'_>,
+    maintenance: &Session,
+    roles: Option<BTreeSet<Name>>,
+    known: Option<BTreeSet<String>>,
+) -> Result<Vec<u8>> {
     let mut arguments: Vec<OsString> = vec!["--globals-only".into(), "--no-password".into()];
     if !maintenance.is_superuser().await? {
         tracing::warn!("the account is no superuser: the dump holds roles without their passwords");
         arguments.push("--no-role-passwords".into());
     }
-    let program = Program { path: job.client.program("pg_dumpall"), arguments, environment: environment(job, maintenance.database()) };
+    let program = Program {
+        path: job.client.program("pg_dumpall"),
+        arguments,
+        environment: environment(job, maintenance.database()),
+    };
     let written = output(&program).await?;
     let survey = survey(&written)?;
     if !survey.trailer {
@@ -122,7 +132,8 @@ async fn globals(job: &Job<'_>, maintenance: &Session, roles: Option<BTreeSet<Na
     };
     rewriter.push(&written, &mut keep)?;
     rewriter.finish(&mut keep)?;
-    let end = memchr::memmem::rfind(&rewritten, b"--\n-- PostgreSQL database cluster dump complete").context("pg_dumpall wrote no trailer")?;
+    let end = memchr::memmem::rfind(&rewritten, b"--\n-- PostgreSQL database cluster dump complete")
+        .context("pg_dumpall wrote no trailer")?;
     rewritten.truncate(end);
     Ok(rewritten)
 }
@@ -134,13 +145,22 @@ fn survey(sql: &[u8]) -> Result<Survey> {
 }
 
 /// One database, from a snapshot that a session of ours holds open until pg_dump is done with it.
-async fn database<S: Sink>(job: &Job<'_>, name: &str, known: Option<BTreeSet<String>>, out: &mut Out<'_, S>) -> Result<Sealed> {
+async fn database<S: Sink>(
+    job: &Job<'_>,
+    name: &str,
+    known: Option<BTreeSet<String>>,
+    out: &mut Out<'_, S>,
+) -> Result<Sealed> {
     let session = Session::connect(job.settings, name, job.session_name).await.map_err(told)?;
     session
         .batch_execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         .await
         .context("opening a snapshot")?;
-    let snapshot: String = session.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await.context("exporting the snapshot")?.get(0);
+    let snapshot: String = session
+        .query_one("SELECT pg_catalog.pg_export_snapshot()", &[])
+        .await
+        .context("exporting the snapshot")?
+        .get(0);
     out.write(format!("--\n-- Database \"{}\" dump\n--\n\n", name.replace(['\n', '\r'], " ")).as_bytes()).await?;
     let arguments = ["--create", "--no-password", &format!("--snapshot={snapshot}")].map(OsString::from).to_vec();
     let program = Program { path: job.client.program("pg_dump"), arguments, environment: environment(job, name) };

@@ -33,8 +33,23 @@ impl Loader {
     ///
     /// # Errors
     /// When psql cannot be started.
-    pub fn start(settings: &Postgres, client: &Client, database: &str, application_name: &str) -> Result<Loader> {
-        let arguments = ["-X", "--no-password", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-v", "SHOW_CONTEXT=never", "-P", "pager=off", "-A", "-t", "-f", "-"];
+    pub async fn start(settings: &Postgres, client: &Client, database: &str, application_name: &str) -> Result<Loader> {
+        let arguments = [
+            "-X",
+            "--no-password",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-v",
+            "VERBOSITY=verbose",
+            "-v",
+            "SHOW_CONTEXT=never",
+            "-P",
+            "pager=off",
+            "-A",
+            "-t",
+            "-f",
+            "-",
+        ];
         let mut environment = settings.child_env(database);
         environment.retain(|(name, _)| name != "PGAPPNAME");
         environment.push(("PGAPPNAME".to_owned(), application_name.into()));
@@ -43,7 +58,15 @@ impl Loader {
             arguments: arguments.iter().map(OsString::from).collect(),
             environment,
         };
-        Ok(Loader { psql: Consumer::start(&program, wanted)?, database: database.to_owned() })
+        let mut loader = Loader { psql: Consumer::start(&program, wanted)?, database: database.to_owned() };
+        if client.knows_restrict() {
+            // No meta-command gets past the rewriter. Should one all the same, psql itself refuses it: nobody can know the key.
+            let mut key = [0; 16];
+            rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
+            let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            let _ = loader.write(format!("\\restrict {key}\n").as_bytes()).await;
+        }
+        Ok(loader)
     }
 
     /// Feeds SQL.
@@ -93,11 +116,18 @@ pub struct Broken;
 /// Naming the first table whose rows differ.
 pub fn prove_rows(database: &str, expected: &[Copied], loaded: &[u64]) -> Result<()> {
     if expected.len() != loaded.len() {
-        bail!(Failure::new(format!("database {database}: {} tables were to be loaded, the server took {}", expected.len(), loaded.len())));
+        bail!(Failure::new(format!(
+            "database {database}: {} tables were to be loaded, the server took {}",
+            expected.len(),
+            loaded.len()
+        )));
     }
     for (copied, rows) in expected.iter().zip(loaded) {
         if copied.rows != *rows {
-            bail!(Failure::new(format!("database {database}: table {} has {} rows in the dump, the server took {rows}", copied.table, copied.rows)));
+            bail!(Failure::new(format!(
+                "database {database}: table {} has {} rows in the dump, the server took {rows}",
+                copied.table, copied.rows
+            )));
         }
     }
     Ok(())
@@ -119,7 +149,9 @@ fn failed(database: &str, ended: &Ended) -> Failure {
 
 /// The error without what may hold rows or passwords: psql shows the statement (`LINE n:`), the server shows rows.
 fn harmless(stderr: &str) -> String {
-    let error = stderr.lines().find(|line| ["ERROR:", "FATAL:", "PANIC:", "psql: error"].iter().any(|mark| line.contains(mark)));
+    let error = stderr
+        .lines()
+        .find(|line| ["ERROR:", "FATAL:", "PANIC:", "psql: error"].iter().any(|mark| line.contains(mark)));
     let server_hint = stderr.lines().find(|line| line.starts_with("HINT:"));
     let place = |line: &str| line.trim().replace("psql:<stdin>:", "line ");
     error.map(place).into_iter().chain(server_hint.map(str::to_owned)).collect::<Vec<_>>().join("; ")
@@ -129,7 +161,9 @@ fn harmless(stderr: &str) -> String {
 fn hint(stderr: &str) -> Option<&'static str> {
     let has = |code: &str| stderr.contains(&format!(" {code}: "));
     if has("53100") || stderr.contains("No space left on device") {
-        Some("the server's disk is full: a restore needs room for a second copy of the database; the live one was not touched")
+        Some(
+            "the server's disk is full: a restore needs room for a second copy of the database; the live one was not touched",
+        )
     } else if has("42501") {
         Some("the account lacks a right; restore with a superuser (POSTGRES_USER), or grant what the message names")
     } else if has("57P01") || has("57P02") || has("08006") || stderr.contains("server closed the connection") {

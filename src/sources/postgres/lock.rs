@@ -9,6 +9,9 @@ use super::connect::Session;
 use crate::error::Failure;
 use crate::exit::Exit;
 
+/// A holder that has just ended, or was killed, still stands in the server's list for a moment.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The key of an application's lock.
 fn key(app: &str) -> i64 {
     let hash = blake3::hash(format!("bkp lock {app}").as_bytes());
@@ -25,23 +28,26 @@ pub async fn acquire(session: &Session, app: &str, wait: Duration) -> Result<()>
     let (key, began) = (key(app), Instant::now());
     let mut said = false;
     loop {
-        let row = session.query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&key]).await.context("taking the lock")?;
+        let row = session
+            .query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&key])
+            .await
+            .context("taking the lock")?;
         if row.get(0) {
             return Ok(());
         }
         let holder = holder(session, key).await.unwrap_or_else(|| "another run".to_owned());
-        if began.elapsed() >= wait {
+        if began.elapsed() >= wait.max(GRACE) {
             bail!(
                 Failure::new(format!("application {app} is locked by {holder}"))
                     .hint("wait for it to end, or set BKP_LOCK_WAIT (for example 10m) to wait for it here")
                     .exit(Exit::Locked)
             );
         }
-        if !said {
+        if !said && began.elapsed() >= GRACE {
             tracing::info!("waiting for {holder} to end");
             said = true;
         }
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(if began.elapsed() < GRACE { GRACE / 20 } else { Duration::from_millis(250) }).await;
     }
 }
 
@@ -59,7 +65,8 @@ async fn holder(session: &Session, key: i64) -> Option<String> {
         .ok()??;
     let text = |at: usize| row.get::<_, Option<String>>(at).filter(|text| !text.is_empty());
     let name = text(1).unwrap_or_else(|| "another run".to_owned());
-    let from = text(2).map_or_else(|| "this host".to_owned(), |address| address.split('/').next().unwrap_or_default().to_owned());
+    let from = text(2)
+        .map_or_else(|| "this host".to_owned(), |address| address.split('/').next().unwrap_or_default().to_owned());
     let since = text(3).unwrap_or_else(|| "an unknown time".to_owned());
     Some(format!("{name} (from {from}, since {since} UTC, server process {})", row.get::<_, i32>(0)))
 }

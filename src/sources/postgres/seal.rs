@@ -63,7 +63,11 @@ impl Seal {
         let value: serde_json::Value = serde_json::from_slice(json).context("the seal cannot be read")?;
         let format = value.get("format").and_then(serde_json::Value::as_u64);
         if format != Some(u64::from(FORMAT)) {
-            bail!(Failure::new("the seal has a format that this release does not know").hint("use the newest bkp").exit(Exit::ProofFailed));
+            bail!(
+                Failure::new("the seal has a format that this release does not know")
+                    .hint("use the newest bkp")
+                    .exit(Exit::ProofFailed)
+            );
         }
         serde_json::from_value(value).context("the seal cannot be read")
     }

@@ -32,11 +32,26 @@ impl Database {
 }
 
 /// Opens the session for locks and catalogue questions: on `BKP_MAINTENANCE_DB`, else the first of `postgres`, the named
-/// databases and `template1` that lets us in, none of them in `avoid` (a database cannot be renamed by those who are in it).
+/// databases and `template1` that lets us in.
 ///
 /// # Errors
 /// When none lets us in; the error is that of the first.
-pub async fn maintenance(settings: &Postgres, application_name: &str, avoid: &[String]) -> Result<Session> {
+pub async fn maintenance(settings: &Postgres, application_name: &str) -> Result<Session> {
+    match maintenance_beside(settings, application_name, &[]).await? {
+        Some(session) => Ok(session),
+        None => bail!("there is no database to connect to"),
+    }
+}
+
+/// The same, but in none of `avoid`: a database cannot be renamed by those who are in it. Nothing when there is no other.
+///
+/// # Errors
+/// When none lets us in; the error is that of the first.
+pub async fn maintenance_beside(
+    settings: &Postgres,
+    application_name: &str,
+    avoid: &[String],
+) -> Result<Option<Session>> {
     let mut names: Vec<String> = settings.maintenance.iter().cloned().collect();
     names.push("postgres".to_owned());
     if let Databases::Named(named) = &settings.databases {
@@ -47,7 +62,7 @@ pub async fn maintenance(settings: &Postgres, application_name: &str, avoid: &[S
     let mut first = None;
     for name in &names {
         match Session::connect(settings, name, application_name).await {
-            Ok(session) => return Ok(session),
+            Ok(session) => return Ok(Some(session)),
             Err(error) => {
                 // Only what is about this database makes another one worth a try.
                 let elsewhere = matches!(error, ConnectError::NoDatabase { .. } | ConnectError::NotAdmitted { .. });
@@ -60,7 +75,7 @@ pub async fn maintenance(settings: &Postgres, application_name: &str, avoid: &[S
     }
     match first {
         Some(error) => Err(told(error)),
-        None => bail!("there is no database to connect to beside those to restore"),
+        None => Ok(None),
     }
 }
 
@@ -84,7 +99,8 @@ pub fn told(error: ConnectError) -> anyhow::Error {
 /// # Errors
 /// When it cannot be asked.
 pub async fn version(session: &Session) -> Result<String> {
-    let said: String = session.query_one("SHOW server_version", &[]).await.context("asking for the server's version")?.get(0);
+    let said: String =
+        session.query_one("SHOW server_version", &[]).await.context("asking for the server's version")?.get(0);
     Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
@@ -102,7 +118,10 @@ pub async fn databases(session: &Session) -> Result<Vec<Database>> {
         )
         .await
         .context("listing the databases")?;
-    Ok(rows.iter().map(|row| Database { name: row.get(0), connectable: row.get(1), comment: row.get(2), bytes: row.get(3) }).collect())
+    Ok(rows
+        .iter()
+        .map(|row| Database { name: row.get(0), connectable: row.get(1), comment: row.get(2), bytes: row.get(3) })
+        .collect())
 }
 
 /// Names of one column.
@@ -127,10 +146,16 @@ pub async fn roles(session: &Session) -> Result<BTreeSet<Name>> {
 /// # Errors
 /// When the catalogue cannot be read.
 pub async fn known_settings(session: &Session) -> Result<BTreeSet<String>> {
-    let rows = session.query("SELECT lower(name) FROM pg_catalog.pg_settings", &[]).await.context("asking for the settings")?;
+    let rows = session
+        .query("SELECT lower(name) FROM pg_catalog.pg_settings", &[])
+        .await
+        .context("asking for the settings")?;
     let mut known: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
     // What SET takes besides parameters.
-    known.extend(["role", "session authorization", "session_authorization", "names", "time zone", "timezone", "xml option"].map(str::to_owned));
+    known.extend(
+        ["role", "session authorization", "session_authorization", "names", "time zone", "timezone", "xml option"]
+            .map(str::to_owned),
+    );
     Ok(known)
 }
 

@@ -118,7 +118,13 @@ mod tests {
 
     #[test]
     fn a_journal_survives_its_comment() {
-        let journal = Journal { state: State::Loading, app: "a".into(), run: RUN.into(), database: "o'dd \"db\"".into(), comment: None };
+        let journal = Journal {
+            state: State::Loading,
+            app: "a".into(),
+            run: RUN.into(),
+            database: "o'dd \"db\"".into(),
+            comment: None,
+        };
         assert_eq!(Journal::parse(&journal.comment_text()), Some(journal));
         assert_eq!(Journal::parse("the shop's own comment"), None);
     }

@@ -34,7 +34,14 @@ pub struct Swap {
 ///
 /// # Errors
 /// When a session could not be ended or a rename failed: nothing has changed then.
-pub async fn swap(main: &Session, helper: &Session, swaps: &[Swap], statements: &[String], app: &str, run: &str) -> Result<()> {
+pub async fn swap(
+    main: &Session,
+    helper: &Session,
+    swaps: &[Swap],
+    statements: &[String],
+    app: &str,
+    run: &str,
+) -> Result<()> {
     let mut script = String::from("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s';\n");
     for statement in statements {
         script.push_str(statement);
@@ -42,9 +49,19 @@ pub async fn swap(main: &Session, helper: &Session, swaps: &[Swap], statements: 
     }
     for swap in swaps {
         if let Some(replaced) = &swap.replaced {
-            let journal = Journal { state: State::Replaced, app: app.to_owned(), run: run.to_owned(), database: swap.database.clone(), comment: swap.live_comment.clone() };
+            let journal = Journal {
+                state: State::Replaced,
+                app: app.to_owned(),
+                run: run.to_owned(),
+                database: swap.database.clone(),
+                comment: swap.live_comment.clone(),
+            };
             script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(&swap.database), ident(replaced)));
-            script.push_str(&format!("COMMENT ON DATABASE {} IS {};\n", ident(replaced), literal(&journal.comment_text())));
+            script.push_str(&format!(
+                "COMMENT ON DATABASE {} IS {};\n",
+                ident(replaced),
+                literal(&journal.comment_text())
+            ));
         }
         script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(&swap.side), ident(&swap.database)));
         let comment = swap.comment.as_deref().map_or("NULL".to_owned(), literal);
@@ -56,9 +73,13 @@ pub async fn swap(main: &Session, helper: &Session, swaps: &[Swap], statements: 
     for _ in 0..3 {
         // COMMIT is a statement of its own, sent when everything before it is known to have worked.
         match while_ending_sessions(main, helper, &names, &script).await {
-            Ok(()) => return main.batch_execute("COMMIT").await.context("committing the swap").map_err(anyhow::Error::from),
+            Ok(()) => {
+                return main.batch_execute("COMMIT").await.context("committing the swap").map_err(anyhow::Error::from);
+            }
             Err(error) => {
-                main.batch_execute("ROLLBACK").await.context("the server went away during the swap; nothing was swapped")?;
+                main.batch_execute("ROLLBACK")
+                    .await
+                    .context("the server went away during the swap; nothing was swapped")?;
                 last = Some(error);
             }
         }

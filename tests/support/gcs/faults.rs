@@ -71,10 +71,6 @@ impl Queue {
     }
 
     pub fn describe(&self) -> String {
-        self.0
-            .iter()
-            .map(|(op, fault)| format!("{op:?} {fault:?}"))
-            .collect::<Vec<_>>()
-            .join(", ")
+        self.0.iter().map(|(op, fault)| format!("{op:?} {fault:?}")).collect::<Vec<_>>().join(", ")
     }
 }

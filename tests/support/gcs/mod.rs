@@ -63,12 +63,7 @@ impl Gcs {
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let served = state.clone();
         let thread = std::thread::spawn(move || server::run(listener, served, stopped));
-        Self {
-            address,
-            state,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { address, state, stop: Some(stop), thread: Some(thread) }
     }
 
     /// The endpoint, for `StoreOptions::gcs_endpoint`.
@@ -88,18 +83,12 @@ impl Gcs {
 
     /// The content of an object.
     pub fn get(&self, name: &str) -> Option<Vec<u8>> {
-        self.lock()
-            .buckets
-            .find(BUCKET, name)
-            .map(|object| object.content.to_vec())
+        self.lock().buckets.find(BUCKET, name).map(|object| object.content.to_vec())
     }
 
     /// The content type that an object was uploaded with.
     pub fn content_type(&self, name: &str) -> Option<String> {
-        self.lock()
-            .buckets
-            .find(BUCKET, name)
-            .map(|object| object.content_type.clone())
+        self.lock().buckets.find(BUCKET, name).map(|object| object.content_type.clone())
     }
 
     /// The names of all objects, in order.

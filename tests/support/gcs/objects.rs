@@ -57,10 +57,7 @@ pub struct Buckets {
 
 impl Buckets {
     pub fn with(bucket: &str) -> Self {
-        Self {
-            buckets: BTreeMap::from([(bucket.to_owned(), BTreeMap::new())]),
-            generation: 1_700_000_000_000_000,
-        }
+        Self { buckets: BTreeMap::from([(bucket.to_owned(), BTreeMap::new())]), generation: 1_700_000_000_000_000 }
     }
 
     pub fn has(&self, bucket: &str) -> bool {
@@ -76,25 +73,14 @@ impl Buckets {
     }
 
     pub fn delete(&mut self, bucket: &str, name: &str) -> bool {
-        self.buckets
-            .get_mut(bucket)
-            .is_some_and(|objects| objects.remove(name).is_some())
+        self.buckets.get_mut(bucket).is_some_and(|objects| objects.remove(name).is_some())
     }
 
     pub fn names(&self, bucket: &str) -> Vec<String> {
-        self.buckets
-            .get(bucket)
-            .map(|objects| objects.keys().cloned().collect())
-            .unwrap_or_default()
+        self.buckets.get(bucket).map(|objects| objects.keys().cloned().collect()).unwrap_or_default()
     }
 
-    pub fn put(
-        &mut self,
-        bucket: &str,
-        name: &str,
-        content: Vec<u8>,
-        content_type: Option<String>,
-    ) -> Object {
+    pub fn put(&mut self, bucket: &str, name: &str, content: Vec<u8>, content_type: Option<String>) -> Object {
         self.generation += 1;
         let object = Object {
             content: Arc::new(content),
@@ -102,28 +88,16 @@ impl Buckets {
             generation: self.generation,
             updated: jiff::Timestamp::now(),
         };
-        self.buckets
-            .entry(bucket.to_owned())
-            .or_default()
-            .insert(name.to_owned(), object.clone());
+        self.buckets.entry(bucket.to_owned()).or_default().insert(name.to_owned(), object.clone());
         object
     }
 
     /// One page of names from `prefix`, after the token; the token of the next page when there is more.
-    pub fn page(
-        &self,
-        bucket: &str,
-        prefix: &str,
-        after: &str,
-        most: usize,
-    ) -> (Vec<Value>, Option<String>) {
+    pub fn page(&self, bucket: &str, prefix: &str, after: &str, most: usize) -> (Vec<Value>, Option<String>) {
         let Some(objects) = self.buckets.get(bucket) else {
             return (Vec::new(), None);
         };
-        let mut rest = objects
-            .iter()
-            .filter(|(name, _)| name.starts_with(prefix) && name.as_str() > after)
-            .peekable();
+        let mut rest = objects.iter().filter(|(name, _)| name.starts_with(prefix) && name.as_str() > after).peekable();
         let mut items = Vec::new();
         let mut last = String::new();
         while items.len() < most

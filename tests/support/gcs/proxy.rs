@@ -38,22 +38,14 @@ impl Proxy {
                     let Some(host) = connect_request(&mut stream).await else {
                         return;
                     };
-                    seen.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(host);
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).push(host);
                     if let Ok(stream) = acceptor.accept(stream).await {
                         server::serve_stream(stream, state).await;
                     }
                 }
             });
         });
-        Self {
-            address,
-            directory,
-            hosts,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { address, directory, hosts, stop: Some(stop), thread: Some(thread) }
     }
 
     /// For `StoreOptions::proxy`.
@@ -68,10 +60,7 @@ impl Proxy {
 
     /// The hosts that were asked for, in order.
     pub fn hosts(&self) -> Vec<String> {
-        self.hosts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -90,79 +79,29 @@ async fn connect_request(stream: &mut tokio::net::TcpStream) -> Option<String> {
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
-    stream
-        .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        .await
-        .ok()?;
+    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.ok()?;
     let head = String::from_utf8_lossy(&head).into_owned();
-    head.strip_prefix("CONNECT ")?
-        .split(' ')
-        .next()
-        .map(str::to_owned)
+    head.strip_prefix("CONNECT ")?.split(' ').next().map(str::to_owned)
 }
 
 /// Makes an authority and a certificate for Google's hosts, as files in `directory`.
 fn certificate(directory: &Path) -> rustls::ServerConfig {
     let openssl = |arguments: &[&str]| {
-        let output = Command::new("openssl")
-            .args(arguments)
-            .current_dir(directory)
-            .output()
-            .expect("openssl runs");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = Command::new("openssl").args(arguments).current_dir(directory).output().expect("openssl runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
-    let key = [
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ];
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
     openssl(
-        &[
-            &[
-                "req",
-                "-x509",
-                "-subj",
-                "/CN=authority of a test",
-                "-keyout",
-                "ca.key",
-                "-out",
-                "ca.pem",
-            ],
-            &key[..],
-        ]
-        .concat(),
+        &[&["req", "-x509", "-subj", "/CN=authority of a test", "-keyout", "ca.key", "-out", "ca.pem"], &key[..]]
+            .concat(),
     );
     let names = "subjectAltName=DNS:oauth2.googleapis.com,DNS:storage.googleapis.com";
-    let leaf = [
-        "-addext",
-        names,
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-    ];
+    let leaf = ["-addext", names, "-addext", "basicConstraints=critical,CA:FALSE", "-CA", "ca.pem", "-CAkey", "ca.key"];
     openssl(
-        &[
-            &[
-                "req", "-x509", "-subj", "/CN=test", "-keyout", "leaf.key", "-out", "leaf.pem",
-            ],
-            &key[..],
-            &leaf[..],
-        ]
-        .concat(),
+        &[&["req", "-x509", "-subj", "/CN=test", "-keyout", "leaf.key", "-out", "leaf.pem"], &key[..], &leaf[..]]
+            .concat(),
     );
-    let certificates =
-        vec![CertificateDer::from_pem_file(directory.join("leaf.pem")).expect("a certificate")];
+    let certificates = vec![CertificateDer::from_pem_file(directory.join("leaf.pem")).expect("a certificate")];
     let key = PrivateKeyDer::from_pem_file(directory.join("leaf.key")).expect("a key");
     rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -14,9 +14,7 @@ use serde_json::{Value, json};
 pub type Reply = Response<BoxBody<Bytes, io::Error>>;
 
 pub fn full(status: u16, body: impl Into<Bytes>) -> Reply {
-    let body = Full::new(body.into())
-        .map_err(|never: Infallible| match never {})
-        .boxed();
+    let body = Full::new(body.into()).map_err(|never: Infallible| match never {}).boxed();
     let mut reply = Response::new(body);
     *reply.status_mut() = StatusCode::from_u16(status).expect("a status");
     reply
@@ -24,11 +22,7 @@ pub fn full(status: u16, body: impl Into<Bytes>) -> Reply {
 
 pub fn json(status: u16, body: &Value) -> Reply {
     let mut reply = full(status, body.to_string());
-    header(
-        &mut reply,
-        "content-type",
-        "application/json; charset=UTF-8",
-    );
+    header(&mut reply, "content-type", "application/json; charset=UTF-8");
     reply
 }
 
@@ -69,9 +63,7 @@ pub fn broken(status: u16, content: Vec<u8>, length: usize) -> Reply {
 }
 
 pub fn header(reply: &mut Reply, name: &'static str, value: &str) {
-    reply
-        .headers_mut()
-        .append(name, value.parse().expect("a header"));
+    reply.headers_mut().append(name, value.parse().expect("a header"));
 }
 
 /// The pairs of a query, decoded.
@@ -90,9 +82,7 @@ pub fn decode(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let code = (*first == b'%' && tail.len() >= 2)
-            .then(|| std::str::from_utf8(&tail[..2]).ok())
-            .flatten();
+        let code = (*first == b'%' && tail.len() >= 2).then(|| std::str::from_utf8(&tail[..2]).ok()).flatten();
         match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
             Some(byte) => {
                 bytes.push(byte);

@@ -43,20 +43,14 @@ impl Tokens {
         if flavor != Some("Google") {
             return error(403, "Missing Metadata-Flavor:Google header.");
         }
-        json(
-            200,
-            &json!({"access_token": self.current(), "expires_in": 3599, "token_type": "Bearer"}),
-        )
+        json(200, &json!({"access_token": self.current(), "expires_in": 3599, "token_type": "Bearer"}))
     }
 
     /// `POST /v1/token` of the security token service, and `/token` of OAuth.
     pub fn exchange(&mut self, body: &[u8]) -> Reply {
         let fields = form(&String::from_utf8_lossy(body));
         if let Some(assertion) = fields.get("assertion") {
-            let claims = assertion
-                .split('.')
-                .nth(1)
-                .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+            let claims = assertion.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
             self.last_assertion = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
         }
         if let (Some(wanted), Some(got)) = (&self.subject, fields.get("subject_token"))
@@ -76,11 +70,7 @@ impl Tokens {
 
     /// `POST /v1/projects/-/serviceAccounts/…:generateAccessToken`.
     pub fn impersonate(&self) -> Reply {
-        let until = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 3600)
-            .expect("a time");
-        json(
-            200,
-            &json!({"accessToken": self.current(), "expireTime": until.to_string()}),
-        )
+        let until = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 3600).expect("a time");
+        json(200, &json!({"accessToken": self.current(), "expireTime": until.to_string()}))
     }
 }

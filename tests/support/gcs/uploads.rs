@@ -27,19 +27,12 @@ pub struct Sessions {
 
 impl Sessions {
     pub fn len(&self) -> usize {
-        self.sessions
-            .values()
-            .filter(|session| session.finished.is_none())
-            .count()
+        self.sessions.values().filter(|session| session.finished.is_none()).count()
     }
 
     pub fn cancel(&mut self, id: &str) -> Reply {
         // 499 is what Google answers to a cancelled upload.
-        if self.sessions.remove(id).is_some() {
-            full(499, "")
-        } else {
-            error(404, "No such upload.")
-        }
+        if self.sessions.remove(id).is_some() { full(499, "") } else { error(404, "No such upload.") }
     }
 }
 
@@ -54,34 +47,16 @@ pub struct ContentRange {
 /// Reads `bytes 0-99/200`, `bytes 0-99/*` and `bytes */200`.
 pub fn content_range(value: &str) -> Option<ContentRange> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
-    let total = if total == "*" {
-        None
-    } else {
-        Some(total.parse().ok()?)
-    };
-    let start = if range == "*" {
-        None
-    } else {
-        Some(range.split_once('-')?.0.parse().ok()?)
-    };
+    let total = if total == "*" { None } else { Some(total.parse().ok()?) };
+    let start = if range == "*" { None } else { Some(range.split_once('-')?.0.parse().ok()?) };
     Some(ContentRange { start, total })
 }
 
-pub fn start(
-    state: &mut State,
-    bucket: &str,
-    query: &HashMap<String, String>,
-    content_type: Option<String>,
-) -> Reply {
-    let (Some("resumable"), Some(name)) = (
-        query.get("uploadType").map(String::as_str),
-        query.get("name"),
-    ) else {
+pub fn start(state: &mut State, bucket: &str, query: &HashMap<String, String>, content_type: Option<String>) -> Reply {
+    let (Some("resumable"), Some(name)) = (query.get("uploadType").map(String::as_str), query.get("name")) else {
         return error(400, "Only resumable uploads with a name are understood.");
     };
-    let if_generation_match = query
-        .get("ifGenerationMatch")
-        .and_then(|text| text.parse().ok());
+    let if_generation_match = query.get("ifGenerationMatch").and_then(|text| text.parse().ok());
     if let Some(refusal) = precondition(state, bucket, name, if_generation_match) {
         return refusal;
     }
@@ -97,24 +72,17 @@ pub fn start(
     };
     state.sessions.sessions.insert(id.clone(), session);
     let mut reply = full(200, "");
-    let location = format!(
-        "http://{}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={id}",
-        state.address
-    );
+    let location =
+        format!("http://{}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={id}", state.address);
     header(&mut reply, "location", &location);
     reply
 }
 
 /// The refusal when `ifGenerationMatch` does not hold; 0 means that no object may be there.
 pub fn precondition(state: &State, bucket: &str, name: &str, wanted: Option<u64>) -> Option<Reply> {
-    let there = state
-        .buckets
-        .find(bucket, name)
-        .map_or(0, |object| object.generation);
+    let there = state.buckets.find(bucket, name).map_or(0, |object| object.generation);
     let words = "At least one of the pre-conditions you specified did not hold.";
-    wanted
-        .is_some_and(|wanted| wanted != there)
-        .then(|| error(412, words))
+    wanted.is_some_and(|wanted| wanted != there).then(|| error(412, words))
 }
 
 /// Keeps what a broken connection brought, in whole grains.
@@ -158,10 +126,7 @@ pub fn put(
     }
     if range.total != Some(session.received.len()) {
         if range.total.is_none() && session.received.len() % GRAIN != 0 {
-            return error(
-                400,
-                "A chunk that is not the last must be a multiple of 256 KiB.",
-            );
+            return error(400, "A chunk that is not the last must be a multiple of 256 KiB.");
         }
         return incomplete(session.received.len());
     }
@@ -181,30 +146,16 @@ fn finish(state: &mut State, id: &str, hash: Option<&str>) -> Reply {
         return error(404, "No such upload.");
     };
     let ours = crc32c_base64(&session.received);
-    if let Some(theirs) = hash
-        .and_then(|hash| hash.strip_prefix("crc32c="))
-        .filter(|theirs| *theirs != ours)
-    {
-        let words =
-            format!("Provided CRC32C \"{theirs}\" doesn't match calculated CRC32C \"{ours}\".");
+    if let Some(theirs) = hash.and_then(|hash| hash.strip_prefix("crc32c=")).filter(|theirs| *theirs != ours) {
+        let words = format!("Provided CRC32C \"{theirs}\" doesn't match calculated CRC32C \"{ours}\".");
         return error(400, &words);
     }
     // Looked at again: another upload may have been faster.
-    if let Some(refusal) = precondition(
-        state,
-        &session.bucket,
-        &session.name,
-        session.if_generation_match,
-    ) {
+    if let Some(refusal) = precondition(state, &session.bucket, &session.name, session.if_generation_match) {
         return refusal;
     }
     let content = std::mem::take(&mut session.received);
-    let object = state.buckets.put(
-        &session.bucket,
-        &session.name,
-        content,
-        session.content_type.clone(),
-    );
+    let object = state.buckets.put(&session.bucket, &session.name, content, session.content_type.clone());
     let resource = object.resource(&session.bucket, &session.name);
     session.finished = Some(resource.clone());
     state.sessions.sessions.insert(id.to_owned(), session);

@@ -1,0 +1,62 @@
+//! Where the swap stands: a database cannot be renamed by a session that is in it.
+
+use anyhow::{Context as _, Result};
+
+use super::{Undo, leftovers};
+use crate::commands::{Context, Run};
+use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::server::{self, ident, literal};
+use crate::sources::postgres::side::{self, Journal, State};
+
+/// The name that a side database of no application's has.
+const STANDING: &str = "maintenance";
+
+/// A session beside the databases to swap, when `main` is in one of them. The lock stays with `main`, which the swap ends last.
+/// Where `postgres` and `template1` are both swapped, an empty database is made to stand in.
+///
+/// # Errors
+/// When there is no such place and none can be made.
+pub async fn session(
+    context: &Context,
+    run: &Run,
+    main: &Session,
+    targets: &[String],
+    undo: &mut Undo,
+) -> Result<Option<Session>> {
+    if !targets.iter().any(|target| target == main.database()) {
+        return Ok(None);
+    }
+    let settings = &context.settings;
+    let session_name = run.session_name("restore");
+    if let Some(session) = server::maintenance_beside(&settings.postgres, &session_name, targets).await? {
+        return Ok(Some(session));
+    }
+    let name = side::loading_name(STANDING, &run.id);
+    undo.databases.push(name.clone());
+    let journal = Journal {
+        state: State::Loading,
+        app: settings.app.clone(),
+        run: run.id.clone(),
+        database: STANDING.to_owned(),
+        comment: None,
+    };
+    main.batch_execute(&format!("CREATE DATABASE {} TEMPLATE template0", ident(&name)))
+        .await
+        .context("making a database for the swap to stand in")?;
+    main.batch_execute(&format!("COMMENT ON DATABASE {} IS {}", ident(&name), literal(&journal.comment_text())))
+        .await
+        .context("marking it")?;
+    Session::connect(&settings.postgres, &name, &session_name).await.map(Some).map_err(server::told)
+}
+
+/// Drops the database that [`session`] may have made.
+pub async fn clear(main: &Session, run: &Run) {
+    if let Err(error) = leftovers::drop_database(main, &side::loading_name(STANDING, &run.id)).await {
+        tracing::warn!("a database that the swap stood in is left; the next run drops it: {error:#}");
+    }
+}
+
+/// Whether this is the name of such a database.
+pub fn is_one(name: &str) -> bool {
+    side::run_in_name(name).is_some_and(|run| side::loading_name(STANDING, run) == name)
+}

@@ -1,11 +1,10 @@
 //! `bkp forget`: retention by hand. `backup` applies the same after success.
 
 use anyhow::Result;
-use jiff::Timestamp;
 
 use super::backup::retain::{Saved, to_forget};
 use super::catalog::{self, SealState};
-use super::{Context, store_failure};
+use super::{Context, now, store_failure};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::layout;
@@ -53,7 +52,7 @@ pub async fn apply(context: &Context, store: &Store, dry_run: bool) -> Result<Ve
             runs.push(Saved { name: dump.name, time: dump.time, sealed });
         }
     }
-    let gone = to_forget(&runs, &settings.retention, Timestamp::now());
+    let gone = to_forget(&runs, &settings.retention, now());
     if !dry_run {
         for name in &gone {
             store.delete(name).await.map_err(store_failure)?;

@@ -45,6 +45,12 @@ impl Context {
     }
 }
 
+/// The only look at the clock.
+#[expect(clippy::disallowed_methods, reason = "commands tell the time to everything below them, from here")]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
 /// One execution: its id ties together what it saved, and names it in the server's list of sessions.
 pub struct Run {
     /// `20261121T231004Z-7f3a9c`
@@ -59,7 +65,7 @@ impl Run {
     /// # Errors
     /// When the system has no random bytes.
     pub fn begin() -> Result<Run> {
-        let began = Timestamp::now();
+        let began = now();
         let mut random = [0; 3];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         let stamp = began.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string();

@@ -24,6 +24,7 @@ pub struct Program {
 }
 
 impl Program {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that starts children")]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));

@@ -19,6 +19,7 @@ impl Stop {
     ///
     /// # Errors
     /// When the signal handlers cannot be installed.
+    #[expect(clippy::disallowed_methods, reason = "who signals twice does not want to wait for main")]
     pub fn on_signals() -> Result<Stop> {
         let (tell, told) = watch::channel(None);
         let mut interrupt = signal(SignalKind::interrupt())?;

@@ -48,7 +48,6 @@ pub trait Environment {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Process;
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads what we were called with")]
 impl Process {
     /// What the process was called with, its own name first.
     #[must_use]

@@ -4,9 +4,8 @@ mod record;
 pub mod retain;
 
 use anyhow::{Result, bail};
-use jiff::Timestamp;
 
-use super::{Context, Run, store_failure};
+use super::{Context, Run, now, store_failure};
 use crate::commands::restore::leftovers;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -66,7 +65,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     let forgotten = super::forget::apply(context, &store, false).await;
     sweep(&store, &run).await;
     let exit = if forgotten.is_ok() { Exit::Done } else { Exit::RetentionFailed };
-    Record::new(&run, &object, &seal, &forgotten, Timestamp::now()).say(context.json)?;
+    Record::new(&run, &object, &seal, &forgotten, now()).say(context.json)?;
     if let Err(error) = dropped {
         tracing::warn!("a replaced database could not be dropped: {error:#}");
     }

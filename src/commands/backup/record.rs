@@ -39,7 +39,7 @@ impl Record {
             sql_bytes: seal.bytes,
             stored_bytes: object.bytes,
             seconds: now.duration_since(run.began).as_secs_f64(),
-            forgotten: forgotten.as_ref().map(Clone::clone).unwrap_or_default(),
+            forgotten: forgotten.as_ref().map_or_else(|_| Vec::new(), Clone::clone),
             retention_error: forgotten.as_ref().err().map(|error| format!("{error:#}")),
         }
     }

@@ -13,10 +13,9 @@ pub mod reading;
 mod roles;
 
 use anyhow::{Result, bail};
-use jiff::Timestamp;
 
 use super::catalog::{self, Dump, SealState};
-use super::{Context, Run};
+use super::{Context, Run, now};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
@@ -133,7 +132,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
 async fn chosen(context: &Context, store: &Store, request: &Request) -> Result<Dump> {
     let dumps = catalog::dumps(store).await?;
     let app = &context.settings.app;
-    let dump = choose::choose(&dumps, &request.when, app, Timestamp::now())?;
+    let dump = choose::choose(&dumps, &request.when, app, now())?;
     if let SealState::Unreadable(why) = &dump.seal {
         bail!(
             Failure::new(format!("{} cannot be read: {why}", dump.name))
@@ -210,7 +209,7 @@ async fn swap_in(loading: &Loading<'_>, session_name: &str, loaded: &Loaded) -> 
 }
 
 fn say_done(context: &Context, run: &Run, dump: &Dump, plan: &Plan, replaced: &[String]) -> Result<()> {
-    let seconds = Timestamp::now().duration_since(run.began).as_secs_f64();
+    let seconds = now().duration_since(run.began).as_secs_f64();
     let names: Vec<&str> = plan.loads.iter().map(|load| load.target.as_str()).collect();
     tracing::info!("restored {} from {} in {seconds:.1} s", names.join(", "), dump.name);
     if !replaced.is_empty() {

@@ -74,7 +74,7 @@ pub async fn swap(
         // COMMIT is a statement of its own, sent when everything before it is known to have worked.
         match while_ending_sessions(main, helper, &names, &script).await {
             Ok(()) => {
-                return main.batch_execute("COMMIT").await.context("committing the swap").map_err(anyhow::Error::from);
+                return main.batch_execute("COMMIT").await.context("committing the swap");
             }
             Err(error) => {
                 main.batch_execute("ROLLBACK")

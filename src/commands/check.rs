@@ -50,7 +50,7 @@ async fn checked(store: &Store, dump: &Dump, read_data: bool) -> Result<bool> {
     if !read_data {
         return Ok(dump.seal().is_some());
     }
-    let survey = reading::survey(store, dump).await?;
+    let (survey, _) = reading::survey(store, dump).await?;
     match dump.seal() {
         Some(seal) => seal.prove(&survey).map(|()| true),
         None if survey.seal.is_some() => {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::plan::{Load, Plan};
 use super::preflight::Target;
-use super::reading::{self, Same};
+use super::reading::{self, Digest};
 use super::{Undo, roles};
 use crate::commands::catalog::Dump;
 use crate::commands::{Context, Run};
@@ -50,6 +50,8 @@ pub struct Loading<'a> {
     pub run: &'a Run,
     /// What the first reading found.
     pub survey: &'a Survey,
+    /// The digest of the first reading.
+    pub digest: &'a Digest,
     /// The plan.
     pub plan: &'a Plan,
     /// The server.
@@ -77,11 +79,11 @@ enum Act {
 /// At the first statement that fails or row that is missing. What was made is in `undo`.
 pub async fn load(loading: &Loading<'_>, store: &Store, dump: &Dump, undo: &mut Undo) -> Result<Loaded> {
     let mut sql = reading::open(store, dump);
-    let mut same = Same::default();
+    let mut digest = Digest::default();
     let mut rewriter = Rewriter::new(loading.plan.policy.clone());
     let mut state = Progress::default();
     while let Some(piece) = sql.next().await? {
-        same.push(&piece)?;
+        digest.push(&piece);
         let mut acts = Vec::new();
         rewriter.push(&piece, &mut |piece| collect(&mut acts, &piece))?;
         state.act(loading, acts, undo).await?;
@@ -89,7 +91,7 @@ pub async fn load(loading: &Loading<'_>, store: &Store, dump: &Dump, undo: &mut 
     let mut acts = Vec::new();
     let report = rewriter.finish(&mut |piece| collect(&mut acts, &piece))?;
     // The whole input must have been the dump that was proven, before the last database counts as loaded.
-    same.prove(loading.survey)?;
+    digest.prove(loading.digest)?;
     state.act(loading, acts, undo).await?;
     state.end_section(loading).await?;
     for change in &report.changes {

@@ -63,7 +63,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let dump = context.stop.or(chosen(context, &store, request)).await?;
     tracing::info!("restoring {} of {}, {}", dump.name, dump.time, report::size(dump.bytes));
     // Read to its end once before anything is made: proves the dump whole and says all that the plan has to know.
-    let survey = context.stop.or(reading::survey(&store, &dump)).await?;
+    let (survey, digest) = context.stop.or(reading::survey(&store, &dump)).await?;
     prove(&dump, &survey, &settings.app, request)?;
 
     let wish = Wish { only: request.only.clone(), under: request.under.clone() };
@@ -97,6 +97,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
             context,
             run: &run,
             survey: &survey,
+            digest: &digest,
             plan: &plan,
             target: &target,
             client,

@@ -1,6 +1,6 @@
 //! A stored dump as a stream of SQL: fetched and unpacked in a task of its own, so that neither waits for psql.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tokio::sync::mpsc;
 
 use crate::commands::catalog::Dump;
@@ -58,16 +58,17 @@ impl Sql {
     }
 }
 
-/// Reads the whole dump and says what it is.
+/// Reads the whole dump and says what it is, with the digest of all that was read.
 ///
 /// # Errors
 /// When it cannot be read to its end, or is no dump.
-pub async fn survey(store: &Store, dump: &Dump) -> Result<Survey> {
-    let (mut sql, mut surveyor) = (open(store, dump), Surveyor::new());
+pub async fn survey(store: &Store, dump: &Dump) -> Result<(Survey, Digest)> {
+    let (mut sql, mut surveyor, mut digest) = (open(store, dump), Surveyor::new(), Digest::default());
     while let Some(piece) = sql.next().await? {
+        digest.push(&piece);
         surveyor.push(&piece).map_err(|error| not_a_dump(dump, error.into()))?;
     }
-    surveyor.finish().map_err(|error| not_a_dump(dump, error.into()))
+    Ok((surveyor.finish().map_err(|error| not_a_dump(dump, error.into()))?, digest))
 }
 
 fn not_a_dump(dump: &Dump, error: anyhow::Error) -> anyhow::Error {
@@ -96,30 +97,25 @@ pub async fn explain(store: &Store, dump: &Dump, policy: Policy) -> Result<Exit>
     Ok(Exit::Done)
 }
 
-/// Digests the second reading, which must be the same as the first.
+/// Digests what is read, to tell whether the store gives the same at the second reading.
 #[derive(Default)]
-pub struct Same {
-    surveyor: Option<Surveyor>,
-}
+pub struct Digest(blake3::Hasher);
 
-impl Same {
+impl Digest {
     /// Takes a piece.
-    ///
-    /// # Errors
-    /// When it is no longer a dump.
-    pub fn push(&mut self, piece: &[u8]) -> Result<()> {
-        self.surveyor.get_or_insert_with(Surveyor::new).push(piece).context("reading the dump again")
+    pub fn push(&mut self, piece: &[u8]) {
+        self.0.update(piece);
     }
 
-    /// Compares.
+    /// Compares with the first reading.
     ///
     /// # Errors
-    /// When the store gave something else than at the first reading.
-    pub fn prove(self, first: &Survey) -> Result<()> {
-        let second = self.surveyor.unwrap_or_default().finish().context("reading the dump again")?;
-        if second.digest != first.digest || second.bytes != first.bytes {
+    /// When the store gave something else.
+    pub fn prove(&self, first: &Digest) -> Result<()> {
+        if self.0.finalize() != first.0.finalize() {
             bail!(
                 Failure::new("the store gave another dump at the second reading than at the first")
+                    .hint("nothing live was touched; run bkp check --read-data")
                     .exit(Exit::ProofFailed)
             );
         }

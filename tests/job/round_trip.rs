@@ -55,6 +55,17 @@ fn everything_comes_back_on_18() {
 }
 
 #[test]
+fn a_server_older_than_every_client_is_saved_by_a_newer_one_and_restored() {
+    let shop = Shop::open_on(13);
+    shop.bkp(["backup"]).run().ok().says("client programs 14.");
+    let (before, orders) = (Snapshot::of(&shop.cluster), shop.orders());
+    shop.lose_orders();
+    shop.bkp(["restore"]).run().ok();
+    assert_eq!(shop.orders(), orders);
+    assert_same(&before, &Snapshot::of(&shop.cluster).without_replaced());
+}
+
+#[test]
 fn one_database_comes_back_and_the_replaced_one_is_kept_until_the_next_backup() {
     let shop = Shop::open();
     shop.bkp(["backup"]).run().ok();

@@ -37,11 +37,6 @@ pub fn client_bin(major: u32) -> PathBuf {
     bin(major.max(MAJORS[0]))
 }
 
-/// Whether a 13 server is installed: it is optional, see `install`.
-pub fn has_13() -> bool {
-    cache().join("pg/13/bin/postgres").exists()
-}
-
 /// The value of BKP_PG_BIN: all client directories, oldest first, joined as in PATH.
 pub fn client_path() -> String {
     let dirs: Vec<String> = MAJORS.iter().map(|major| client_bin(*major).display().to_string()).collect();

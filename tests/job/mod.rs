@@ -1,5 +1,6 @@
 //! The main job, against real servers: what an operator does, and what happens to them.
 
+mod bucket;
 mod damage;
 mod foreign;
 mod fresh;
@@ -8,9 +9,11 @@ mod producers;
 mod retention;
 mod round_trip;
 mod runs;
+mod secrets;
 mod signals;
 mod swap;
 mod targets;
+mod tls;
 
 use std::fs;
 use std::io::Read;

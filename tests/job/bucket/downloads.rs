@@ -4,13 +4,15 @@ use super::{Cloud, NOTHING};
 use crate::support::bkp::Output;
 use crate::support::gcs::{Fault, Op};
 
-/// A restore whose downloads meet these faults, one each: of the seal, of the dump that is proven, of the dump that is loaded.
-fn is_refused(faults: &[Fault]) -> Output {
+/// A restore whose downloads meet faults, one each: of the seal, of the dump that is proven, of the dump that is loaded.
+/// What makes them is told the dump's length; the seal comes with all of a dump that is as small as this one.
+fn is_refused(faults: impl FnOnce(usize) -> Vec<Fault>) -> Output {
     let cloud = Cloud::backed_up();
+    let bytes = cloud.gcs.get(&cloud.gcs.objects()[0]).expect("the dump").len();
     let mut out = None;
     cloud.old_data_serves(|| {
-        for fault in faults {
-            cloud.gcs.fail_next(Op::Get, fault.clone());
+        for fault in faults(bytes) {
+            cloud.gcs.fail_next(Op::Get, fault);
         }
         out = Some(cloud.bkp(["restore"]).run());
         assert_eq!(cloud.gcs.faults_left(), 0);
@@ -22,9 +24,9 @@ fn is_refused(faults: &[Fault]) -> Output {
 
 #[test]
 fn a_bit_flipped_on_the_way_is_refused_at_each_reading() {
-    is_refused(&[Fault::FlipBit(600)]).fails_with(5);
-    is_refused(&[NOTHING, Fault::FlipBit(3000)]).fails_with(5);
-    is_refused(&[NOTHING, NOTHING, Fault::FlipBit(3000)]).fails_with(5);
+    is_refused(|bytes| vec![Fault::FlipBit(bytes - 60)]).fails_with(5);
+    is_refused(|_| vec![NOTHING, Fault::FlipBit(3000)]).fails_with(5);
+    is_refused(|_| vec![NOTHING, NOTHING, Fault::FlipBit(3000)]).fails_with(5);
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn a_newest_dump_that_does_not_come_is_not_passed_over_for_an_older_one() {
 
 #[test]
 fn a_dump_that_is_replaced_while_it_is_restored_is_refused() {
-    is_refused(&[NOTHING, Fault::ReplaceAfter]).fails_with(1).says("replaced by another");
+    is_refused(|_| vec![NOTHING, Fault::ReplaceAfter]).fails_with(1).says("replaced by another");
 }
 
 #[test]

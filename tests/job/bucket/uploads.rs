@@ -83,7 +83,7 @@ fn term_while_pg_dump_works_cancels_the_upload() {
 #[test]
 fn term_while_a_piece_is_on_its_way_cancels_the_upload() {
     let cloud = Cloud::open_with_much();
-    cloud.gcs.fail_next(Op::Chunk, Fault::Stall(Duration::from_secs(20)));
+    cloud.gcs.fail_next(Op::Chunk, Fault::Stall(Duration::from_secs(3)));
     let running = cloud.bkp_with_pg_dump("$REAL \"$@\"; sleep 60").spawn();
     until("a piece", || cloud.count("Chunk") > 0);
     running.kill(Signal::TERM);

@@ -1,6 +1,5 @@
 //! The tools of the tests, tested: a comparison that sees nothing would make every other test pass.
 
-
 use crate::support::bkp::Bkp;
 use crate::support::cluster::{Cluster, PASSWORD};
 use crate::support::compare::{Snapshot, assert_same};

@@ -1,9 +1,14 @@
 //! What a bucket holds: its dumps, newest first, each with what its seal says.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
+use super::store_failure;
+use crate::error::{Failure, exit_of, hints_of};
+use crate::exit::Exit;
 use crate::repository::bucket::layout;
 use crate::repository::bucket::pack::{self, End};
 use crate::repository::bucket::store::{Object, Store, Version};
@@ -31,8 +36,8 @@ pub enum SealState {
     Sealed(Box<Seal>),
     /// It has none: another tool wrote it, or it was cut short.
     Unsealed,
-    /// Its end could not be read.
-    Unreadable(String),
+    /// Its end could not be read, because the store did not give it or because it is damaged.
+    Unreadable(Arc<anyhow::Error>),
 }
 
 impl Dump {
@@ -42,6 +47,14 @@ impl Dump {
             SealState::Sealed(seal) => Some(seal),
             _ => None,
         }
+    }
+
+    /// Why its end cannot be read, when it cannot: a store's trouble with that trouble's exit code and hint, else a damage.
+    pub fn unreadable(&self) -> Option<Failure> {
+        let SealState::Unreadable(error) = &self.seal else { return None };
+        let exit = if error.chain().any(|cause| cause.is::<Failure>()) { exit_of(error) } else { Exit::ProofFailed };
+        let failure = Failure::new(format!("{} cannot be read: {error:#}", self.name)).exit(exit);
+        Some(failure.hint(hints_of(error).pop().unwrap_or_else(|| "choose another one: bkp list".to_owned())))
     }
 
     /// Whether the dump carries a seal of this application.
@@ -61,14 +74,19 @@ const END_BYTES: u64 = 32 << 10;
 /// # Errors
 /// When the bucket cannot be listed. A dump whose end cannot be read is listed as such.
 pub async fn dumps(store: &Store) -> Result<Vec<Dump>> {
-    let objects = store.list(layout::FOLDER).await.map_err(super::store_failure)?;
+    let objects = store.list(layout::FOLDER).await.map_err(store_failure)?;
     let mut dumps: Vec<Dump> = stream::iter(objects.into_iter().filter(|object| !object.name.ends_with('/')))
         .map(|object| async move { anyhow::Ok(described(store, object).await) })
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    dumps.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| b.name.cmp(&a.name)));
+    dumps.sort_by(|a, b| age(b.time, &b.name).cmp(&age(a.time, &a.name)));
     Ok(dumps)
+}
+
+/// By what dumps are put in order, oldest first. Within one second they are numbered: none, `-2`, … `-10`; a longer name is newer.
+pub fn age(time: Timestamp, name: &str) -> (Timestamp, usize, &str) {
+    (time, name.len(), name)
 }
 
 /// Describes one object, whatever its name is.
@@ -76,7 +94,7 @@ pub async fn described(store: &Store, object: Object) -> Dump {
     let seal = match read_seal(store, &object).await {
         Ok(Some(seal)) => SealState::Sealed(Box::new(seal)),
         Ok(None) => SealState::Unsealed,
-        Err(error) => SealState::Unreadable(format!("{error:#}")),
+        Err(error) => SealState::Unreadable(Arc::new(error)),
     };
     Dump {
         time: layout::time_of(&object.name).unwrap_or(object.modified),
@@ -94,9 +112,12 @@ async fn read_seal(store: &Store, object: &Object) -> Result<Option<Seal>> {
         if object.bytes == 0 {
             return Ok(None);
         }
-        let mut download = store.read(&object.name, Some(start..object.bytes), object.version.as_ref()).await?;
+        let mut download = store
+            .read(&object.name, Some(start..object.bytes), object.version.as_ref())
+            .await
+            .map_err(store_failure)?;
         let mut end = Vec::new();
-        while let Some(bytes) = download.next().await? {
+        while let Some(bytes) = download.next().await.map_err(store_failure)? {
             end.extend_from_slice(&bytes);
         }
         match pack::read_end(&end)? {

@@ -3,8 +3,9 @@
 use anyhow::Result;
 
 use super::Context;
-use super::catalog::{self, Dump, SealState};
+use super::catalog::{self, Dump};
 use super::restore::reading;
+use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::store::Store;
@@ -17,7 +18,7 @@ use crate::sources::postgres::seal::Seal;
 pub async fn check(context: &Context, read_data: bool) -> Result<Exit> {
     let store = context.store()?;
     let dumps = context.stop.or(catalog::dumps(&store)).await?;
-    let (mut good, mut unsealed, mut bad) = (0, 0, Vec::new());
+    let (mut good, mut unsealed, mut bad, mut unread) = (0, 0, Vec::new(), Vec::new());
     for dump in &dumps {
         match context.stop.or(checked(&store, dump, read_data)).await {
             Ok(true) => good += 1,
@@ -28,24 +29,33 @@ pub async fn check(context: &Context, read_data: bool) -> Result<Exit> {
             Err(error) => {
                 context.stop.check()?;
                 tracing::error!("{}: {error:#}", dump.name);
-                bad.push(dump.name.clone());
+                // What the store does not give out today is not damaged by that.
+                let store_failed = error.chain().any(|cause| cause.is::<Failure>()) && exit_of(&error) == Exit::Failed;
+                if store_failed { &mut unread } else { &mut bad }.push(dump.name.clone());
             }
         }
     }
     let how = if read_data { "read to the end" } else { "by their ends only; --read-data reads them whole" };
     tracing::info!("{good} dumps are as sealed, {unsealed} have no seal, {} are damaged ({how})", bad.len());
+    if !unread.is_empty() {
+        tracing::error!("{} dumps could not be read, so nothing is known of them", unread.len());
+    }
     if context.json {
         report::json(
-            &serde_json::json!({"command": "check", "read_data": read_data, "sealed": good, "unsealed": unsealed, "damaged": bad}),
+            &serde_json::json!({"command": "check", "read_data": read_data, "sealed": good, "unsealed": unsealed, "damaged": bad, "unread": unread}),
         )?;
     }
-    Ok(if bad.is_empty() { Exit::Done } else { Exit::ProofFailed })
+    Ok(match (bad.is_empty(), unread.is_empty()) {
+        (false, _) => Exit::ProofFailed,
+        (true, false) => Exit::Failed,
+        (true, true) => Exit::Done,
+    })
 }
 
 /// Whether the dump is proven; false when it has no seal to be proven against.
 async fn checked(store: &Store, dump: &Dump, read_data: bool) -> Result<bool> {
-    if let SealState::Unreadable(why) = &dump.seal {
-        anyhow::bail!("{why}");
+    if let Some(unreadable) = dump.unreadable() {
+        return Err(unreadable.into());
     }
     if !read_data {
         return Ok(dump.seal().is_some());

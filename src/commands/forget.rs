@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::backup::retain::{Saved, to_forget};
-use super::catalog::{self, SealState};
+use super::catalog;
 use super::{Context, now, store_failure};
 use crate::exit::Exit;
 use crate::report;
@@ -42,8 +42,8 @@ pub async fn apply(context: &Context, store: &Store, dry_run: bool) -> Result<Ve
     }
     let mut runs = Vec::new();
     for dump in catalog::dumps(store).await? {
-        if let SealState::Unreadable(why) = &dump.seal {
-            anyhow::bail!("{} cannot be read, so nothing was forgotten: {why}", dump.name);
+        if let Some(unreadable) = dump.unreadable() {
+            return Err(anyhow::Error::from(unreadable).context("nothing was forgotten"));
         }
         let sealed = dump.sealed_for(&settings.app);
         // Another application's dumps are its own business, and so are files with names that are not ours.

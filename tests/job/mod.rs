@@ -1,5 +1,6 @@
 //! The main job, against real servers: what an operator does, and what happens to them.
 
+mod bucket;
 mod damage;
 mod foreign;
 mod fresh;
@@ -8,9 +9,11 @@ mod producers;
 mod retention;
 mod round_trip;
 mod runs;
+mod secrets;
 mod signals;
 mod swap;
 mod targets;
+mod tls;
 
 use std::fs;
 use std::io::Read;
@@ -78,11 +81,16 @@ impl Shop {
     }
 }
 
+/// The dumps in the order in which they were made: within one second they are numbered.
 fn dumps(bucket: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(bucket.join("db")) else { return Vec::new() };
     let mut names: Vec<PathBuf> =
         entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect();
-    names.sort();
+    let stamp_bytes = "db_dump-20261121_231004".len();
+    names.sort_by_key(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (name.chars().take(stamp_bytes).collect::<String>(), name.len(), name)
+    });
     names
 }
 

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use super::Shop;
 use crate::support::cluster::Cluster;
 use crate::support::wait::until;
+use crate::support::workdir::WorkDir;
 
 /// A directory of client programs where `name` is replaced by a script; `$REAL` is the real one.
-fn clients_with(shop: &Shop, name: &str, script: &str) -> PathBuf {
+pub(super) fn clients_with(shop: &Shop, name: &str, script: &str) -> PathBuf {
     let directory = shop.work.dir("clients");
     let real = Cluster::client_bin(15);
     for program in ["pg_dump", "pg_dumpall", "psql"] {
@@ -125,4 +126,55 @@ fn a_full_bucket_leaves_nothing_behind() {
     std::process::Command::new("umount").arg("-l").arg(&small).status().expect("umount runs");
     out.fails_with(1).says("space");
     assert!(left.is_empty() && bytes == 0, "{left:?}");
+}
+
+/// Client programs that note what they are given, and then do what they do.
+pub(super) struct Recording {
+    /// For `BKP_PG_BIN`.
+    pub directory: PathBuf,
+}
+
+/// Makes such programs in `work`.
+pub(super) fn recording_clients(work: &WorkDir) -> Recording {
+    let directory = work.dir("recording");
+    let real = Cluster::client_bin(15);
+    for program in ["pg_dump", "pg_dumpall", "psql"] {
+        let real = real.join(program);
+        // The list of arguments as every user of the machine can read it, not as the shell has it.
+        let text = format!(
+            "#!/bin/sh\nout={0}/{program}.$$\ntr '\\0' '\\n' < /proc/$$/cmdline > $out.args\ntr '\\0' '\\n' < /proc/$$/environ > $out.env\nexec {1} \"$@\"\n",
+            directory.display(),
+            real.display()
+        );
+        let path = directory.join(program);
+        fs::write(&path, text).expect("a script");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("an executable");
+    }
+    Recording { directory }
+}
+
+impl Recording {
+    /// What was noted: (program, `args` or `env`, text).
+    pub fn notes(&self) -> Vec<(String, String, String)> {
+        let mut notes = Vec::new();
+        for entry in fs::read_dir(&self.directory).expect("the directory").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let [program, _, kind] = name.split('.').collect::<Vec<_>>()[..] {
+                let text = String::from_utf8_lossy(&fs::read(entry.path()).expect("a note")).into_owned();
+                notes.push((program.to_owned(), kind.to_owned(), text));
+            }
+        }
+        notes
+    }
+
+    /// The environment of a program that was given a server, which a mere `--version` is not.
+    ///
+    /// # Panics
+    /// When it never ran so.
+    pub fn environment_of(&self, program: &str) -> String {
+        let with_server =
+            |note: &&(String, String, String)| note.0 == program && note.1 == "env" && note.2.contains("PGHOST=");
+        let note = self.notes().iter().find(with_server).cloned();
+        note.unwrap_or_else(|| panic!("{program} never ran")).2
+    }
 }

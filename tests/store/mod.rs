@@ -5,7 +5,7 @@ mod credentials;
 mod directory;
 mod downloads;
 mod lost;
-mod servers;
+pub(crate) mod servers;
 mod uploads;
 
 use std::time::Duration;

@@ -58,12 +58,17 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         databases: &plan.databases,
         used_roles_only: plan.used_roles_only,
     };
-    let (object, seal) = save(context, &run, &store, &session, &job, &plan).await?;
+    let saved = save(context, &run, &store, &session, &job, &plan).await;
+    if saved.is_err() {
+        lock::release(&session, &settings.app).await;
+    }
+    let (object, seal) = saved?;
 
     let dropped =
         leftovers::drop_replaced(&session, &settings.app, &plan.databases, &settings.restore.keep_replaced).await;
     let forgotten = super::forget::apply(context, &store, false).await;
     sweep(&store, &run).await;
+    lock::release(&session, &settings.app).await;
     let exit = if forgotten.is_ok() { Exit::Done } else { Exit::RetentionFailed };
     Record::new(&run, &object, &seal, &forgotten, now()).say(context.json)?;
     if let Err(error) = dropped {
@@ -200,7 +205,7 @@ async fn save_as(
         }
     };
     // From here on the dump is whole: a signal no longer keeps it from being stored.
-    Ok((into.0.commit(&line).await?, seal))
+    Ok((into.0.commit(&line).await.map_err(told)?, seal))
 }
 
 /// What a killed run left of its upload is invisible, but takes space.
@@ -231,6 +236,11 @@ struct Into(Pump);
 
 impl Sink for Into {
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.write(bytes).await
+        self.0.write(bytes).await.map_err(told)
     }
+}
+
+/// The pump hands the store's errors on; here they get their hint and exit code.
+fn told(error: anyhow::Error) -> anyhow::Error {
+    error.downcast::<StoreError>().map_or_else(|other| other, store_failure)
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::commands::Run;
+use crate::error::hints_of;
 use crate::report;
 use crate::repository::bucket::store::Object;
 use crate::sources::postgres::seal::Seal;
@@ -24,6 +25,8 @@ pub struct Record {
     forgotten: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retention_error: Option<String>,
+    #[serde(skip)]
+    retention_hints: Vec<String>,
 }
 
 impl Record {
@@ -41,6 +44,7 @@ impl Record {
             seconds: now.duration_since(run.began).as_secs_f64(),
             forgotten: forgotten.as_ref().map_or_else(|_| Vec::new(), Clone::clone),
             retention_error: forgotten.as_ref().err().map(|error| format!("{error:#}")),
+            retention_hints: forgotten.as_ref().err().map(hints_of).unwrap_or_default(),
         }
     }
 
@@ -61,6 +65,9 @@ impl Record {
         );
         if let Some(error) = &self.retention_error {
             tracing::error!("the backup is saved, but old ones could not be forgotten: {error}");
+        }
+        for hint in &self.retention_hints {
+            tracing::error!("hint: {hint}");
         }
         if json { report::json(self) } else { Ok(()) }
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+use crate::commands::catalog::age;
 use crate::settings::{Retention, Span};
 
 /// A run as retention sees it.
@@ -52,7 +53,7 @@ fn calendar(span: Span) -> jiff::Span {
 
 fn newest_first<'a>(runs: impl Iterator<Item = &'a Saved>) -> Vec<&'a Saved> {
     let mut runs: Vec<&Saved> = runs.collect();
-    runs.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| b.name.cmp(&a.name)));
+    runs.sort_by(|a, b| age(b.time, &b.name).cmp(&age(a.time, &a.name)));
     runs
 }
 

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
 use crate::commands::catalog::{Dump, SealState};
-use crate::error::Failure;
+use crate::error::{Failure, exit_of};
 
 /// Chooses from `dumps` (newest first) what `when` means at `now`: `latest`, an object's name, a run's id or the beginning of
 /// one, a day (`2026-11-20`: its newest dump), a time in UTC (`2026-11-20 13:00`) or an age (`2h ago`): the newest at or before.
@@ -28,13 +28,13 @@ pub fn choose<'a>(dumps: &'a [Dump], when: &str, app: &str, now: Timestamp) -> R
         let of_day: Vec<&Dump> =
             dumps.iter().filter(|dump| dump.time.to_zoned(TimeZone::UTC).date() == day && usable(dump, app)).collect();
         return match of_day.first() {
-            Some(dump) => Ok(dump),
+            Some(dump) => none_lost_between(dumps, dump, |other| other.time.to_zoned(TimeZone::UTC).date() == day),
             None => bail!(nothing(dumps, when)),
         };
     }
     if let Some(time) = moment(when, now) {
         return match dumps.iter().find(|dump| dump.time <= time && usable(dump, app)) {
-            Some(dump) => Ok(dump),
+            Some(dump) => none_lost_between(dumps, dump, |other| other.time <= time),
             None => bail!(nothing(dumps, when)),
         };
     }
@@ -62,15 +62,31 @@ fn latest<'a>(dumps: &'a [Dump], app: &str) -> Result<&'a Dump> {
         if let Some(newer) = dumps[..at].iter().find(|dump| matches!(dump.seal, SealState::Unsealed)) {
             tracing::warn!("{} is newer, but has no seal; name it to restore it", newer.name);
         }
-        return Ok(&dumps[at]);
+        return none_lost_between(dumps, &dumps[at], |_| true);
     }
     match dumps.iter().find(|dump| matches!(dump.seal, SealState::Unsealed)) {
-        Some(dump) => Ok(dump),
-        None => bail!(
-            Failure::new(format!("the bucket holds no dump of application {app}"))
-                .hint(format!("set BKP_APP to the application's name, one of: {}", apps(dumps)))
-        ),
+        Some(dump) => none_lost_between(dumps, dump, |_| true),
+        None => match dumps.iter().find_map(Dump::unreadable) {
+            Some(unreadable) => bail!(unreadable),
+            None => bail!(
+                Failure::new(format!("the bucket holds no dump of application {app}"))
+                    .hint(format!("set BKP_APP to the application's name, one of: {}", apps(dumps)))
+            ),
+        },
     }
+}
+
+/// A newer dump that cannot be read may be the one that is meant: nobody gets older data without having said so.
+fn none_lost_between<'a>(dumps: &[Dump], chosen: &'a Dump, meant: impl Fn(&Dump) -> bool) -> Result<&'a Dump> {
+    let newer = dumps.iter().take_while(|dump| dump.name != chosen.name).filter(|dump| meant(dump));
+    let Some(unreadable) = newer.filter_map(Dump::unreadable).next() else { return Ok(chosen) };
+    let error = anyhow::Error::from(unreadable);
+    bail!(
+        Failure::new("the newest dump that fits cannot be used")
+            .hint(format!("to restore the one before it all the same, name it: bkp restore {}", chosen.name))
+            .exit(exit_of(&error))
+            .because(error)
+    )
 }
 
 fn apps(dumps: &[Dump]) -> String {

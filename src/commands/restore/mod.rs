@@ -14,7 +14,7 @@ mod roles;
 
 use anyhow::{Result, bail};
 
-use super::catalog::{self, Dump, SealState};
+use super::catalog::{self, Dump};
 use super::{Context, Run, now};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -112,6 +112,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     .await;
     if let Err(error) = done {
         if undo.run(&main, context, &session_name).await == Taken::Back {
+            lock::release(&main, &settings.app).await;
             return Err(error);
         }
         tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
@@ -125,6 +126,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
             leftovers::drop_database(&main, &name).await?;
         }
     }
+    lock::release(&main, &settings.app).await;
     say_done(context, &run, &dump, &plan, &replaced)?;
     Ok(Exit::Done)
 }
@@ -134,12 +136,8 @@ async fn chosen(context: &Context, store: &Store, request: &Request) -> Result<D
     let dumps = catalog::dumps(store).await?;
     let app = &context.settings.app;
     let dump = choose::choose(&dumps, &request.when, app, now())?;
-    if let SealState::Unreadable(why) = &dump.seal {
-        bail!(
-            Failure::new(format!("{} cannot be read: {why}", dump.name))
-                .hint("choose another one: bkp list")
-                .exit(Exit::ProofFailed)
-        );
+    if let Some(unreadable) = dump.unreadable() {
+        bail!(unreadable);
     }
     if let Some(seal) = dump.seal() {
         same_app(&dump.name, seal, app, request)?;

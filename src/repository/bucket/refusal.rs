@@ -29,7 +29,8 @@ impl Act<'_> {
 }
 
 /// Codes of refusals that say: not who you claim to be. Amazon and Azure answer them with 403.
-const CREDENTIAL_CODES: [&str; 8] = [
+const CREDENTIAL_CODES: [&str; 9] = [
+    "Server failed to authenticate",
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
     "ExpiredToken",

@@ -6,9 +6,11 @@
 //! answer to the last request was lost, the store is asked what it holds before anybody is told "exists already".
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use opendal::{ErrorKind, Metadata, Writer};
+use tokio::task::JoinHandle;
 
 use super::checksum::{Checksum, StoredChecksum};
 use super::directory::Directory;
@@ -31,6 +33,9 @@ const LARGE_PART_BYTES: usize = 64 * 1024 * 1024;
 /// How many parts are under way at once, where a store takes parts in any order.
 const PARTS_AT_ONCE: usize = 2;
 
+/// How long an abort waits for the part that is on its way. A pod that is told to end has 30 seconds for everything.
+const LAST_PART_WAIT: Duration = Duration::from_secs(10);
+
 /// The content type of everything that is written. Never a content encoding: Google would unpack it on the way out.
 const CONTENT_TYPE: &str = "application/gzip";
 
@@ -45,14 +50,20 @@ enum Kind {
 struct RemoteUpload {
     remote: Arc<Remote>,
     name: String,
-    /// None once it is committed or aborted.
+    /// None while a part is sent, and once it is committed or aborted.
     writer: Option<Writer>,
+    /// The part that is sent, in a task of its own: a write that is dropped by a signal would lose the writer, and with it the
+    /// way to tell the store to forget the parts.
+    sending: Option<Sending>,
     wire: Wire,
     sum: Checksum,
     /// What is not enough for a part yet.
     pending: BytesMut,
     parts: usize,
 }
+
+/// Gives the writer back, and how it went.
+type Sending = JoinHandle<(Writer, opendal::Result<()>)>;
 
 impl Upload {
     pub(super) async fn to_remote(remote: Arc<Remote>, name: &str) -> Result<Self, StoreError> {
@@ -77,6 +88,7 @@ impl Upload {
             remote,
             name: name.to_owned(),
             writer: Some(writer),
+            sending: None,
             wire,
             sum: Checksum::default(),
             pending: BytesMut::new(),
@@ -88,8 +100,7 @@ impl Upload {
         directory.begin(name).await.map(Kind::Directory).map(Self)
     }
 
-    /// Takes the next bytes. After an error only `abort` is left to do. Dropped before it is ready (by a signal), the store
-    /// cannot be told to forget the parts: nothing becomes visible, and `Store::sweep` or the store's own rules remove them.
+    /// Takes the next bytes. After an error, or dropped before it is ready (by a signal), only `abort` is left to do.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         match &mut self.0 {
             Kind::Remote(upload) => upload.write(bytes).await,
@@ -133,18 +144,38 @@ impl RemoteUpload {
     }
 
     async fn send_part(&mut self) -> Result<(), StoreError> {
-        let Some(writer) = &mut self.writer else {
+        let Some(mut writer) = self.writer.take() else {
             return Err(self.over());
         };
         let part = std::mem::take(&mut self.pending).freeze();
         self.parts += 1;
-        if let Err(err) = writer.write(part).await {
+        self.sending = Some(tokio::spawn(async move {
+            let sent = writer.write(part).await;
+            (writer, sent)
+        }));
+        if let Err(err) = self.sent().await {
             let fault = self.remote.fault(&err, &self.wire, Act::Create(&self.name));
             // A writer that failed must never be closed: what it holds has a gap.
             self.give_up().await;
             return Err(fault);
         }
         Ok(())
+    }
+
+    /// Waits for the part that is sent, and has the writer back.
+    async fn sent(&mut self) -> opendal::Result<()> {
+        let Some(sending) = &mut self.sending else {
+            return Ok(());
+        };
+        let ended = sending.await;
+        self.sending = None;
+        match ended {
+            Ok((writer, sent)) => {
+                self.writer = Some(writer);
+                sent
+            }
+            Err(_) => Err(opendal::Error::new(ErrorKind::Unexpected, "sending a part was broken off")),
+        }
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Object, StoreError> {
@@ -216,6 +247,10 @@ impl RemoteUpload {
     }
 
     async fn abort(&mut self) -> Result<(), StoreError> {
+        if tokio::time::timeout(LAST_PART_WAIT, self.sent()).await.is_err() {
+            let what = format!("the store does not answer to take back {}", self.name);
+            return Err(StoreError::Unavailable { what, cause: None });
+        }
         let Some(mut writer) = self.writer.take() else {
             return Ok(());
         };
@@ -240,11 +275,16 @@ impl RemoteUpload {
 impl Drop for RemoteUpload {
     /// Removes the parts in the background; where that fails, the bucket's lifecycle rule does.
     fn drop(&mut self) {
-        if let Some(mut writer) = self.writer.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
+        let (writer, sending) = (self.writer.take(), self.sending.take());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                let _ = writer.abort().await;
+                let writer = match sending {
+                    Some(sending) => sending.await.ok().map(|(writer, _)| writer),
+                    None => writer,
+                };
+                if let Some(mut writer) = writer {
+                    let _ = writer.abort().await;
+                }
             });
         }
     }

@@ -153,8 +153,23 @@ fn harmless(stderr: &str) -> String {
         .lines()
         .find(|line| ["ERROR:", "FATAL:", "PANIC:", "psql: error"].iter().any(|mark| line.contains(mark)));
     let server_hint = stderr.lines().find(|line| line.starts_with("HINT:"));
-    let place = |line: &str| line.trim().replace("psql:<stdin>:", "line ");
+    let place = |line: &str| without_values(line.trim()).replace("psql:<stdin>:", "line ");
     error.map(place).into_iter().chain(server_hint.map(str::to_owned)).collect::<Vec<_>>().join("; ")
+}
+
+/// An error line without the value that it quotes: data exceptions (class 22, but for settings: 22023) quote what a row holds,
+/// and a syntax error (42601) what it stumbled over, which may be a password.
+fn without_values(line: &str) -> String {
+    let (code, said) = line.split_once("ERROR:  ").and_then(|(_, rest)| rest.split_once(": ")).unwrap_or_default();
+    let literal = said.contains("at or near \"'") || said.contains("connection string");
+    let quotes = (code.starts_with("22") && code != "22023") || (code == "42601" && literal);
+    match (line.find('"'), line.rfind('"')) {
+        // The value may hold a line's end: then there is one quote only.
+        (Some(from), Some(to)) if quotes => {
+            format!("{}(a value, not shown){}", &line[..from], if from < to { &line[to + 1..] } else { "" })
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// What to do about the SQLSTATEs that a tired operator meets.
@@ -184,6 +199,36 @@ mod tests {
         let stderr = "psql:<stdin>:12: ERROR:  42601: syntax error at or near \"x\"\nLINE 1: CREATE ROLE a PASSWORD 'secret';\n        ^\nDETAIL:  Failing row contains (secret).\nHINT:  Look.\n";
         let shown = harmless(stderr);
         assert_eq!(shown, "line 12: ERROR:  42601: syntax error at or near \"x\"; HINT:  Look.");
+    }
+
+    #[test]
+    fn values_in_the_error_itself_are_left_out_and_names_stay() {
+        for (line, shown) in [
+            (
+                "ERROR:  22P02: invalid input syntax for type integer: \"s3cret\"",
+                "ERROR:  22P02: invalid input syntax for type integer: (a value, not shown)",
+            ),
+            (
+                "ERROR:  22P02: invalid input syntax for type integer: \"s3cret",
+                "ERROR:  22P02: invalid input syntax for type integer: (a value, not shown)",
+            ),
+            (
+                "ERROR:  22003: value \"99\" is out of range for type smallint",
+                "ERROR:  22003: value (a value, not shown) is out of range for type smallint",
+            ),
+            (
+                "ERROR:  42601: syntax error at or near \"'s3cret'\"",
+                "ERROR:  42601: syntax error at or near (a value, not shown)",
+            ),
+            ("ERROR:  42601: syntax error at or near \"OPTION\"", "ERROR:  42601: syntax error at or near \"OPTION\""),
+            ("ERROR:  42704: role \"shop\" does not exist", "ERROR:  42704: role \"shop\" does not exist"),
+            (
+                "ERROR:  22023: invalid value for parameter \"TimeZone\": \"x\"",
+                "ERROR:  22023: invalid value for parameter \"TimeZone\": \"x\"",
+            ),
+        ] {
+            assert_eq!(without_values(line), shown);
+        }
     }
 
     #[test]

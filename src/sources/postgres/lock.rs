@@ -51,6 +51,18 @@ pub async fn acquire(session: &Session, app: &str, wait: Duration) -> Result<()>
     }
 }
 
+/// Gives the lock back at once. Without this the next run may come before the server has noticed that we are gone.
+pub async fn release(session: &Session, app: &str) {
+    let key = key(app);
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&key];
+    let asked = session.query_one("SELECT pg_catalog.pg_advisory_unlock($1)", &params);
+    // Best effort: the session may be lost, and then so is the lock.
+    let _ = tokio::time::timeout(RELEASE_WAIT, asked).await;
+}
+
+/// A run that is over does not wait longer than this for a server that does not answer.
+const RELEASE_WAIT: Duration = Duration::from_secs(3);
+
 async fn holder(session: &Session, key: i64) -> Option<String> {
     let row = session
         .query_opt(

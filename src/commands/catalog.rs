@@ -1,9 +1,11 @@
 //! What a bucket holds: its dumps, newest first, each with what its seal says.
 
 use anyhow::{Context, Result};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
+use crate::exit::Exit;
+use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::layout;
 use crate::repository::bucket::pack::{self, End};
 use crate::repository::bucket::store::{Object, Store, Version};
@@ -31,8 +33,13 @@ pub enum SealState {
     Sealed(Box<Seal>),
     /// It has none: another tool wrote it, or it was cut short.
     Unsealed,
-    /// Its end could not be read.
-    Unreadable(String),
+    /// Its end could not be read: damaged when `exit` says that a proof failed, else only out of reach.
+    Unreadable {
+        /// The reason, in one line.
+        why: String,
+        /// As the failure says it.
+        exit: Exit,
+    },
 }
 
 impl Dump {
@@ -59,32 +66,42 @@ const END_BYTES: u64 = 32 << 10;
 /// Lists all dumps, newest first.
 ///
 /// # Errors
-/// When the bucket cannot be listed. A dump whose end cannot be read is listed as such.
+/// When the bucket cannot be listed. A dump whose end cannot be read is listed as such; one that another run has forgotten
+/// since the listing is left out.
 pub async fn dumps(store: &Store) -> Result<Vec<Dump>> {
     let objects = store.list(layout::FOLDER).await.map_err(super::store_failure)?;
     let mut dumps: Vec<Dump> = stream::iter(objects.into_iter().filter(|object| !object.name.ends_with('/')))
-        .map(|object| async move { anyhow::Ok(described(store, object).await) })
+        .map(|object| still_there(store, object))
         .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
     dumps.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| b.name.cmp(&a.name)));
     Ok(dumps)
 }
 
-/// Describes one object, whatever its name is.
-pub async fn described(store: &Store, object: Object) -> Dump {
+/// Describes one object, whatever its name is; nothing when it is gone.
+async fn still_there(store: &Store, object: Object) -> Option<Dump> {
     let seal = match read_seal(store, &object).await {
         Ok(Some(seal)) => SealState::Sealed(Box::new(seal)),
         Ok(None) => SealState::Unsealed,
-        Err(error) => SealState::Unreadable(format!("{error:#}")),
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => return None,
+        Err(error) => {
+            // What the store cannot give now may be whole; what it gave and we cannot read is not.
+            let exit = match error.downcast_ref() {
+                Some(StoreError::Corrupt { .. }) | None => Exit::ProofFailed,
+                Some(_) => Exit::Failed,
+            };
+            SealState::Unreadable { why: format!("{error:#}"), exit }
+        }
     };
-    Dump {
+    Some(Dump {
         time: layout::time_of(&object.name).unwrap_or(object.modified),
         name: object.name,
         bytes: object.bytes,
         version: object.version,
         seal,
-    }
+    })
 }
 
 async fn read_seal(store: &Store, object: &Object) -> Result<Option<Seal>> {

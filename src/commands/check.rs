@@ -1,10 +1,11 @@
 //! `bkp check`: are the dumps what was sealed? Without `--read-data` only their ends are read.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Context;
 use super::catalog::{self, Dump, SealState};
 use super::restore::reading;
+use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::store::Store;
@@ -13,11 +14,12 @@ use crate::sources::postgres::seal::Seal;
 /// Checks every dump of the bucket.
 ///
 /// # Errors
-/// When the bucket cannot be listed. Damaged dumps are told one by one, and end in exit code 5.
+/// When the bucket cannot be listed. Damaged dumps are told one by one, and end in exit code 5; those that the store does not
+/// give now are no proof of anything, and end in exit code 1.
 pub async fn check(context: &Context, read_data: bool) -> Result<Exit> {
     let store = context.store()?;
     let dumps = context.stop.or(catalog::dumps(&store)).await?;
-    let (mut good, mut unsealed, mut bad) = (0, 0, Vec::new());
+    let (mut good, mut unsealed, mut bad, mut unread) = (0, 0, Vec::new(), Vec::new());
     for dump in &dumps {
         match context.stop.or(checked(&store, dump, read_data)).await {
             Ok(true) => good += 1,
@@ -28,24 +30,32 @@ pub async fn check(context: &Context, read_data: bool) -> Result<Exit> {
             Err(error) => {
                 context.stop.check()?;
                 tracing::error!("{}: {error:#}", dump.name);
-                bad.push(dump.name.clone());
+                let damaged = exit_of(&error) == Exit::ProofFailed;
+                if damaged { &mut bad } else { &mut unread }.push(dump.name.clone());
             }
         }
     }
     let how = if read_data { "read to the end" } else { "by their ends only; --read-data reads them whole" };
     tracing::info!("{good} dumps are as sealed, {unsealed} have no seal, {} are damaged ({how})", bad.len());
+    if !unread.is_empty() {
+        tracing::error!("{} dumps could not be read, so nothing is known of them", unread.len());
+    }
     if context.json {
         report::json(
-            &serde_json::json!({"command": "check", "read_data": read_data, "sealed": good, "unsealed": unsealed, "damaged": bad}),
+            &serde_json::json!({"command": "check", "read_data": read_data, "sealed": good, "unsealed": unsealed, "damaged": bad, "unread": unread}),
         )?;
     }
-    Ok(if bad.is_empty() { Exit::Done } else { Exit::ProofFailed })
+    Ok(match (bad.is_empty(), unread.is_empty()) {
+        (false, _) => Exit::ProofFailed,
+        (true, false) => Exit::Failed,
+        (true, true) => Exit::Done,
+    })
 }
 
 /// Whether the dump is proven; false when it has no seal to be proven against.
 async fn checked(store: &Store, dump: &Dump, read_data: bool) -> Result<bool> {
-    if let SealState::Unreadable(why) = &dump.seal {
-        anyhow::bail!("{why}");
+    if let SealState::Unreadable { why, exit } = &dump.seal {
+        bail!(Failure::new(why.clone()).exit(*exit));
     }
     if !read_data {
         return Ok(dump.seal().is_some());
@@ -57,6 +67,6 @@ async fn checked(store: &Store, dump: &Dump, read_data: bool) -> Result<bool> {
             Seal::parse(survey.seal.as_deref().unwrap_or_default())?.prove(&survey).map(|()| true)
         }
         None if survey.trailer => Ok(false),
-        None => anyhow::bail!("it does not end as a dump ends: cut short"),
+        None => bail!(Failure::new("it does not end as a dump ends: cut short").exit(Exit::ProofFailed)),
     }
 }

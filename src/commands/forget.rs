@@ -1,10 +1,11 @@
 //! `bkp forget`: retention by hand. `backup` applies the same after success.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::backup::retain::{Saved, to_forget};
 use super::catalog::{self, SealState};
 use super::{Context, now, store_failure};
+use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::layout;
@@ -19,7 +20,7 @@ pub async fn forget(context: &Context, dry_run: bool) -> Result<Exit> {
         tracing::warn!("no retention is set, so nothing is ever forgotten; set for example BKP_KEEP_DAILY=14");
     }
     let store = context.store()?;
-    let forgotten = context.stop.or(apply(context, &store, dry_run)).await?;
+    let forgotten = context.stop.or(apply(context, &store, None, dry_run)).await?;
     let verb = if dry_run { "would be forgotten" } else { "forgotten" };
     for name in &forgotten {
         tracing::info!("{name} {verb}");
@@ -31,19 +32,24 @@ pub async fn forget(context: &Context, dry_run: bool) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Decides and deletes, oldest first; returns the names.
+/// Decides and deletes, oldest first; returns the names. `saved` is the dump just made: with a clock that jumped back it looks
+/// older than those before it, and stays all the same.
 ///
 /// # Errors
 /// When a dump's seal cannot be read (nothing is deleted on a guess), or a dump cannot be deleted.
-pub async fn apply(context: &Context, store: &Store, dry_run: bool) -> Result<Vec<String>> {
+pub async fn apply(context: &Context, store: &Store, saved: Option<&str>, dry_run: bool) -> Result<Vec<String>> {
     let settings = &context.settings;
     if settings.retention.keeps_everything() {
         return Ok(Vec::new());
     }
     let mut runs = Vec::new();
     for dump in catalog::dumps(store).await? {
-        if let SealState::Unreadable(why) = &dump.seal {
-            anyhow::bail!("{} cannot be read, so nothing was forgotten: {why}", dump.name);
+        if let SealState::Unreadable { why, exit } = &dump.seal {
+            bail!(
+                Failure::new(format!("{} cannot be read, so nothing was forgotten: {why}", dump.name))
+                    .hint("look at it with: bkp check; if it is damaged, move it out of the bucket")
+                    .exit(*exit)
+            );
         }
         let sealed = dump.sealed_for(&settings.app);
         // Another application's dumps are its own business, and so are files with names that are not ours.
@@ -52,7 +58,8 @@ pub async fn apply(context: &Context, store: &Store, dry_run: bool) -> Result<Ve
             runs.push(Saved { name: dump.name, time: dump.time, sealed });
         }
     }
-    let gone = to_forget(&runs, &settings.retention, now());
+    let mut gone = to_forget(&runs, &settings.retention, now());
+    gone.retain(|name| Some(name.as_str()) != saved);
     if !dry_run {
         for name in &gone {
             store.delete(name).await.map_err(store_failure)?;

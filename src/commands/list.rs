@@ -41,7 +41,7 @@ impl From<&Dump> for Row {
             databases: seal.map(|seal| seal.databases.keys().cloned().collect()).unwrap_or_default(),
             rows: seal.map(|seal| seal.rows()),
             problem: match &dump.seal {
-                SealState::Unreadable(why) => Some(why.clone()),
+                SealState::Unreadable { why, .. } => Some(why.clone()),
                 _ => None,
             },
         }

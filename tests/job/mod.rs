@@ -5,6 +5,7 @@ mod endurance;
 mod foreign;
 mod fresh;
 mod names;
+mod output;
 mod producers;
 mod retention;
 mod round_trip;

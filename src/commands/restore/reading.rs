@@ -46,7 +46,7 @@ pub fn open(store: &Store, dump: &Dump) -> Sql {
     Sql(told)
 }
 
-const SLICE_BYTES: usize = 64 << 10;
+const SLICE_BYTES: usize = 16 << 10;
 
 impl Sql {
     /// The next piece; nothing at the end of a dump that was read whole.

@@ -40,7 +40,13 @@ impl Directory {
             Ok(Made::New)
         })
         .await
-        .map_err(|err| self.fault(err, &format!("make the directory {}", self.root.display()), ""))
+        .map_err(|err| match err.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory | ErrorKind::NotFound => StoreError::Failed {
+                what: format!("the directory {} cannot be made: what stands there is none", self.root.display()),
+                cause: Some(Cause(err.to_string())),
+            },
+            _ => self.fault(err, &format!("make the directory {}", self.root.display()), ""),
+        })
     }
 
     pub async fn begin(&self, name: &str) -> Result<PartialFile, StoreError> {

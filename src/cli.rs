@@ -17,21 +17,24 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Takes the arguments apart; prints help, version or what is wrong with them and ends the process where that is due.
-    pub fn of(arguments: impl IntoIterator<Item = OsString>) -> Cli {
-        Cli::parse_from(arguments)
+    /// Takes the arguments apart.
+    ///
+    /// # Errors
+    /// Help and version, which were asked for, and what is wrong with the arguments; [`clap::Error::use_stderr`] tells which.
+    pub fn of(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(arguments)
     }
 }
 
-const AFTER: &str =
-    "Settings come from the environment, each NAME also as NAME_FILE; the README has them all. The ones that matter:
+const AFTER: &str = "Settings come from the environment, each NAME also as NAME_FILE; the README has them all:
   POSTGRES_HOST, POSTGRES_USER, POSTGRES_PASSWORD_FILE   the server (or libpq's PGHOST, PGUSER, ...)
-  POSTGRES_DB                                            one database; without it, all of them
-  BKP_BUCKET                                             gs://, s3://, az:// or file:///; default file:///var/lib/bkp
-  BKP_APP                                                the application's stable name
+  POSTGRES_DB    one database; without it, all of them
+  BKP_BUCKET     gs://, s3://, az:// or file:///; default file:///var/lib/bkp
+  BKP_APP        the application's stable name
 
-Exit codes: 0 done, 1 failed and nothing lost, 2 wrong use or settings, 4 saved but retention failed, 5 proof failed,
-10 no repository, 11 locked, 130/143 ended by INT/TERM after cleaning up.";
+Exit codes: 0 done, 1 failed and nothing lost, 2 wrong use or settings, 4 saved but old dumps
+not forgotten, 5 a proof failed, 10 no repository, 11 locked, 12 wrong password, 130/143 ended
+by INT/TERM after cleaning up.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,17 @@ use bkp::settings::{self, Environment, Log, Overrides, Process};
 use bkp::{aliases, report};
 
 fn main() -> ExitCode {
-    let cli = parse();
+    // Faults, too, are told in the form that was asked for.
+    let log = settings::log_form(&Process);
+    report::start_logging(log, Process.get("RUST_LOG").as_deref().and_then(std::ffi::OsStr::to_str));
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(said) if log == Log::Json && said.use_stderr() => {
+            report::error(&said.into());
+            return ExitCode::from(Exit::Usage.code());
+        }
+        Err(said) => said.exit(),
+    };
     let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
         |runtime| {
             let ended = runtime.block_on(run(cli));
@@ -29,7 +39,7 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-fn parse() -> Cli {
+fn parse() -> Result<Cli, clap::Error> {
     let mut given = Process.arguments();
     let rest = given.split_off(given.len().min(1));
     match given.first().and_then(|program| aliases::arguments(program, &rest)) {
@@ -40,8 +50,6 @@ fn parse() -> Cli {
 
 async fn run(cli: Cli) -> Result<Exit> {
     let resolved = settings::resolve(&Process, &Overrides::default());
-    let log = resolved.as_ref().map(|settings| settings.log).unwrap_or(Log::Text);
-    report::start_logging(log, Process.get("RUST_LOG").as_deref().and_then(std::ffi::OsStr::to_str));
     // These two need no settings: a pod that idles must not die of a wrong one, and a filter touches nothing.
     match cli.command {
         Command::Wait => return commands::wait::wait_for_signal().await,

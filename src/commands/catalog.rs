@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::store_failure;
 use crate::error::{Failure, exit_of, hints_of};
 use crate::exit::Exit;
+use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::layout;
 use crate::repository::bucket::pack::{self, End};
 use crate::repository::bucket::store::{Object, Store, Version};
@@ -72,14 +73,16 @@ const END_BYTES: u64 = 32 << 10;
 /// Lists all dumps, newest first.
 ///
 /// # Errors
-/// When the bucket cannot be listed. A dump whose end cannot be read is listed as such.
+/// When the bucket cannot be listed. A dump whose end cannot be read is listed as such; one that another run has forgotten
+/// since the listing is left out.
 pub async fn dumps(store: &Store) -> Result<Vec<Dump>> {
     let objects = store.list(layout::FOLDER).await.map_err(store_failure)?;
     let mut dumps: Vec<Dump> = stream::iter(objects.into_iter().filter(|object| !object.name.ends_with('/')))
-        .map(|object| async move { anyhow::Ok(described(store, object).await) })
+        .map(|object| still_there(store, object))
         .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
     dumps.sort_by(|a, b| age(b.time, &b.name).cmp(&age(a.time, &a.name)));
     Ok(dumps)
 }
@@ -89,20 +92,21 @@ pub fn age(time: Timestamp, name: &str) -> (Timestamp, usize, &str) {
     (time, name.len(), name)
 }
 
-/// Describes one object, whatever its name is.
-pub async fn described(store: &Store, object: Object) -> Dump {
+/// Describes one object, whatever its name is; nothing when it is gone.
+async fn still_there(store: &Store, object: Object) -> Option<Dump> {
     let seal = match read_seal(store, &object).await {
         Ok(Some(seal)) => SealState::Sealed(Box::new(seal)),
         Ok(None) => SealState::Unsealed,
-        Err(error) => SealState::Unreadable(Arc::new(error)),
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => return None,
+        Err(error) => SealState::Unreadable(Arc::new(error.downcast().map_or_else(|error| error, store_failure))),
     };
-    Dump {
+    Some(Dump {
         time: layout::time_of(&object.name).unwrap_or(object.modified),
         name: object.name,
         bytes: object.bytes,
         version: object.version,
         seal,
-    }
+    })
 }
 
 async fn read_seal(store: &Store, object: &Object) -> Result<Option<Seal>> {
@@ -112,12 +116,9 @@ async fn read_seal(store: &Store, object: &Object) -> Result<Option<Seal>> {
         if object.bytes == 0 {
             return Ok(None);
         }
-        let mut download = store
-            .read(&object.name, Some(start..object.bytes), object.version.as_ref())
-            .await
-            .map_err(store_failure)?;
+        let mut download = store.read(&object.name, Some(start..object.bytes), object.version.as_ref()).await?;
         let mut end = Vec::new();
-        while let Some(bytes) = download.next().await.map_err(store_failure)? {
+        while let Some(bytes) = download.next().await? {
             end.extend_from_slice(&bytes);
         }
         match pack::read_end(&end)? {

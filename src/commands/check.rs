@@ -1,6 +1,6 @@
 //! `bkp check`: are the dumps what was sealed? Without `--read-data` only their ends are read.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Context;
 use super::catalog::{self, Dump};
@@ -14,7 +14,8 @@ use crate::sources::postgres::seal::Seal;
 /// Checks every dump of the bucket.
 ///
 /// # Errors
-/// When the bucket cannot be listed. Damaged dumps are told one by one, and end in exit code 5.
+/// When the bucket cannot be listed. Damaged dumps are told one by one, and end in exit code 5; those that the store does not
+/// give now are no proof of anything, and end in exit code 1.
 pub async fn check(context: &Context, read_data: bool) -> Result<Exit> {
     let store = context.store()?;
     let dumps = context.stop.or(catalog::dumps(&store)).await?;
@@ -67,6 +68,6 @@ async fn checked(store: &Store, dump: &Dump, read_data: bool) -> Result<bool> {
             Seal::parse(survey.seal.as_deref().unwrap_or_default())?.prove(&survey).map(|()| true)
         }
         None if survey.trailer => Ok(false),
-        None => anyhow::bail!("it does not end as a dump ends: cut short"),
+        None => bail!(Failure::new("it does not end as a dump ends: cut short").exit(Exit::ProofFailed)),
     }
 }

@@ -19,7 +19,7 @@ pub async fn forget(context: &Context, dry_run: bool) -> Result<Exit> {
         tracing::warn!("no retention is set, so nothing is ever forgotten; set for example BKP_KEEP_DAILY=14");
     }
     let store = context.store()?;
-    let forgotten = context.stop.or(apply(context, &store, dry_run)).await?;
+    let forgotten = context.stop.or(apply(context, &store, None, dry_run)).await?;
     let verb = if dry_run { "would be forgotten" } else { "forgotten" };
     for name in &forgotten {
         tracing::info!("{name} {verb}");
@@ -31,11 +31,12 @@ pub async fn forget(context: &Context, dry_run: bool) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Decides and deletes, oldest first; returns the names.
+/// Decides and deletes, oldest first; returns the names. `saved` is the dump just made: with a clock that jumped back it looks
+/// older than those before it, and stays all the same.
 ///
 /// # Errors
 /// When a dump's seal cannot be read (nothing is deleted on a guess), or a dump cannot be deleted.
-pub async fn apply(context: &Context, store: &Store, dry_run: bool) -> Result<Vec<String>> {
+pub async fn apply(context: &Context, store: &Store, saved: Option<&str>, dry_run: bool) -> Result<Vec<String>> {
     let settings = &context.settings;
     if settings.retention.keeps_everything() {
         return Ok(Vec::new());
@@ -52,7 +53,8 @@ pub async fn apply(context: &Context, store: &Store, dry_run: bool) -> Result<Ve
             runs.push(Saved { name: dump.name, time: dump.time, sealed });
         }
     }
-    let gone = to_forget(&runs, &settings.retention, now());
+    let mut gone = to_forget(&runs, &settings.retention, now());
+    gone.retain(|name| Some(name.as_str()) != saved);
     if !dry_run {
         for name in &gone {
             store.delete(name).await.map_err(store_failure)?;

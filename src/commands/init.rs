@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use super::{Context, store_failure};
 use crate::exit::Exit;
+use crate::report;
 use crate::repository::bucket::store::Made;
 
 /// Makes the bucket's directory, or finds the bucket.
@@ -13,9 +14,13 @@ use crate::repository::bucket::store::Made;
 /// When the bucket is not there and cannot be made.
 pub async fn init(context: &Context) -> Result<Exit> {
     let address = &context.settings.bucket.address;
-    match context.stop.or(async { context.store()?.ensure().await.map_err(store_failure) }).await? {
+    let made = context.stop.or(async { context.store()?.ensure().await.map_err(store_failure) }).await?;
+    match made {
         Made::New => tracing::info!("made {address}"),
         Made::AlreadyThere => tracing::info!("{address} is there"),
+    }
+    if context.json {
+        report::json(&serde_json::json!({"command": "init", "bucket": address, "made": made == Made::New}))?;
     }
     Ok(Exit::Done)
 }

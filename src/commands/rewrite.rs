@@ -1,7 +1,7 @@
 //! `bkp rewrite`: the restore's rewriter as a filter, from standard input to standard output.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -54,7 +54,15 @@ pub fn rewrite(request: &Request) -> Result<Exit> {
             Err(error) => Some(Err(error)),
         }
     });
-    let changed = as_filter(request.policy.clone(), Keep::Nothing, chunks, &mut report::output())?;
+    let mut out = report::output();
+    let changed = match as_filter(request.policy.clone(), Keep::Nothing, chunks, &mut out) {
+        Ok(changed) => changed,
+        Err(error) => {
+            // Best effort: the reader may be why it failed.
+            let _ = out.write_all(REFUSED.as_bytes()).and_then(|()| out.flush());
+            return Err(error);
+        }
+    };
     if request.explain {
         for change in &changed.changes {
             tracing::info!("line {}: {}: {}", change.line, change.what, change.why);
@@ -62,5 +70,10 @@ pub fn rewrite(request: &Request) -> Result<Exit> {
     }
     Ok(Exit::Done)
 }
+
+/// What was written before a refusal looks like a dump that merely ends. This makes whoever runs it fail, wherever it ends:
+/// in rows, where the first line is none, or between statements.
+const REFUSED: &str = "\n\\.\n\nDO $refused$ BEGIN RAISE EXCEPTION 'bkp rewrite did not reach the end of this dump: do not use it'; \
+    END $refused$;\n";
 
 const CHUNK_BYTES: usize = 1 << 18;

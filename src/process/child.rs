@@ -3,14 +3,19 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use super::tail;
+
+/// How long a child may take to end when it is asked to.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A program to start: nothing of our own environment reaches it but what is listed here.
 #[derive(Debug, Clone)]
@@ -99,6 +104,27 @@ impl Producer {
             }
         }
         Ok(n)
+    }
+}
+
+impl Drop for Producer {
+    /// A producer that is no longer wanted is asked first, and killed only if it lingers: pg_dump then takes its query back,
+    /// which would else wait on at the server with all its locks, for as long as what it waits for.
+    fn drop(&mut self) {
+        let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        if !running(&mut self.child) {
+            return;
+        }
+        // The whole group: a client program may be a script around the real one.
+        let Some(group) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return };
+        let _ = kill_process_group(group, Signal::TERM);
+        let asked = Instant::now();
+        while running(&mut self.child) && asked.elapsed() < PATIENCE {
+            std::thread::sleep(PATIENCE / 100);
+        }
+        if running(&mut self.child) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 }
 

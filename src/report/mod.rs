@@ -1,8 +1,8 @@
 //! What people and machines see: log lines on standard error, results on standard output. Nothing else prints.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
@@ -24,21 +24,23 @@ pub fn start_logging(format: Log, filter: Option<&str>) {
 /// Prints a result as JSON on standard output.
 ///
 /// # Errors
-/// When standard output is closed.
+/// When standard output takes nothing; a reader that went away early is none.
 pub fn json(record: &impl Serialize) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, record)?;
-    writeln!(out)?;
-    Ok(())
+    let mut line = serde_json::to_string(record)?;
+    line.push('\n');
+    text(&line)
 }
 
 /// Prints a result as text on standard output.
 ///
 /// # Errors
-/// When standard output is closed.
+/// When standard output takes nothing; a reader that went away early (`| head -1`) is none: what was done is done.
 pub fn text(text: &str) -> Result<()> {
-    output().write_all(text.as_bytes())?;
-    Ok(())
+    let mut out = output();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("writing to standard output"),
+        _ => Ok(()),
+    }
 }
 
 /// Standard output, for results that are longer than memory.

@@ -26,7 +26,7 @@ pub use environment::{Environment, Process};
 pub use fault::{Fault, Faults};
 pub use postgres::{Databases, Host, Postgres};
 pub use reader::Overrides;
-pub use resolve::resolve;
+pub use resolve::{log_form, resolve};
 pub use retention::Retention;
 pub use secret::Secret;
 pub use span::Span;

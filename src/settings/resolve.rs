@@ -38,7 +38,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         ),
     };
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);
-    let log = choice(&mut reader, BKP_LOG, &[("text", Log::Text), ("json", Log::Json)]);
+    let log = log(&mut reader);
     let client_dirs = reader.parsed(BKP_PG_BIN, directories).unwrap_or_default();
     for name in unknown::among(&environment.names()) {
         reader.warn(name);
@@ -56,6 +56,15 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         warnings,
     });
     reader.finish(settings)
+}
+
+/// How lines are written, whatever else is wrong: the faults themselves are told in this form.
+pub fn log_form(environment: &dyn Environment) -> Log {
+    log(&mut Reader::new(environment, &Overrides::default()))
+}
+
+fn log(reader: &mut Reader<'_>) -> Log {
+    choice(reader, BKP_LOG, &[("text", Log::Text), ("json", Log::Json)])
 }
 
 /// One of a few words; the first is the default.

@@ -2,9 +2,11 @@
 
 mod bucket;
 mod damage;
+mod endurance;
 mod foreign;
 mod fresh;
 mod names;
+mod output;
 mod producers;
 mod retention;
 mod round_trip;
@@ -16,12 +18,14 @@ mod targets;
 mod tls;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 
 use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
 use crate::support::fixtures;
+use crate::support::wait::until;
 use crate::support::workdir::WorkDir;
 
 /// A server with the shop, and a bucket that was made.
@@ -36,7 +40,10 @@ impl Shop {
     }
 
     fn open_on(major: u32) -> Self {
-        let cluster = Cluster::start(major);
+        Self::on(Cluster::start(major))
+    }
+
+    fn on(cluster: Cluster) -> Self {
         fixtures::shop(&cluster);
         let shop = Self { cluster, work: WorkDir::new() };
         shop.bkp(["init"]).run().ok();
@@ -64,6 +71,18 @@ impl Shop {
     /// What an accident does.
     fn lose_orders(&self) {
         self.cluster.psql("shop", "DELETE FROM orders WHERE true");
+    }
+
+    /// A session that holds the orders, so that pg_dump waits for them until it ends.
+    fn hold_orders(&self) -> Child {
+        let mut psql = self.cluster.client("psql");
+        let mut holder =
+            psql.args(["-X", "-d", "shop"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("psql");
+        let lock = b"BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;\n";
+        holder.stdin.as_mut().expect("a pipe").write_all(lock).expect("written");
+        let held = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND database <> 0";
+        until("the lock", || self.cluster.psql("postgres", held).trim() != "0");
+        holder
     }
 
     /// Databases that bkp made or put aside.

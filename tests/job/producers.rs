@@ -12,7 +12,7 @@ use crate::support::workdir::WorkDir;
 /// A directory of client programs where `name` is replaced by a script; `$REAL` is the real one.
 pub(super) fn clients_with(shop: &Shop, name: &str, script: &str) -> PathBuf {
     let directory = shop.work.dir("clients");
-    let real = Cluster::client_bin(15);
+    let real = Cluster::client_bin(shop.cluster.major());
     for program in ["pg_dump", "pg_dumpall", "psql"] {
         let path = directory.join(program);
         let script = if program == name { script } else { "exec $REAL \"$@\"" };

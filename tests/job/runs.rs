@@ -9,29 +9,7 @@ use crate::support::wait::until;
 fn two_runs_of_one_application_never_overlap() {
     let shop = Shop::open();
     shop.bkp(["backup"]).run().ok();
-    let mut holder = shop
-        .cluster
-        .client("psql")
-        .args(["-X", "-d", "shop"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .expect("psql");
-    // pg_dump of the first run waits for this table.
-    std::io::Write::write_all(
-        holder.stdin.as_mut().expect("a pipe"),
-        b"BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;\n",
-    )
-    .expect("written");
-    until("the lock", || {
-        shop.cluster
-            .psql(
-                "postgres",
-                "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND database <> 0",
-            )
-            .trim()
-            != "0"
-    });
+    let mut holder = shop.hold_orders();
     let first = shop.bkp(["backup"]).spawn();
     until("the first run's lock", || {
         shop.cluster.psql("postgres", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").trim() != "0"

@@ -92,3 +92,27 @@ async fn a_file_cut_while_it_is_read_is_found() {
     }
     assert!(matches!(result, Err(StoreError::Corrupt { .. })), "{result:?}");
 }
+
+#[tokio::test]
+async fn what_is_no_directory_is_called_so_and_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("file");
+    std::fs::write(&file, "mine").expect("written");
+    std::os::unix::fs::symlink("nowhere", directory.path().join("dangling")).expect("a link");
+    for path in [file.clone(), file.join("below"), directory.path().join("dangling")] {
+        let said = at(&path).ensure().await.expect_err("no directory").to_string();
+        assert!(said.contains("cannot be made"), "{said}");
+    }
+    assert_eq!(std::fs::read(&file).expect("read"), b"mine");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_a_link_to_another_disk_is_listed() {
+    let (directory, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    std::os::unix::fs::symlink(other.path(), directory.path().join("db")).expect("a link");
+    std::os::unix::fs::symlink(other.path(), other.path().join("circle")).expect("a link");
+    let store = at(directory.path());
+    upload(&store, "db/dump", b"x").await.expect("uploaded");
+    let listed = store.list("db/").await.expect("listed");
+    assert_eq!(listed.iter().map(|object| object.name.as_str()).collect::<Vec<_>>(), ["db/dump"]);
+}

@@ -98,6 +98,12 @@ impl Bkp {
         self.spawn().wait()
     }
 
+    /// Runs it with its standard output somewhere else; gives the exit code.
+    pub fn status_with_stdout(mut self, to: Stdio) -> i32 {
+        self.command.stdin(Stdio::null()).stdout(to).stderr(Stdio::null());
+        code(self.command.status().expect("bkp starts"))
+    }
+
     /// Starts it and lets it run.
     pub fn spawn(mut self) -> Running {
         let line = format!("{:?}", self.command);

@@ -9,6 +9,7 @@ use super::{Context, Run, now, store_failure};
 use crate::commands::restore::leftovers;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::report;
 use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::layout;
 use crate::repository::bucket::pump::Pump;
@@ -48,6 +49,9 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     plan.say(&settings.app);
     context.stop.or(reachable(&store)).await?;
     if request.dry_run {
+        if context.json {
+            report::json(&plan.record(&settings.app))?;
+        }
         return Ok(Exit::Done);
     }
 
@@ -56,7 +60,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         client: &plan.client,
         session_name: &session_name,
         databases: &plan.databases,
-        used_roles_only: plan.used_roles_only,
+        named: plan.named,
     };
     let saved = save(context, &run, &store, &session, &job, &plan).await;
     if saved.is_err() {
@@ -66,7 +70,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
 
     let dropped =
         leftovers::drop_replaced(&session, &settings.app, &plan.databases, &settings.restore.keep_replaced).await;
-    let forgotten = super::forget::apply(context, &store, false).await;
+    let forgotten = forget_old(context, &session, &store, &object.name).await;
     sweep(&store, &run).await;
     lock::release(&session, &settings.app).await;
     let exit = if forgotten.is_ok() { Exit::Done } else { Exit::RetentionFailed };
@@ -83,7 +87,7 @@ struct Plan {
     server: String,
     databases: Vec<String>,
     skipped: Vec<String>,
-    used_roles_only: bool,
+    named: bool,
 }
 
 impl Plan {
@@ -97,6 +101,11 @@ impl Plan {
         for name in &self.skipped {
             tracing::warn!("database {name} is skipped: it accepts no connections");
         }
+    }
+
+    fn record(&self, app: &str) -> serde_json::Value {
+        serde_json::json!({"command": "backup", "dry_run": true, "app": app, "server": self.server,
+            "client": self.client.version, "databases": self.databases, "skipped": self.skipped})
     }
 }
 
@@ -136,8 +145,8 @@ async fn plan(context: &Context, session: &Session) -> Result<Plan> {
             }
         }
     }
-    let used_roles_only = matches!(settings.postgres.databases, Databases::Named(_));
-    Ok(Plan { client, server: server::version(session).await?, databases, skipped, used_roles_only })
+    let named = matches!(settings.postgres.databases, Databases::Named(_));
+    Ok(Plan { client, server: server::version(session).await?, databases, skipped, named })
 }
 
 /// A bucket that is not there is found out before the server is put to work.
@@ -216,6 +225,16 @@ async fn sweep(store: &Store, run: &Run) {
         Ok(swept) => tracing::info!("removed {swept} unfinished uploads of dead runs"),
         Err(error) => tracing::warn!("unfinished uploads of dead runs could not be removed: {error}"),
     }
+}
+
+/// Applies the retention while the lock is still ours: two runs that forget at once could each count on what the other deletes.
+async fn forget_old(context: &Context, session: &Session, store: &Store, saved: &str) -> Result<Vec<String>> {
+    let app = &context.settings.app;
+    if context.settings.retention.keeps_everything() {
+        return Ok(Vec::new());
+    }
+    context.stop.or(lock::held(session, app)).await?;
+    context.stop.or(super::forget::apply(context, store, Some(saved), false)).await
 }
 
 /// Create-only: a name that is taken gets a number, and what is there stays.

@@ -100,7 +100,7 @@ fn usable(dump: &Dump, app: &str) -> bool {
     match &dump.seal {
         SealState::Sealed(seal) => seal.app == app,
         SealState::Unsealed => true,
-        SealState::Unreadable(_) => false,
+        SealState::Unreadable { .. } => false,
     }
 }
 

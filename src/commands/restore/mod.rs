@@ -84,7 +84,12 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let plan = Plan::make(&run, settings, &survey, &wanted, &target);
     plan.say(client);
     if request.dry_run {
-        return context.stop.or(reading::explain(&store, &dump, plan.policy.clone())).await;
+        let changes = context.stop.or(reading::explain(&store, &dump, plan.policy.clone())).await?;
+        if context.json {
+            report::json(&serde_json::json!({"command": "restore", "dry_run": true, "object": dump.name,
+                "databases": targets, "statements_changed": changes}))?;
+        }
+        return Ok(Exit::Done);
     }
     if !request.yes && !report::confirmed("Go ahead?")? {
         bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));

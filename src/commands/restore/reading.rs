@@ -46,7 +46,7 @@ pub fn open(store: &Store, dump: &Dump) -> Sql {
     Sql(told)
 }
 
-const SLICE_BYTES: usize = 64 << 10;
+const SLICE_BYTES: usize = 16 << 10;
 
 impl Sql {
     /// The next piece; nothing at the end of a dump that was read whole.
@@ -79,11 +79,11 @@ fn not_a_dump(dump: &Dump, error: anyhow::Error) -> anyhow::Error {
         .into()
 }
 
-/// Says what the rewriter would change.
+/// Says what the rewriter would change, and how many statements that are.
 ///
 /// # Errors
 /// When the dump cannot be read to its end.
-pub async fn explain(store: &Store, dump: &Dump, policy: Policy) -> Result<Exit> {
+pub async fn explain(store: &Store, dump: &Dump, policy: Policy) -> Result<u64> {
     let (mut sql, mut rewriter) = (open(store, dump), Rewriter::new(policy));
     while let Some(piece) = sql.next().await? {
         rewriter.push(&piece, &mut |_| Ok(()))?;
@@ -94,7 +94,7 @@ pub async fn explain(store: &Store, dump: &Dump, policy: Policy) -> Result<Exit>
     }
     let count = report.changes.len() as u64 + report.more;
     tracing::info!("dry run: {count} statements would be changed, nothing was done");
-    Ok(Exit::Done)
+    Ok(count)
 }
 
 /// Digests what is read, to tell whether the store gives the same at the second reading.

@@ -40,7 +40,13 @@ impl Directory {
             Ok(Made::New)
         })
         .await
-        .map_err(|err| self.fault(err, &format!("make the directory {}", self.root.display()), ""))
+        .map_err(|err| match err.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory | ErrorKind::NotFound => StoreError::Failed {
+                what: format!("the directory {} cannot be made: what stands there is none", self.root.display()),
+                cause: Some(Cause(err.to_string())),
+            },
+            _ => self.fault(err, &format!("make the directory {}", self.root.display()), ""),
+        })
     }
 
     pub async fn begin(&self, name: &str) -> Result<PartialFile, StoreError> {
@@ -187,12 +193,19 @@ fn walk(directory: &Path, below: &str, prefix: &str, objects: &mut Vec<Object>) 
             continue;
         };
         let name = format!("{below}{file_name}");
-        let kind = entry.file_type()?;
         let within = format!("{name}/");
+        let mut kind = entry.file_type()?;
+        if kind.is_symlink() {
+            // A folder of ours may stand on another disk. Below it none is followed, so there is no circle.
+            match std::fs::metadata(entry.path()) {
+                Ok(metadata) if metadata.is_file() || prefix.starts_with(&within) => kind = metadata.file_type(),
+                _ => continue,
+            }
+        }
         if kind.is_dir() && (within.starts_with(prefix) || prefix.starts_with(&within)) {
             walk(&entry.path(), &within, prefix, objects)?;
         } else if kind.is_file() && name.starts_with(prefix) && !is_part(&file_name) {
-            match entry.metadata() {
+            match std::fs::metadata(entry.path()) {
                 Ok(metadata) => objects.push(object(&name, &metadata)),
                 Err(err) if err.kind() == ErrorKind::NotFound => {}
                 Err(err) => return Err(err),

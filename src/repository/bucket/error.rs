@@ -118,7 +118,7 @@ impl StoreError {
                 "for gs: name a key or federation file (GOOGLE_APPLICATION_CREDENTIALS), or give the pod a service account; for s3 and az: look at the keys",
             ),
             Self::BucketMissing { .. } => {
-                Some("make the bucket first (bkp makes directories, never buckets), or correct BKP_BUCKET")
+                Some("correct BKP_BUCKET, or make it: a directory with `bkp init`, a bucket with your provider's tools")
             }
             Self::NotFound { .. } => Some("`bkp list` shows what is there"),
             Self::Forbidden { .. } => Some(

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
 
 use super::clients::Client;
-use super::connect::Session;
+use super::connect::{ConnectError, Session};
 use super::name::Name;
 use super::rewrite::{Piece, Policy, Rewriter, RolePolicy};
 use super::seal::{Sealed, rows_of};
@@ -29,8 +29,8 @@ pub struct Job<'a> {
     pub session_name: &'a str,
     /// The databases, in order.
     pub databases: &'a [String],
-    /// Whether only roles that these databases use are wanted.
-    pub used_roles_only: bool,
+    /// Whether these databases were named: then all of them must be there, and only roles that they use are wanted.
+    pub named: bool,
 }
 
 /// A dump that ended well, without its seal.
@@ -56,14 +56,23 @@ const TRAILER: &[u8] = b"--\n-- PostgreSQL database cluster dump complete\n--\n\
 pub async fn dump(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> Result<Dumped> {
     let known = (job.client.major > maintenance.server_version_major()).then_some(known_settings(maintenance).await?);
     let mut out = Out { sink, digest: blake3::Hasher::new(), bytes: 0 };
-    let roles = if job.used_roles_only { Some(roles_used(job).await?) } else { None };
+    let roles = if job.named { Some(roles_used(job).await?) } else { None };
     let globals = globals(job, maintenance, roles, known.clone()).await?;
     out.write(&globals).await?;
     out.write(b"--\n-- Databases\n--\n\n").await?;
     let mut databases = BTreeMap::new();
     for name in job.databases {
-        let rows =
-            database(job, name, known.clone(), &mut out).await.with_context(|| format!("dumping database {name}"))?;
+        let session = match Session::connect(job.settings, name, job.session_name).await {
+            Err(ConnectError::NoDatabase { .. }) if !job.named => {
+                tracing::warn!("database {name} is skipped: it was dropped since this run began");
+                continue;
+            }
+            other => other.map_err(told)?,
+        };
+        let rows = database(job, name, session, known.clone(), &mut out)
+            .await
+            .map_err(advised)
+            .with_context(|| format!("dumping database {name}"))?;
         let counted: u64 = rows.tables.values().sum();
         tracing::info!("dumped database {name}: {} tables, {counted} rows", rows.tables.len());
         databases.insert(name.clone(), rows);
@@ -148,14 +157,11 @@ fn survey(sql: &[u8]) -> Result<Survey> {
 async fn database<S: Sink>(
     job: &Job<'_>,
     name: &str,
+    session: Session,
     known: Option<BTreeSet<String>>,
     out: &mut Out<'_, S>,
 ) -> Result<Sealed> {
-    let session = Session::connect(job.settings, name, job.session_name).await.map_err(told)?;
-    session
-        .batch_execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        .await
-        .context("opening a snapshot")?;
+    session.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await.context("opening a snapshot")?;
     let snapshot: String = session
         .query_one("SELECT pg_catalog.pg_export_snapshot()", &[])
         .await
@@ -217,6 +223,19 @@ fn environment(job: &Job<'_>, database: &str) -> Vec<(String, OsString)> {
     environment.retain(|(name, _)| name != "PGAPPNAME");
     environment.push(("PGAPPNAME".to_owned(), job.session_name.into()));
     environment
+}
+
+/// What to do about what an account without rights is told.
+fn advised(error: anyhow::Error) -> anyhow::Error {
+    let said = format!("{error:#}");
+    let hint = if said.contains("row-level security") || said.contains("row security") {
+        "rows that the account does not see would be missing, so nothing was saved: give it BYPASSRLS, or save as the tables' owner"
+    } else if said.contains("permission denied") {
+        "the account must see everything that is saved: GRANT pg_read_all_data to it, or save as the owner or a superuser"
+    } else {
+        return error;
+    };
+    Failure::new("the account may not read all of it").hint(hint).because(error).into()
 }
 
 fn cut_short(program: &str) -> Failure {

@@ -63,6 +63,30 @@ pub async fn release(session: &Session, app: &str) {
 /// A run that is over does not wait longer than this for a server that does not answer.
 const RELEASE_WAIT: Duration = Duration::from_secs(3);
 
+/// Whether `app`'s lock, taken in this session before, is still ours: it is lost when the server ends the session.
+///
+/// # Errors
+/// When it is lost.
+pub async fn held(session: &Session, app: &str) -> Result<()> {
+    let lost = || {
+        Failure::new(
+            "the session that holds the application's lock was ended by the server; another run may be at work",
+        )
+    };
+    let row = session
+        .query_one(
+            "SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+               AND pid = pg_catalog.pg_backend_pid() AND ((classid::bigint << 32) | objid::bigint) = $1",
+            &[&key(app)],
+        )
+        .await
+        .map_err(|error| lost().because(error))?;
+    if row.get::<_, i64>(0) == 0 {
+        bail!(lost());
+    }
+    Ok(())
+}
+
 async fn holder(session: &Session, key: i64) -> Option<String> {
     let row = session
         .query_opt(

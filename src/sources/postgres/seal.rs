@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::survey::Survey;
@@ -60,7 +60,7 @@ impl Seal {
     /// # Errors
     /// When it is no seal, or one of a later format.
     pub fn parse(json: &[u8]) -> Result<Seal> {
-        let value: serde_json::Value = serde_json::from_slice(json).context("the seal cannot be read")?;
+        let value: serde_json::Value = serde_json::from_slice(json).map_err(unreadable)?;
         let format = value.get("format").and_then(serde_json::Value::as_u64);
         if format != Some(u64::from(FORMAT)) {
             bail!(
@@ -69,7 +69,7 @@ impl Seal {
                     .exit(Exit::ProofFailed)
             );
         }
-        serde_json::from_value(value).context("the seal cannot be read")
+        Ok(serde_json::from_value(value).map_err(unreadable)?)
     }
 
     /// Rows of all tables.
@@ -108,6 +108,10 @@ impl Seal {
         }
         Ok(())
     }
+}
+
+fn unreadable(error: serde_json::Error) -> Failure {
+    Failure::new("the seal cannot be read").exit(Exit::ProofFailed).because(error)
 }
 
 /// Rows per table and database, as a seal holds them.

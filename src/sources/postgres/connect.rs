@@ -25,6 +25,15 @@ const STARTING_UP_PAUSE: Duration = Duration::from_millis(250);
 /// How long such a server is waited for where attempts have no limit of their own.
 const STARTING_UP_LIMIT: Duration = Duration::from_secs(60);
 
+/// What an account, a database or a server may set for every session, and what would end ours while it waits or keep it from
+/// its work. All of it is in every major that we know; the two below came later.
+const UNHINDERED: &str = "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+                          SET default_transaction_read_only = off; SET search_path = ''";
+/// Since 14: a session that holds the lock is idle for as long as a load takes.
+const UNHINDERED_14: &str = "SET idle_session_timeout = 0";
+/// Since 17.
+const UNHINDERED_17: &str = "SET transaction_timeout = 0";
+
 /// A session; ends when dropped. Used as the [`Client`] that it is.
 pub struct Session {
     client: Client,
@@ -192,8 +201,14 @@ async fn open(
         };
         let mut session =
             Session { client, connection, tls: tls.clone(), server_version_num: 0, database: database.to_owned() };
+        session.client.batch_execute(UNHINDERED).await?;
         let version = session.word("SHOW server_version_num").await?;
         session.server_version_num = version.and_then(|text| text.parse().ok()).unwrap_or(0);
+        for (since, sql) in [(14, UNHINDERED_14), (17, UNHINDERED_17)] {
+            if session.server_version_major() >= since {
+                session.client.batch_execute(sql).await?;
+            }
+        }
         Ok(session)
     };
     let opened = match postgres.connect_timeout {

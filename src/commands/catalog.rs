@@ -67,7 +67,10 @@ pub async fn dumps(store: &Store) -> Result<Vec<Dump>> {
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    dumps.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| b.name.cmp(&a.name)));
+    dumps.sort_by(|a, b| {
+        let (of_a, of_b) = (layout::taken(&a.name), layout::taken(&b.name));
+        b.time.cmp(&a.time).then_with(|| of_b.cmp(&of_a)).then_with(|| b.name.cmp(&a.name))
+    });
     Ok(dumps)
 }
 

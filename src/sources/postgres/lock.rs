@@ -51,6 +51,33 @@ pub async fn acquire(session: &Session, app: &str, wait: Duration) -> Result<()>
     }
 }
 
+/// Proves that this session still has the lock of `app`. A session that was ended meanwhile has let another run begin.
+///
+/// # Errors
+/// When the session or the lock is lost.
+pub async fn still_held(session: &Session, app: &str) -> Result<()> {
+    let row = session
+        .query_one(
+            "SELECT count(*) FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+               AND l.pid = pg_catalog.pg_backend_pid() AND ((l.classid::bigint << 32) | l.objid::bigint) = $1",
+            &[&key(app)],
+        )
+        .await;
+    match row {
+        Ok(row) if row.get::<_, i64>(0) > 0 => Ok(()),
+        lost => {
+            let failure = Failure::new(format!(
+                "the session that held the lock of application {app} was ended, so another run may have begun"
+            ))
+            .hint("nothing was swapped; find out who ended it (a time-out, an administrator, a restart), then run it again");
+            Err(match lost {
+                Err(error) => failure.because(error).into(),
+                Ok(_) => failure.into(),
+            })
+        }
+    }
+}
+
 async fn holder(session: &Session, key: i64) -> Option<String> {
     let row = session
         .query_opt(

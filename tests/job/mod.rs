@@ -4,6 +4,7 @@ mod damage;
 mod foreign;
 mod fresh;
 mod names;
+mod odd_servers;
 mod producers;
 mod retention;
 mod round_trip;

@@ -87,9 +87,9 @@ pub async fn dumps(store: &Store) -> Result<Vec<Dump>> {
     Ok(dumps)
 }
 
-/// By what dumps are put in order, oldest first. Within one second they are numbered: none, `-2`, … `-10`; a longer name is newer.
-pub fn age(time: Timestamp, name: &str) -> (Timestamp, usize, &str) {
-    (time, name.len(), name)
+/// By what dumps are put in order, oldest first. Within one second they are numbered.
+pub fn age(time: Timestamp, name: &str) -> (Timestamp, u32, &str) {
+    (time, layout::taken(name), name)
 }
 
 /// Describes one object, whatever its name is; nothing when it is gone.

@@ -101,6 +101,16 @@ fn a_dump_cut_inside_a_table_is_refused_whatever_is_asked() {
 }
 
 #[test]
+fn a_dump_of_rows_only_is_told_for_what_it_is() {
+    let shop = Shop::open();
+    shop.put("shop.sql", &shop.cluster.pg_dump("shop", ["--data-only"]));
+    let orders = shop.orders();
+    shop.bkp(["restore"]).run().fails_with(1).says("--data-only");
+    assert_eq!(shop.orders(), orders);
+    assert!(shop.databases_of_ours().is_empty());
+}
+
+#[test]
 fn meta_commands_and_programs_in_a_dump_are_refused_before_anything_is_made() {
     let shop = Shop::open();
     let good = String::from_utf8(shop.cluster.pg_dump("shop", [])).expect("UTF-8");

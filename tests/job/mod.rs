@@ -6,6 +6,7 @@ mod endurance;
 mod foreign;
 mod fresh;
 mod names;
+mod odd_servers;
 mod output;
 mod producers;
 mod retention;

@@ -69,6 +69,22 @@ fn list_shows_runs_newest_first_and_as_json() {
 }
 
 #[test]
+fn of_dumps_of_one_second_latest_is_the_last() {
+    let shop = Shop::open();
+    shop.bkp(["backup"]).run().ok();
+    shop.lose_orders();
+    let lost = shop.orders();
+    shop.bkp(["backup"]).run().ok();
+    // Also where the second turned between the two: then the names are made as if it had not.
+    let [first, second] = &shop.dumps()[..] else { panic!("two dumps") };
+    let (older, newer) = if first.to_string_lossy().contains("-2.bak") { (second, first) } else { (first, second) };
+    fs::rename(newer, older.with_file_name("db_dump-20250101_000000-2.bak.gz")).expect("renamed");
+    fs::rename(older, older.with_file_name("db_dump-20250101_000000.bak.gz")).expect("renamed");
+    shop.bkp(["restore"]).run().ok();
+    assert_eq!(shop.orders(), lost);
+}
+
+#[test]
 fn what_is_stored_is_never_overwritten() {
     let shop = Shop::open();
     for _ in 0..3 {

@@ -53,15 +53,31 @@ fn a_database_that_cannot_be_renamed_is_left_as_it_is_with_the_others() {
     let shop = Shop::open();
     shop.cluster.reconfigure("max_prepared_transactions = 5");
     shop.cluster.psql("postgres", "CREATE DATABASE second");
-    shop.cluster.psql("second", "CREATE TABLE t AS SELECT 1 AS i");
+    shop.cluster.psql(
+        "second",
+        "CREATE TABLE t AS SELECT 1 AS i; \
+         CREATE FUNCTION slow(i int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(1)'; \
+         CREATE INDEX ON t (public.slow(i))",
+    );
     let all =
         |arguments: &[&str]| crate::support::bkp::Bkp::new(&shop.cluster).bucket(&shop.bucket()).args(arguments).run();
     all(&["backup"]).ok();
     shop.lose_orders();
     let lost = shop.orders();
     shop.cluster.psql("second", "INSERT INTO t VALUES (2)");
-    shop.cluster.psql("shop", "BEGIN; CREATE TABLE prepared (i int); PREPARE TRANSACTION 'p'");
-    all(&["restore"]).fails_with(1).says("untouched");
+    let prepare = |name: &str| {
+        shop.cluster.psql("shop", &format!("BEGIN; CREATE TABLE {name} (i int); PREPARE TRANSACTION '{name}'"));
+    };
+    // Known before the load, it is told before; then one that comes while it runs.
+    prepare("early");
+    all(&["restore"]).fails_with(1).says("ROLLBACK PREPARED 'early'").says("nothing was begun");
+    shop.cluster.psql("shop", "ROLLBACK PREPARED 'early'");
+    let running = crate::support::bkp::Bkp::new(&shop.cluster).bucket(&shop.bucket()).args(["restore"]).spawn();
+    crate::support::wait::until("the load", || {
+        shop.databases_of_ours().iter().any(|name| name.starts_with("second__bkp"))
+    });
+    prepare("late");
+    running.wait().fails_with(1).says("untouched").says("prepared transaction");
     assert_eq!(shop.orders(), lost);
     assert_eq!(shop.cluster.psql("second", "SELECT count(*) FROM t").trim(), "2", "all are swapped or none");
     assert!(shop.databases_of_ours().is_empty());

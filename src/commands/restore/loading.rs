@@ -20,6 +20,7 @@ use crate::sources::postgres::name::Name;
 use crate::sources::postgres::rewrite::{Piece, Rewriter};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
+use crate::sources::postgres::statement::Statement;
 use crate::sources::postgres::survey::{Section, Survey};
 
 /// A side database that is loaded and proven.
@@ -147,6 +148,8 @@ struct Progress {
 
 #[derive(Default)]
 struct Later {
+    /// Whether the dump speaks of properties at all.
+    said: bool,
     properties: Vec<u8>,
     comment: Vec<u8>,
 }
@@ -170,9 +173,7 @@ impl Progress {
                         String::from_utf8(sql).ok().context("the statement that creates the database is not UTF-8")?;
                     self.create(loading, load, &sql, undo).await?;
                 }
-                Act::Property(name, sql) => {
-                    self.later.entry(Some(name)).or_default().properties.extend_from_slice(&sql)
-                }
+                Act::Property(name, sql) => self.property(loading, name, &sql).await?,
                 Act::Comment(name, sql) => self.later.entry(Some(name)).or_default().comment.extend_from_slice(&sql),
                 Act::Section(name) => self.begin_section(loading, name.as_ref(), undo).await?,
                 Act::Sql(sql) => {
@@ -210,6 +211,22 @@ impl Progress {
         Ok(())
     }
 
+    /// A database's owner comes before the load, because only by it may owners without rights of their own have objects in
+    /// `public` (15 and later); everything else comes after it.
+    async fn property(&mut self, loading: &Loading<'_>, name: Name, sql: &[u8]) -> Result<()> {
+        let side = find(loading, Some(&name)).ok().map(|load| load.side.clone());
+        let later = self.later.entry(Some(name)).or_default();
+        later.said = true;
+        let text = std::str::from_utf8(sql).ok().filter(|_| Statement::parse(sql, true).find(3, "owner") == Some(3));
+        match (side, text) {
+            (Some(side), Some(text)) if self.created.contains(&side) && self.current.is_none() => {
+                loading.main.batch_execute(text).await.map_err(|error| owner_refused(&side, &error))?;
+            }
+            _ => later.properties.extend_from_slice(sql),
+        }
+        Ok(())
+    }
+
     async fn begin_section(&mut self, loading: &Loading<'_>, name: Option<&Name>, undo: &mut Undo) -> Result<()> {
         let Ok(load) = find(loading, name) else {
             // A database that is not wanted; the rewriter lets nothing of it through.
@@ -238,7 +255,7 @@ impl Progress {
         )
         .await?;
         self.current = Some((load.section, loader));
-        self.replay(b"SET default_transaction_read_only = off;\n").await
+        Ok(())
     }
 
     async fn replay(&mut self, sql: &[u8]) -> Result<()> {
@@ -263,14 +280,12 @@ impl Progress {
             .context("a section that is not in the plan")?;
         let later = self.later.remove(&load.name).unwrap_or_default();
         let mut end = b"\nRESET SESSION AUTHORIZATION;\nANALYZE;\n".to_vec();
-        end.extend_from_slice(&later.properties);
-        let says_properties = !later.properties.is_empty() || !later.comment.is_empty();
-        if !says_properties && load.replaces {
-            for statement in carry::properties(loading.main, &load.target, &load.side).await? {
-                end.extend_from_slice(statement.as_bytes());
-                end.extend_from_slice(b";\n");
-            }
+        if let Some(encoding) = &loading.survey.sections[section].encoding {
+            // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
+            end.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
         }
+        end.extend_from_slice(&later.properties);
+        let says_properties = later.said || !later.comment.is_empty();
         if !later.comment.is_empty() {
             end.extend_from_slice(&comment_returned(&later.comment));
         }
@@ -278,6 +293,14 @@ impl Progress {
         let Some((_, loader)) = self.current.take() else { return Ok(()) };
         let loaded = loader.finish().await?;
         prove_rows(&load.target, &loading.survey.sections[section].tables, &loaded.rows)?;
+        if !says_properties && load.replaces {
+            // In the session that read them: the replay's may speak another encoding.
+            for statement in carry::properties(loading.main, &load.target, &load.side).await? {
+                loading.main.batch_execute(&statement).await.with_context(|| {
+                    format!("giving {} what {} has: its owner, grants or settings", load.side, load.target)
+                })?;
+            }
+        }
         let comment = loaded
             .returned
             .last()
@@ -339,11 +362,17 @@ fn create_from_nothing(load: &Load, section: &Section) -> String {
     }
 }
 
+fn owner_refused(side: &str, error: &tokio_postgres::Error) -> Failure {
+    let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+    Failure::new(format!("{side} could not be given its owner: {said}"))
+        .hint("GRANT the owner's role to the account that restores, or restore with a superuser; the live database was not touched")
+}
+
 fn creation_failed(load: &Load, error: &tokio_postgres::Error) -> Failure {
     let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
     Failure::new(format!("the side database for {} could not be made: {said}", load.target)).hint(
         match error.code().map(|code| code.code()) {
-            Some("42501") => "the account needs CREATEDB, or be a superuser",
+            Some("42501") => "the account needs CREATEDB and to be a member of the database's owner, or be a superuser",
             Some("53100") => "the server's disk is full; the live database was not touched",
             Some("42P21" | "22023" | "0A000") => {
                 "the server lacks the locale or encoding of the dump; install it on the server"

@@ -27,7 +27,7 @@ use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::side;
 use crate::sources::postgres::survey::Survey;
 use crate::sources::postgres::swap::{self, Swap};
-use crate::sources::postgres::{lock, server};
+use crate::sources::postgres::{lock, obstacles, server};
 use loading::{Loaded, Loading};
 use plan::Plan;
 use preflight::{Target, Wish};
@@ -75,7 +75,13 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     leftovers::clear(&main, &settings.app, request.dry_run).await?;
 
     let target = context.stop.or(Target::ask(&main)).await?;
-    let faults = preflight::faults(&survey, &wanted, &target, settings, request.under.is_some());
+    let mut faults = preflight::faults(&survey, &wanted, &target, settings, request.under.is_some());
+    let live: Vec<&str> = targets
+        .iter()
+        .map(String::as_str)
+        .filter(|name| request.under.is_none() && target.database(name).is_some())
+        .collect();
+    faults.extend(obstacles::of_swap(&main, &live).await?);
     if !faults.is_empty() {
         bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))));
     }
@@ -83,6 +89,11 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let client = clients::for_load(&installed, target.major)?;
     let plan = Plan::make(&run, settings, &survey, &wanted, &target);
     plan.say(client);
+    for slot in obstacles::slots(&main, &live).await? {
+        tracing::warn!(
+            "the logical replication slot {slot} stays with the database that is put aside; its consumer needs a new one"
+        );
+    }
     if request.dry_run {
         let changes = context.stop.or(reading::explain(&store, &dump, plan.policy.clone())).await?;
         if context.json {
@@ -111,6 +122,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         let loaded = context.stop.or(loading::load(&loading, &store, &dump, &mut undo)).await?;
         tracing::info!("proven: every table has its rows, nothing failed");
         context.stop.check()?;
+        lock::held(&main, &settings.app).await?;
         undo.loaded = true;
         swap_in(&loading, &session_name, &loaded).await
     }
@@ -256,6 +268,11 @@ impl Undo {
                     &again
                 }
                 Err(error) => {
+                    if self.loaded {
+                        tracing::warn!(
+                            "whether the swap was done cannot be asked: the server is away; if it was, what was there before is kept under a name with __was_ in it"
+                        );
+                    }
                     if !self.databases.is_empty() {
                         tracing::warn!(
                             "{} could not be dropped; the next run drops it: {error:#}",

@@ -9,6 +9,7 @@ use crate::settings::{Databases, Roles, Settings};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::name::Name;
 use crate::sources::postgres::server::{self, Database};
+use crate::sources::postgres::side;
 use crate::sources::postgres::survey::{Layout, Section, Survey};
 
 /// What the target server has and what we may do there.
@@ -73,6 +74,9 @@ impl Target {
     }
 }
 
+/// Longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1). A longer one would be cut, and might then be another's.
+const NAME_BYTES: usize = 63;
+
 /// One database that a restore loads.
 #[derive(Debug, Clone)]
 pub struct Wanted {
@@ -125,6 +129,13 @@ pub fn wanted(survey: &Survey, settings: &Settings, wish: &Wish) -> Result<Vec<W
     let mut wanted: Vec<Wanted> = Vec::new();
     for (at, section) in survey.sections.iter().enumerate() {
         let name = named(section);
+        // A dump by others may hold what a restore was loading or had put aside when it was made: no data of the application's.
+        if asked.is_none() && side::is_ours(&name) {
+            tracing::warn!(
+                "database {name} of the dump was made by a restore and is left out; to have it: --only {name}"
+            );
+            continue;
+        }
         // postgres and template1 are in every cluster and mostly hold nothing: nothing to replace, then.
         let asked_for =
             asked.as_ref().map_or(!(section.empty && ["postgres", "template1"].contains(&name.as_str())), |asked| {
@@ -158,6 +169,9 @@ pub fn faults(survey: &Survey, wanted: &[Wanted], target: &Target, settings: &Se
         faults.push(format!("the account {me} may not create databases, so nothing can be loaded beside the live data: ALTER ROLE {} CREATEDB, or restore with a superuser", sql(me)));
     }
     for wanted in wanted {
+        if wanted.target.is_empty() || wanted.target.len() > NAME_BYTES {
+            faults.push(format!("{:?} cannot be a database's name: that has 1 to {NAME_BYTES} bytes", wanted.target));
+        }
         let live = target.database(&wanted.target);
         if under && live.is_some() {
             faults.push(format!("a database {} is there already; --as wants a new name", wanted.target));

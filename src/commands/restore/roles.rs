@@ -18,8 +18,13 @@ pub async fn apply(loading: &Loading<'_>, globals: &[u8], undo: &mut Undo) -> Re
     let mut loader =
         Loader::start(&loading.context.settings.postgres, loading.client, loading.main.database(), &session_name)
             .await?;
+    // Since 16 who creates a role may not act for it, so nothing could be given to it; the server's default takes that away.
+    let begin = match loading.target.settings.contains("createrole_self_grant") && !loading.target.superuser {
+        true => "BEGIN;\nSET LOCAL createrole_self_grant = 'set, inherit';\n",
+        false => "BEGIN;\n",
+    };
     // The COMMIT is the last that psql gets: whatever dies before it leaves no role.
-    for part in [b"BEGIN;\nSET LOCAL default_transaction_read_only = off;\n".as_slice(), globals, b"\nCOMMIT;\n"] {
+    for part in [begin.as_bytes(), globals, b"\nCOMMIT;\n"] {
         if loader.write(part).await.is_err() {
             return Err(loader.failure().await.context("making the roles"));
         }

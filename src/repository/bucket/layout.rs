@@ -31,6 +31,13 @@ pub fn time_of(name: &str) -> Option<Timestamp> {
     civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
+/// How many dumps had the same second before this one, by its name: what orders the dumps of one second.
+pub fn taken(name: &str) -> u32 {
+    let counted = name.rsplit_once('-').and_then(|(_, end)| end.split('.').next()?.parse::<u32>().ok());
+    // Without a suffix what follows the hyphen is `YYYYmmdd_HHMMSS`, which is no number.
+    counted.map_or(0, |counted| counted.saturating_sub(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +49,15 @@ mod tests {
         assert_eq!(dump_name(when, 1), "db/db_dump-20261121_231004-2.bak.gz");
         assert_eq!(time_of(&dump_name(when, 0)), Some(when));
         assert_eq!(time_of(&dump_name(when, 3)), Some(when));
+    }
+
+    #[test]
+    fn a_name_says_which_of_its_second_it_is() {
+        let when: Timestamp = "2026-11-21T23:10:04Z".parse().unwrap();
+        for count in [0, 1, 9, 10] {
+            assert_eq!(taken(&dump_name(when, count)), count);
+        }
+        assert_eq!(taken("shop.sql"), 0);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 
 use super::connect::Session;
-use super::server::{ident, literal};
+use super::server::{ident, literal, text};
 
 /// How the live database was made, as the options of a CREATE DATABASE that makes one like it.
 ///
@@ -20,12 +20,13 @@ pub async fn create_like(session: &Session, database: &str, side: &str) -> Resul
         _ => ("'c'::text", "NULL::text", "NULL::text"),
     };
     let query = format!("SELECT pg_catalog.pg_encoding_to_char(encoding)::text, datcollate::text, datctype::text, {provider}, {locale}, {rules},
-            (SELECT spcname::text FROM pg_catalog.pg_tablespace t WHERE t.oid = dattablespace) FROM pg_catalog.pg_database WHERE datname = $1");
+            (SELECT spcname::text FROM pg_catalog.pg_tablespace t WHERE t.oid = dattablespace), pg_catalog.pg_get_userbyid(datdba)::text FROM pg_catalog.pg_database WHERE datname = $1");
     let row = session.query_one(&query, &[&database]).await.context("reading how the live database was made")?;
     let text = |at: usize| row.get::<_, Option<String>>(at);
     let mut sql = format!(
-        "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+        "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
         ident(side),
+        ident(&text(7).unwrap_or_default()),
         literal(&text(0).unwrap_or_default()),
         literal(&text(1).unwrap_or_default()),
         literal(&text(2).unwrap_or_default())
@@ -87,7 +88,7 @@ pub async fn properties(session: &Session, database: &str, side: &str) -> Result
 async fn settings(session: &Session, database_oid: u32, to: &str) -> Result<Vec<String>> {
     let rows = session
         .query(
-            "SELECT CASE s.setrole WHEN 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(s.setrole)::text END, c
+            "SELECT CASE s.setrole WHEN 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(s.setrole)::text END, pg_catalog.textsend(c)
              FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c WHERE s.setdatabase = $1",
             &[&database_oid],
         )
@@ -95,7 +96,7 @@ async fn settings(session: &Session, database_oid: u32, to: &str) -> Result<Vec<
         .context("reading the live database's settings")?;
     let mut statements = Vec::new();
     for row in rows {
-        let setting: String = row.get(1);
+        let setting = text(row.get(1));
         let Some((name, value)) = setting.split_once('=') else { continue };
         let value = if is_list(name) { list(value) } else { literal(value) };
         let value = if value.is_empty() { "''".to_owned() } else { value };

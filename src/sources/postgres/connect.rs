@@ -25,10 +25,12 @@ const STARTING_UP_PAUSE: Duration = Duration::from_millis(250);
 /// How long such a server is waited for where attempts have no limit of their own.
 const STARTING_UP_LIMIT: Duration = Duration::from_secs(60);
 
-/// Each server knows some of these; none of them needs a right.
-const WITHOUT_TIME_LIMITS: &str =
-    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN
-    ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')";
+/// What an account, a database or a server may set for every session, and what would end ours while pg_dump or psql work, or
+/// hinder them. Each major knows some of these; none of them needs a right.
+const UNHINDERED: &str = "SELECT pg_catalog.set_config(name, CASE name WHEN 'default_transaction_read_only' THEN 'off'
+        WHEN 'search_path' THEN '' ELSE '0' END, false)
+    FROM pg_catalog.pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
+        'idle_session_timeout', 'transaction_timeout', 'default_transaction_read_only', 'search_path')";
 
 /// A session; ends when dropped. Used as the [`Client`] that it is.
 pub struct Session {
@@ -197,10 +199,9 @@ async fn open(
         };
         let mut session =
             Session { client, connection, tls: tls.clone(), server_version_num: 0, database: database.to_owned() };
+        session.client.batch_execute(UNHINDERED).await?;
         let version = session.word("SHOW server_version_num").await?;
         session.server_version_num = version.and_then(|text| text.parse().ok()).unwrap_or(0);
-        // What ends the sessions of careless applications would end the lock and the snapshot while pg_dump works.
-        session.client.batch_execute(WITHOUT_TIME_LIMITS).await?;
         Ok(session)
     };
     let opened = match postgres.connect_timeout {

@@ -28,6 +28,12 @@ pub struct Loaded {
 /// A result line that begins with this reaches [`Loaded::returned`], without it.
 pub const RETURNED: &str = "bkp-returns ";
 
+/// What an account, a database or a server may set for every session, taken back: not every dump does that itself. The names
+/// are asked for because not every server has all of them.
+const UNHINDERED: &[u8] = b"SET default_transaction_read_only = off;\n\
+SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', \
+'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout');\n";
+
 impl Loader {
     /// Starts psql in `database`: stops at the first error, reads no configuration of the user.
     ///
@@ -66,6 +72,7 @@ impl Loader {
             let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
             let _ = loader.write(format!("\\restrict {key}\n").as_bytes()).await;
         }
+        let _ = loader.write(UNHINDERED).await;
         Ok(loader)
     }
 
@@ -183,6 +190,10 @@ fn hint(stderr: &str) -> Option<&'static str> {
         Some("the account lacks a right; restore with a superuser (POSTGRES_USER), or grant what the message names")
     } else if has("57P01") || has("57P02") || has("08006") || stderr.contains("server closed the connection") {
         Some("the server went away; when it is back, run the restore again")
+    } else if has("3F000") || has("42P01") {
+        Some(
+            "the dump speaks of what it does not make: it is of rows only (--data-only) or of single tables (--table); a restore needs a dump of the whole database",
+        )
     } else if has("42704") {
         Some("the target lacks something that the dump needs; create it, then run the restore again")
     } else {

@@ -69,9 +69,10 @@ const RELEASE_WAIT: Duration = Duration::from_secs(3);
 /// When it is lost.
 pub async fn held(session: &Session, app: &str) -> Result<()> {
     let lost = || {
-        Failure::new(
-            "the session that holds the application's lock was ended by the server; another run may be at work",
-        )
+        Failure::new(format!(
+            "the session that held the lock of application {app} was ended, so another run may have begun"
+        ))
+        .hint("nothing was changed; find out who ended it (a time-out, an administrator, a restart), then run it again")
     };
     let row = session
         .query_one(

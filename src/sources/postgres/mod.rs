@@ -10,6 +10,7 @@ pub mod lexer;
 pub mod load;
 pub mod lock;
 pub mod name;
+pub mod obstacles;
 pub mod rewrite;
 mod rules;
 pub mod seal;

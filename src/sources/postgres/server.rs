@@ -111,7 +111,8 @@ pub async fn version(session: &Session) -> Result<String> {
 pub async fn databases(session: &Session) -> Result<Vec<Database>> {
     let rows = session
         .query(
-            "SELECT datname::text, datallowconn AND datconnlimit <> -2, pg_catalog.shobj_description(oid, 'pg_database'),
+            "SELECT pg_catalog.textsend(datname::text), datallowconn AND datconnlimit <> -2,
+                    pg_catalog.textsend(pg_catalog.shobj_description(oid, 'pg_database')),
                     CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT') THEN pg_catalog.pg_database_size(oid) END
              FROM pg_catalog.pg_database WHERE datname <> 'template0' ORDER BY datname",
             &[],
@@ -120,8 +121,18 @@ pub async fn databases(session: &Session) -> Result<Vec<Database>> {
         .context("listing the databases")?;
     Ok(rows
         .iter()
-        .map(|row| Database { name: row.get(0), connectable: row.get(1), comment: row.get(2), bytes: row.get(3) })
+        .map(|row| Database {
+            name: text(row.get(0)),
+            connectable: row.get(1),
+            comment: row.get::<_, Option<&[u8]>>(2).map(text),
+            bytes: row.get(3),
+        })
         .collect())
+}
+
+/// What all databases share is kept in the encoding of the database that it was written in, and a server hands it out as it is.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Names of one column.
@@ -129,8 +140,9 @@ pub async fn databases(session: &Session) -> Result<Vec<Database>> {
 /// # Errors
 /// When the query fails.
 pub async fn names(session: &Session, query: &str) -> Result<BTreeSet<Name>> {
-    let rows = session.query(query, &[]).await.context("asking the catalogue")?;
-    Ok(rows.iter().map(|row| Name::from(row.get::<_, String>(0))).collect())
+    let query = format!("SELECT pg_catalog.textsend(name) FROM ({query}) AS names (name)");
+    let rows = session.query(&query, &[]).await.context("asking the catalogue")?;
+    Ok(rows.iter().map(|row| Name::new(row.get::<_, &[u8]>(0))).collect())
 }
 
 /// All roles but PostgreSQL's own.

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1).
 const NAME_BYTES: usize = 63;
 
+/// Hexadecimal digits that tell cut names apart.
+const DIGEST_DIGITS: usize = 8;
+
 const LOADING: &str = "__bkp_";
 const REPLACED: &str = "__was_";
 
@@ -63,11 +66,17 @@ pub fn replaced_name(database: &str, run: &str) -> String {
 }
 
 fn named(database: &str, mark: &str, run: &str) -> String {
-    let mut room = NAME_BYTES.saturating_sub(mark.len() + run.len()).min(database.len());
+    let room = NAME_BYTES.saturating_sub(mark.len() + run.len());
+    if database.len() <= room {
+        return format!("{database}{mark}{run}");
+    }
+    // Long names often differ only at their end: a cut one says by its digest which one it is.
+    let digest = &blake3::hash(database.as_bytes()).to_hex()[..DIGEST_DIGITS];
+    let mut room = room.saturating_sub(DIGEST_DIGITS + 1);
     while !database.is_char_boundary(room) {
         room -= 1;
     }
-    format!("{}{mark}{run}", &database[..room])
+    format!("{}_{digest}{mark}{run}", &database[..room])
 }
 
 /// The run that made a database of this name for loading, if it is such a name.
@@ -107,6 +116,13 @@ mod tests {
             assert_eq!(run_in_name(&name), Some(RUN));
             assert!(is_ours(&name) && is_ours(&replaced_name(database, RUN)));
         }
+    }
+
+    #[test]
+    fn long_names_that_differ_only_at_their_end_stay_different() {
+        let (one, two) = (format!("{}1", "x".repeat(62)), format!("{}2", "x".repeat(62)));
+        assert_ne!(loading_name(&one, RUN), loading_name(&two, RUN));
+        assert_ne!(replaced_name(&one, RUN), replaced_name(&two, RUN));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::connect::Session;
+use super::obstacles;
 use super::server::{ident, literal};
 use super::side::{Journal, State};
 use crate::error::Failure;
@@ -42,7 +43,7 @@ pub async fn swap(
     app: &str,
     run: &str,
 ) -> Result<()> {
-    let mut script = String::from("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s';\n");
+    let mut script = String::from("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s';\n");
     for statement in statements {
         script.push_str(statement);
         script.push('\n');
@@ -85,8 +86,17 @@ pub async fn swap(
         }
     }
     let error = last.unwrap_or_else(|| anyhow::anyhow!("not tried"));
+    let there = obstacles::sessions(helper, &names).await;
+    let hint = if there.is_empty() {
+        "run the restore again when what the message names is mended".to_owned()
+    } else {
+        format!(
+            "connected still: {}; sessions of a superuser can only be ended by a superuser, those of other roles need pg_signal_backend; stop the application, then run the restore again",
+            there.join(", ")
+        )
+    };
     Err(Failure::new("the databases could not be swapped; the live ones are untouched")
-        .hint("sessions of a superuser can only be ended by a superuser, those of others need pg_signal_backend; stop the application, then run the restore again")
+        .hint(hint)
         .because(error)
         .into())
 }
@@ -99,7 +109,7 @@ async fn while_ending_sessions(main: &Session, helper: &Session, names: &[&str],
             done = &mut renames => return done.map_err(anyhow::Error::from),
             () = tokio::time::sleep(Duration::from_millis(50)) => {
                 // One session that we may not end must not keep us from ending the others.
-                let ended = helper.query("SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'", &[&names]).await;
+                let ended = helper.query("SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_catalog.pg_backend_pid()", &[&names]).await;
                 for row in ended.unwrap_or_default() {
                     let _ = helper.query("SELECT pg_catalog.pg_terminate_backend($1)", &[&row.get::<_, i32>(0)]).await;
                 }

@@ -194,7 +194,7 @@ fn a_rewriter_that_explains_shows_no_password() {
     let globals = format!(
         "CREATE ROLE postgres;\nALTER ROLE postgres WITH SUPERUSER PASSWORD '{ROLE}';\nCREATE ROLE newcomer PASSWORD '{ROLE}';\n"
     );
-    let (_, canaries) = (0, Canaries::usual());
+    let canaries = Canaries::usual();
     shop.cluster.psql(
         "postgres",
         &format!("CREATE ROLE canary_admin SUPERUSER LOGIN PASSWORD '{}'", LOGIN.replace('\'', "''")),

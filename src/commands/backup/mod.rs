@@ -214,7 +214,7 @@ async fn save_as(
         }
     };
     // From here on the dump is whole: a signal no longer keeps it from being stored.
-    Ok((into.0.commit(&line).await.map_err(told)?, seal))
+    Ok((into.0.commit(&line).await?, seal))
 }
 
 /// What a killed run left of its upload is invisible, but takes space.
@@ -255,11 +255,6 @@ struct Into(Pump);
 
 impl Sink for Into {
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.write(bytes).await.map_err(told)
+        self.0.write(bytes).await
     }
-}
-
-/// The pump hands the store's errors on; here they get their hint and exit code.
-fn told(error: anyhow::Error) -> anyhow::Error {
-    error.downcast::<StoreError>().map_or_else(|other| other, store_failure)
 }

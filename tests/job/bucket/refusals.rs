@@ -9,7 +9,7 @@ const FORBIDDEN: Fault = Fault::Refuse(403, "bkp@p.iam.gserviceaccount.com does 
 fn a_bucket_that_is_not_there_is_exit_10_and_named() {
     let cloud = Cloud::open();
     cloud.gcs.remove_bucket();
-    cloud.bkp(["init"]).run().fails_with(10).says("gs://test-bucket").says("hint: make the bucket first");
+    cloud.bkp(["init"]).run().fails_with(10).says("gs://test-bucket").says("provider's tools");
     cloud.bkp(["backup"]).run().fails_with(10).says("gs://test-bucket").says("bkp init");
     for command in ["list", "restore", "check"] {
         cloud.bkp([command]).run().fails_with(10).says("gs://test-bucket");

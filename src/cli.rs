@@ -20,11 +20,14 @@ impl Cli {
     /// Takes the arguments apart.
     ///
     /// # Errors
-    /// Help and version, which were asked for, and what is wrong with the arguments; [`clap::Error::use_stderr`] tells which.
-    pub fn of(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    /// Help and version, which were asked for, and what is wrong with the arguments; `use_stderr` tells which.
+    pub fn of(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Said> {
         Cli::try_parse_from(arguments)
     }
 }
+
+/// What there is to say instead of doing something.
+pub type Said = clap::Error;
 
 const AFTER: &str = "Settings come from the environment, each NAME also as NAME_FILE; the README has them all:
   POSTGRES_HOST, POSTGRES_USER, POSTGRES_PASSWORD_FILE   the server (or libpq's PGHOST, PGUSER, ...)
@@ -110,4 +113,7 @@ pub struct Rewrite {
     /// Say on standard error what was changed, and why
     #[arg(long)]
     pub explain: bool,
+    /// Take an input that does not end as a dump ends
+    #[arg(long)]
+    pub allow_unproven: bool,
 }

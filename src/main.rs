@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-fn parse() -> Result<Cli, clap::Error> {
+fn parse() -> Result<Cli, cli::Said> {
     let mut given = Process.arguments();
     let rest = given.split_off(given.len().min(1));
     match given.first().and_then(|program| aliases::arguments(program, &rest)) {
@@ -53,14 +53,7 @@ async fn run(cli: Cli) -> Result<Exit> {
     // These two need no settings: a pod that idles must not die of a wrong one, and a filter touches nothing.
     match cli.command {
         Command::Wait => return commands::wait::wait_for_signal().await,
-        Command::Rewrite(given) => {
-            return commands::rewrite::rewrite(&Request::new(
-                given.existing_roles,
-                &given.databases,
-                given.all_roles,
-                given.explain,
-            )?);
-        }
+        Command::Rewrite(given) => return commands::rewrite::rewrite(&Request::new(given)?),
         _ => {}
     }
     let settings = resolved.map_err(|faults| Failure::new(faults.to_string()).exit(Exit::Usage))?;

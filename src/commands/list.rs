@@ -83,6 +83,8 @@ fn table(rows: &[Row]) -> String {
             if row.databases.is_empty() { unknown() } else { row.databases.join(",") },
             row.object.clone(),
         ]
+        // A name may hold anything, a terminal's commands too.
+        .map(|cell| cell.replace(char::is_control, "?"))
     });
     let all: Vec<[String; 8]> = std::iter::once(heading).chain(lines).collect();
     let width = |column: usize| all.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);

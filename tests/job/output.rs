@@ -89,7 +89,12 @@ fn a_refused_rewrite_does_not_look_like_a_dump_that_ends() {
     }
     let out = Bkp::bare().args(["rewrite"]).stdin(dump).run().ok();
     assert!(!out.stdout.contains("RAISE EXCEPTION 'bkp"));
-    Bkp::bare().args(["rewrite"]).stdin("").run();
+    // What a pipeline without pipefail hands on when pg_dump fails.
+    for nothing in ["", "SET client_encoding = 'UTF8';\n"] {
+        let out = Bkp::bare().args(["rewrite"]).stdin(nothing).run().fails_with(5);
+        assert!(out.stdout.contains("RAISE EXCEPTION"), "{out:?}");
+        Bkp::bare().args(["rewrite", "--allow-unproven"]).stdin(nothing).run().ok();
+    }
 }
 
 fn fed(command: &mut Command, input: &[u8]) -> i32 {

@@ -111,6 +111,22 @@ fn a_dump_of_rows_only_is_told_for_what_it_is() {
 }
 
 #[test]
+fn a_dump_of_a_part_does_not_take_the_place_of_the_whole_unless_asked_for() {
+    let shop = Shop::open();
+    shop.cluster.psql("shop", "CREATE TABLE third AS SELECT 1 AS i");
+    let orders = shop.orders();
+    for arguments in [["--schema-only"], ["--table=third"]] {
+        shop.put("shop.sql", &shop.cluster.pg_dump("shop", arguments));
+        shop.bkp(["restore"]).run().fails_with(1).says("part of shop").says("--as NAME");
+        assert_eq!(shop.orders(), orders);
+        assert!(shop.databases_of_ours().is_empty());
+    }
+    shop.bkp(["restore", "--as", "beside"]).run().ok();
+    shop.bkp(["restore", "--allow-unproven"]).run().ok();
+    assert_eq!(shop.cluster.psql("shop", "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").trim(), "1");
+}
+
+#[test]
 fn meta_commands_and_programs_in_a_dump_are_refused_before_anything_is_made() {
     let shop = Shop::open();
     let good = String::from_utf8(shop.cluster.pg_dump("shop", [])).expect("UTF-8");

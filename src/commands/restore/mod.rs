@@ -7,6 +7,7 @@ mod aside;
 pub mod choose;
 pub mod leftovers;
 mod loading;
+mod partial;
 mod plan;
 mod preflight;
 pub mod reading;
@@ -121,6 +122,9 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         };
         let loaded = context.stop.or(loading::load(&loading, &store, &dump, &mut undo)).await?;
         tracing::info!("proven: every table has its rows, nothing failed");
+        if dump.seal().is_none() && survey.seal.is_none() && !request.allow_unproven {
+            context.stop.or(partial::refuse(&loading, &loaded.sides)).await?;
+        }
         context.stop.check()?;
         lock::held(&main, &settings.app).await?;
         undo.loaded = true;

@@ -156,9 +156,11 @@ fn failed(database: &str, ended: &Ended) -> Failure {
 
 /// The error without what may hold rows or passwords: psql shows the statement (`LINE n:`), the server shows rows.
 fn harmless(stderr: &str) -> String {
-    let error = stderr
-        .lines()
-        .find(|line| ["ERROR:", "FATAL:", "PANIC:", "psql: error"].iter().any(|mark| line.contains(mark)));
+    let error = stderr.lines().find(|line| {
+        ["ERROR:", "FATAL:", "PANIC:", "psql: error", "server closed the connection", "connection to server"]
+            .iter()
+            .any(|mark| line.contains(mark))
+    });
     let server_hint = stderr.lines().find(|line| line.starts_with("HINT:"));
     let place = |line: &str| without_values(line.trim()).replace("psql:<stdin>:", "line ");
     error.map(place).into_iter().chain(server_hint.map(str::to_owned)).collect::<Vec<_>>().join("; ")
@@ -240,6 +242,12 @@ mod tests {
         ] {
             assert_eq!(without_values(line), shown);
         }
+    }
+
+    #[test]
+    fn a_server_that_went_away_is_said_in_psqls_words() {
+        let stderr = "psql:<stdin>:12: server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n";
+        assert_eq!(harmless(stderr), "line 12: server closed the connection unexpectedly");
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub async fn init(context: &Context) -> Result<Exit> {
         Made::AlreadyThere => tracing::info!("{address} is there"),
     }
     if context.json {
-        report::json(&serde_json::json!({"command": "init", "bucket": address, "made": made == Made::New}))?;
+        report::json(
+            &serde_json::json!({"command": "init", "bucket": address.to_string(), "made": made == Made::New}),
+        )?;
     }
     Ok(Exit::Done)
 }

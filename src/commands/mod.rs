@@ -17,7 +17,6 @@ use jiff::tz::TimeZone;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::process::Stop;
-use crate::repository::bucket::address::{AddressError, BucketAddress};
 use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::store::Store;
 use crate::settings::Settings;
@@ -39,9 +38,7 @@ impl Context {
     /// When its address or credentials make no sense; nothing is asked of the store yet.
     pub fn store(&self) -> Result<Store> {
         let bucket = &self.settings.bucket;
-        let address: BucketAddress =
-            bucket.address.parse().map_err(|error: AddressError| Failure::new(error.to_string()).exit(Exit::Usage))?;
-        Store::open(&address, &bucket.into()).map_err(store_failure)
+        Store::open(&bucket.address, &bucket.into()).map_err(store_failure)
     }
 }
 

@@ -4,21 +4,25 @@ use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::error::hints_of;
 use crate::settings::Log;
 
 /// Sends log lines to standard error: text for people, JSON lines for collectors.
 pub fn start_logging(format: Log, filter: Option<&str>) {
-    let filter =
-        filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("warn,bkp=info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // A second start, as tests do, keeps the first.
-    let _ = match format {
-        Log::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
-        Log::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    let usual = || Targets::new().with_default(LevelFilter::WARN).with_target("bkp", LevelFilter::INFO);
+    let filter: Targets = filter.and_then(|filter| filter.parse().ok()).unwrap_or_else(usual);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = match format {
+        Log::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+        Log::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
     };
+    // A second start, as tests do, keeps the first.
+    let _ = registry().with(lines.with_filter(filter)).try_init();
 }
 
 /// Prints a result as JSON on standard output.

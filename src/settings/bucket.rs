@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::address::{AddressError, BucketAddress};
 use super::names::*;
 use super::reader::Reader;
 use super::secret::Secret;
 
 /// Where dumps go when nothing is said.
-pub const DEFAULT_ADDRESS: &str = "file:///var/lib/bkp";
+pub const DEFAULT_DIRECTORY: &str = "/var/lib/bkp";
 
 /// Where the service account's key is mounted in charts that name it nowhere.
 pub const MOUNTED_CREDENTIALS: &str = "/conf/credentials.json";
@@ -16,7 +17,7 @@ pub const MOUNTED_CREDENTIALS: &str = "/conf/credentials.json";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
     /// `gs://…`, `s3://…`, `az://…` or `file:///…`, without a slash at its end; holds no secret.
-    pub address: String,
+    pub address: BucketAddress,
     /// For `gs://`.
     pub gcs: Gcs,
     /// For `s3://`.
@@ -78,13 +79,13 @@ pub(super) fn resolve(reader: &mut Reader<'_>) -> Bucket {
     }
     let address = named.and_then(|found| {
         let old = found.name == GCP_BACKUP_BUCKET;
-        reader.accept(found, |text| match address(text)? {
-            address if old && !address.starts_with("gs://") => Err("must begin with gs://".to_owned()),
+        reader.accept(found, |text| match text.parse().map_err(|error: AddressError| error.to_string())? {
+            address if old && !matches!(address, BucketAddress::Gcs { .. }) => Err("must begin with gs://".to_owned()),
             address => Ok(address),
         })
     });
     let bucket = Bucket {
-        address: address.unwrap_or_else(|| DEFAULT_ADDRESS.into()),
+        address: address.unwrap_or_else(|| BucketAddress::Directory(DEFAULT_DIRECTORY.into())),
         gcs: gcs(reader),
         s3: S3 {
             access_key_id: reader.value(AWS_ACCESS_KEY_ID),
@@ -125,14 +126,14 @@ fn gcs(reader: &mut Reader<'_>) -> Gcs {
 
 /// Half of a pair is a mistake, but only where the pair is used: other programs share these names.
 fn check(reader: &mut Reader<'_>, bucket: &Bucket) {
-    if bucket.address.starts_with("s3://") {
+    if matches!(bucket.address, BucketAddress::S3 { .. }) {
         match (&bucket.s3.access_key_id, &bucket.s3.secret_access_key) {
             (Some(_), None) => reader.fault(AWS_SECRET_ACCESS_KEY, format!("not set, but {AWS_ACCESS_KEY_ID} is")),
             (None, Some(_)) => reader.fault(AWS_ACCESS_KEY_ID, format!("not set, but {AWS_SECRET_ACCESS_KEY} is")),
             _ => {}
         }
     }
-    if bucket.address.starts_with("az://") && bucket.azure.account.is_none() {
+    if matches!(bucket.address, BucketAddress::Azure { .. }) && bucket.azure.account.is_none() {
         reader.fault(AZURE_STORAGE_ACCOUNT, format!("not set, but {BKP_BUCKET} is in Azure"));
     }
 }
@@ -152,52 +153,5 @@ fn url(text: &str) -> Result<String, String> {
         Some(rest) if rest.contains('@') => Err("must not hold an account".into()),
         Some(rest) if !rest.is_empty() && !rest.contains(char::is_whitespace) => Ok(text.trim_end_matches('/').into()),
         _ => Err("must begin with https:// or http://".into()),
-    }
-}
-
-/// A bucket's address, without the slashes at its end.
-fn address(text: &str) -> Result<String, String> {
-    if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
-        return Err("must not hold spaces".into());
-    }
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    let rest = rest.trim_end_matches('/');
-    match scheme {
-        "file" if rest.starts_with('/') && !rest.split('/').any(|part| part == "..") => Ok(format!("file://{rest}")),
-        "file" => Err("must be an absolute path without ..: file:///var/lib/bkp".into()),
-        "gs" | "s3" | "az" => match rest.split('/').next() {
-            _ if rest.contains(['?', '#', '@']) => {
-                Err("must be a bucket and a prefix only, without an account or options".into())
-            }
-            Some(bucket) if bucket.len() >= 3 => Ok(format!("{scheme}://{rest}")),
-            _ => Err("must name a bucket, which has three characters or more".into()),
-        },
-        _ => Err("must begin with gs://, s3://, az:// or file:///".into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_a_known_scheme_and_a_bucket() {
-        assert_eq!(address("gs://my-bucket/").unwrap(), "gs://my-bucket");
-        assert_eq!(address("s3://my-bucket/a/b").unwrap(), "s3://my-bucket/a/b");
-        assert_eq!(address("file:///var/lib/bkp").unwrap(), DEFAULT_ADDRESS);
-        for wrong in [
-            "",
-            "bucket",
-            "gs://",
-            "gs:///x",
-            "file://x",
-            "file:///",
-            "file:///a/../b",
-            "http://b",
-            "s3://key:secret@bkt",
-            "gs://b b",
-        ] {
-            assert!(address(wrong).is_err(), "{wrong}");
-        }
     }
 }

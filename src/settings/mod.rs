@@ -2,6 +2,7 @@
 //!
 //! Raw strings end here: no command sees an `Option<String>` of the environment, and nothing else in bkp reads it.
 
+pub mod address;
 pub mod bucket;
 pub mod environment;
 pub mod fault;
@@ -21,6 +22,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use address::BucketAddress;
 pub use bucket::Bucket;
 pub use environment::{Environment, Process};
 pub use fault::{Fault, Faults};

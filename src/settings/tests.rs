@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use super::bucket::DEFAULT_ADDRESS;
 use super::environment::Made;
 use super::names::*;
 use super::postgres::{RootCert, TlsMode};
@@ -36,7 +35,7 @@ fn address(variables: &[(&str, &str)]) -> (String, u16) {
 fn with_nothing_set_the_defaults_hold() {
     let settings = settings(&[]);
     assert_eq!(settings.app, "default");
-    assert_eq!(settings.bucket.address, DEFAULT_ADDRESS);
+    assert_eq!(settings.bucket.address.to_string(), "file:///var/lib/bkp");
     assert_eq!(settings.postgres.host, Host::Tcp("localhost".into()));
     assert_eq!((settings.postgres.port, settings.postgres.user.as_str()), (5432, "me"));
     assert_eq!(settings.postgres.databases, Databases::All);

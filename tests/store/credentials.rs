@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bkp::repository::bucket::address::BucketAddress;
 use bkp::repository::bucket::error::StoreError;
 use bkp::repository::bucket::options::StoreOptions;
 use bkp::repository::bucket::store::Store;
+use bkp::settings::address::BucketAddress;
 use serde_json::{Value, json};
 
 use super::{download, names, open, quick, upload};

@@ -10,10 +10,10 @@ mod uploads;
 
 use std::time::Duration;
 
-use bkp::repository::bucket::address::BucketAddress;
 use bkp::repository::bucket::error::StoreError;
 use bkp::repository::bucket::options::StoreOptions;
 use bkp::repository::bucket::store::{Object, Store, Version};
+use bkp::settings::address::BucketAddress;
 use bytes::Bytes;
 
 use crate::support::gcs::{BUCKET, Gcs};

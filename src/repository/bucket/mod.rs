@@ -1,6 +1,5 @@
 //! A bucket of dumps: an object store or a directory.
 
-pub mod address;
 pub mod checksum;
 pub mod client;
 pub mod credentials;

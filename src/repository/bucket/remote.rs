@@ -9,7 +9,6 @@ use opendal::services::{Azblob, Gcs, S3};
 use opendal::{HttpTransporter, Metadata, Operator};
 use opendal_http_transport_reqwest::ReqwestTransport;
 
-use super::address::BucketAddress;
 use super::error::{Cause, StoreError};
 use super::options::{AzureOptions, S3Options, StoreOptions};
 use super::refusal::{Act, translate};
@@ -17,6 +16,7 @@ use super::store::{Object, Version};
 use super::sweep::Sweeper;
 use super::transport::{Policy, Transport, Wire};
 use super::{client, credentials};
+use crate::settings::address::BucketAddress;
 
 /// One object store.
 pub struct Remote {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::address::{BucketAddress, is_plain_path};
 use super::directory::Directory;
 use super::download::Download;
 use super::error::StoreError;
@@ -13,6 +12,7 @@ use super::options::StoreOptions;
 use super::remote::Remote;
 use super::sweep::sweep;
 use super::upload::Upload;
+use crate::settings::address::{BucketAddress, is_plain_path};
 
 /// An object as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -82,7 +82,7 @@ fn directory(rest: &str) -> Result<BucketAddress, AddressError> {
 }
 
 /// Whether every part of a relative path is a name: what an object or a prefix may be called.
-pub(super) fn is_plain_path(path: &str) -> bool {
+pub fn is_plain_path(path: &str) -> bool {
     path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.chars().any(char::is_control)
 }
 

@@ -171,10 +171,9 @@ async fn a_session_knows_its_server() {
     let session = server().connect(&[]).await.unwrap();
     assert_eq!(session.server_version_major(), 15);
     assert!(session.server_version_num() > 150_000);
-    assert!(session.is_superuser().await.unwrap() && !session.in_recovery().await.unwrap());
+    assert!(session.is_superuser().await.unwrap());
     let name: String = session.query_one("SHOW application_name", &[]).await.unwrap().get(0);
     assert_eq!(name, "bkp test");
-    session.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -378,16 +377,4 @@ async fn a_server_that_is_starting_up_is_waited_for() {
     });
     let session = server().connect(&[("POSTGRES_PORT", &port), ("PGSSLMODE", "disable")]).await.unwrap();
     assert_eq!(session.server_version_major(), 15);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_can_be_cancelled_over_tls() {
-    let session = server().connect(&[("PGSSLMODE", "require")]).await.unwrap();
-    let sleeping = session.batch_execute("SELECT pg_sleep(20)");
-    let cancelling = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        session.cancel().await.unwrap();
-    };
-    let (slept, ()) = tokio::join!(sleeping, cancelling);
-    assert_eq!(slept.unwrap_err().code().unwrap().code(), "57014");
 }

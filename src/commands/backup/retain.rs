@@ -80,10 +80,11 @@ fn kept_by_rules<'a>(newest_first: &[&'a Saved], rules: &Retention, now: Timesta
     newest_of_each(rules.monthly, &|t| (t.year(), i16::from(t.month())));
     newest_of_each(rules.yearly, &|t| (t.year(), 0));
     kept.extend(newest_first.iter().take(rules.last.unwrap_or(0) as usize).map(|run| run.name.as_str()));
-    if let Some(within) = rules.within
-        && let Ok(oldest) = now.to_zoned(TimeZone::UTC).checked_sub(calendar(within))
-    {
-        kept.extend(newest_first.iter().filter(|run| run.time >= oldest.timestamp()).map(|run| run.name.as_str()));
+    if let Some(within) = rules.within {
+        // What lies before all calendars keeps everything.
+        let oldest = now.to_zoned(TimeZone::UTC).checked_sub(calendar(within));
+        let oldest = oldest.map_or(Timestamp::MIN, |oldest| oldest.timestamp());
+        kept.extend(newest_first.iter().filter(|run| run.time >= oldest).map(|run| run.name.as_str()));
     }
     kept.into_iter()
 }
@@ -140,6 +141,12 @@ mod tests {
         assert_eq!(kept(&runs, &Retention { monthly: Some(3), ..none() }), ["s0", "s21", "s52"]);
         let days = Span { days: 30, ..Span::default() };
         assert_eq!(kept(&runs, &Retention { within: Some(days), ..none() }).len(), 31);
+    }
+
+    #[test]
+    fn a_time_before_all_calendars_keeps_everything() {
+        let within = Some(Span { years: 9_999, months: 120_000, days: 3_650_000, hours: 87_600_000 });
+        assert_eq!(kept(&nights(50, true), &Retention { within, min: 1, ..none() }).len(), 50);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use flate2::write::MultiGzDecoder;
 
 use crate::error::Failure;
@@ -81,21 +81,17 @@ fn damaged(error: std::io::Error) -> Failure {
         .because(anyhow::Error::new(error).context("gunzip"))
 }
 
-/// Unpacks a whole file at once.
-///
-/// # Errors
-/// As [`Unpacker`].
-pub fn unpack_all(stored: &[u8]) -> Result<Vec<u8>> {
-    let mut unpacker = Unpacker::default();
-    let mut sql = unpacker.push(stored).context("reading")?;
-    sql.extend(unpacker.finish()?);
-    Ok(sql)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::repository::bucket::pack;
+
+    fn unpack_all(stored: &[u8]) -> Result<Vec<u8>> {
+        let mut unpacker = Unpacker::default();
+        let mut sql = unpacker.push(stored)?;
+        sql.extend(unpacker.finish()?);
+        Ok(sql)
+    }
 
     fn packed() -> Vec<u8> {
         let mut stored = pack::member(b"SELECT 1;\n").unwrap().to_vec();

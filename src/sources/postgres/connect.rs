@@ -3,12 +3,10 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use super::connect_error::ConnectError;
 use super::tls;
@@ -35,8 +33,6 @@ const UNHINDERED: &str = "SELECT pg_catalog.set_config(name, CASE name WHEN 'def
 /// A session; ends when dropped. Used as the [`Client`] that it is.
 pub struct Session {
     client: Client,
-    connection: JoinHandle<()>,
-    tls: Option<MakeRustlsConnect>,
     server_version_num: u32,
     database: String,
 }
@@ -91,35 +87,6 @@ impl Session {
     /// The session's.
     pub async fn is_superuser(&self) -> Result<bool, tokio_postgres::Error> {
         Ok(self.word("SHOW is_superuser").await?.as_deref() == Some("on"))
-    }
-
-    /// Whether the server is a standby, now.
-    ///
-    /// # Errors
-    /// The session's.
-    pub async fn in_recovery(&self) -> Result<bool, tokio_postgres::Error> {
-        Ok(self.word("SELECT pg_catalog.pg_is_in_recovery()").await?.as_deref() == Some("t"))
-    }
-
-    /// Asks the server to cancel what this session is doing.
-    ///
-    /// # Errors
-    /// When the request could not be sent; that it was says nothing of whether it came in time.
-    pub async fn cancel(&self) -> Result<(), tokio_postgres::Error> {
-        let token = self.client.cancel_token();
-        match &self.tls {
-            Some(tls) => token.cancel_query(tls.clone()).await,
-            None => token.cancel_query(NoTls).await,
-        }
-    }
-
-    /// Ends the session and waits until the farewell is sent, so that the server does not count it any more.
-    pub async fn close(self) {
-        let Self { client, connection, .. } = self;
-        drop(client);
-        if connection.await.is_err() {
-            tracing::debug!("the task of a database session was gone before its end");
-        }
     }
 
     /// The first column of the first row.
@@ -186,19 +153,20 @@ async fn open(
         }
     };
     let opening = async {
-        let (client, connection) = match &tls {
+        let client = match &tls {
             Some(tls) => {
                 let (client, connection) = config.connect(tls.clone()).await?;
-                (client, tokio::spawn(serve(connection)))
+                tokio::spawn(serve(connection));
+                client
             }
             None => {
                 config.ssl_mode(SslMode::Disable);
                 let (client, connection) = config.connect(NoTls).await?;
-                (client, tokio::spawn(serve(connection)))
+                tokio::spawn(serve(connection));
+                client
             }
         };
-        let mut session =
-            Session { client, connection, tls: tls.clone(), server_version_num: 0, database: database.to_owned() };
+        let mut session = Session { client, server_version_num: 0, database: database.to_owned() };
         session.client.batch_execute(UNHINDERED).await?;
         let version = session.word("SHOW server_version_num").await?;
         session.server_version_num = version.and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -60,7 +60,6 @@ async fn extent(loading: &Loading<'_>, database: &str) -> Option<Extent> {
         )
         .await
         .ok()?;
-    session.close().await;
     Some(Extent { tables: row.get(0), filled: row.get(1) })
 }
 

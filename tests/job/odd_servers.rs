@@ -86,6 +86,8 @@ fn comments_and_settings_in_another_encoding_than_ours_do_not_stop_us() {
     shop.cluster.psql("latin", "DELETE FROM t WHERE true");
     all(&shop, ["restore"]).run().ok();
     assert_eq!(shop.cluster.psql("latin", "SET client_encoding = 'UTF8'; SELECT v FROM t").trim(), "Größe");
+    let comment = "SET client_encoding = 'UTF8'; SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'latin'";
+    assert_eq!(shop.cluster.psql("latin", comment).trim(), "Größe");
 }
 
 #[test]

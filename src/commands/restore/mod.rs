@@ -234,7 +234,11 @@ async fn swap_in(loading: &Loading<'_>, session_name: &str, loaded: &Loaded) -> 
             }
         })
         .collect();
-    swap::swap(loading.main, &helper, &swaps, &loaded.existing_roles, &settings.app, &loading.run.id).await
+    swap::swap(loading.main, &helper, &swaps, &loaded.existing_roles, &settings.app, &loading.run.id).await?;
+    for swap in &swaps {
+        swap::comment_in_its_own_encoding(&settings.postgres, session_name, swap).await;
+    }
+    Ok(())
 }
 
 fn say_done(context: &Context, run: &Run, dump: &Dump, plan: &Plan, replaced: &[String]) -> Result<()> {

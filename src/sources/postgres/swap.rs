@@ -13,6 +13,7 @@ use super::obstacles;
 use super::server::{ident, literal};
 use super::side::{Journal, State};
 use crate::error::Failure;
+use crate::settings::Postgres;
 
 /// One database to swap.
 #[derive(Debug, Clone)]
@@ -99,6 +100,20 @@ pub async fn swap(
         .hint(hint)
         .because(error)
         .into())
+}
+
+/// A comment is kept in the bytes of the database that it was said in, and pg_dump reads it from within the one that it is on.
+/// The swap speaks from another one, so that a comment beyond ASCII is said once more from within.
+pub async fn comment_in_its_own_encoding(settings: &Postgres, session_name: &str, swap: &Swap) {
+    let Some(comment) = swap.comment.as_deref().filter(|comment| !comment.is_ascii()) else { return };
+    let statement = format!("COMMENT ON DATABASE {} IS {}", ident(&swap.database), literal(comment));
+    let said = match Session::connect(settings, &swap.database, session_name).await {
+        Ok(session) => session.batch_execute(&statement).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(why) = said {
+        tracing::warn!("the comment of {} may be garbled where its encoding is not UTF-8: {why}", swap.database);
+    }
 }
 
 async fn while_ending_sessions(main: &Session, helper: &Session, names: &[&str], script: &str) -> Result<()> {

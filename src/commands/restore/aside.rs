@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Undo, leftovers};
+use super::leftovers;
+use super::undo::Undo;
 use crate::commands::{Context, Run};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server::{self, ident, literal};

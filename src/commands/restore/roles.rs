@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::Undo;
 use super::loading::Loading;
+use super::undo::Undo;
 use crate::sources::postgres::load::Loader;
 
 /// Runs the global statements that the rewriter left.

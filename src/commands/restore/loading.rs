@@ -96,9 +96,7 @@ pub async fn load(loading: &Loading<'_>, store: &Store, dump: &Dump, undo: &mut 
     digest.prove(loading.digest)?;
     state.act(loading, acts, undo).await?;
     state.end_section(loading).await?;
-    for change in &report.changes {
-        tracing::info!("line {} of the dump: {}: {}", change.line, change.what, change.why);
-    }
+    report.summary().iter().for_each(|line| tracing::info!("{line}"));
     let missing: Vec<&str> = loading
         .plan
         .loads

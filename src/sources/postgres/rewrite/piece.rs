@@ -76,11 +76,46 @@ impl Report {
     /// How many changes are kept: memory stays constant whatever the dump drops.
     pub const MOST: usize = 10_000;
 
+    /// One line for each reason: how many statements, and the first of them. For those who want each, there is the list.
+    pub fn summary(&self) -> Vec<String> {
+        let mut reasons: Vec<(&str, usize, &Change)> = Vec::new();
+        for change in &self.changes {
+            match reasons.iter_mut().find(|(why, ..)| *why == change.why) {
+                Some((_, count, _)) => *count += 1,
+                None => reasons.push((&change.why, 1, change)),
+            }
+        }
+        let others = |count: usize| if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+        let line = |(why, count, first): &(&str, usize, &Change)| {
+            format!("rewritten: {} (line {}){}: {why}", first.what, first.line, others(*count))
+        };
+        reasons.iter().map(line).collect()
+    }
+
     pub(super) fn add(&mut self, line: u64, what: String, why: String) {
         if self.changes.len() < Self::MOST {
             self.changes.push(Change { line, what, why });
         } else {
             self.more += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_has_a_line_for_each_reason() {
+        let mut report = Report::default();
+        for (line, what, why) in
+            [(1, "CREATE ROLE a", "the role exists"), (2, "SET x", "unknown"), (3, "CREATE ROLE b", "the role exists")]
+        {
+            report.add(line, what.into(), why.into());
+        }
+        assert_eq!(
+            report.summary(),
+            ["rewritten: CREATE ROLE a (line 1) and 1 more: the role exists", "rewritten: SET x (line 2): unknown"]
+        );
     }
 }

@@ -132,7 +132,7 @@ fn a_dump_of_one_database_holds_the_roles_that_it_uses_and_no_others() {
 }
 
 #[test]
-fn a_server_newer_than_the_clients_is_a_clear_error_and_the_right_client_is_picked() {
+fn the_right_client_is_picked_and_what_a_newer_one_writes_loads_where_it_came_from() {
     let shop = Shop::open_on(16);
     let only = |majors: &[u32]| {
         majors.iter().map(|major| Cluster::client_bin(*major).display().to_string()).collect::<Vec<_>>().join(":")

@@ -27,6 +27,18 @@ fn an_account_that_may_not_create_is_told_which_right_it_lacks() {
 }
 
 #[test]
+fn an_account_that_may_create_and_list_but_not_read_saves() {
+    let cloud = Cloud::open();
+    let asked = cloud.gcs.log().len();
+    // Is the name taken? It may not look; the upload's own precondition decides.
+    cloud.gcs.fail_next(Op::Stat, FORBIDDEN);
+    cloud.bkp(["backup"]).run().ok();
+    assert_eq!(cloud.gcs.objects().len(), 1);
+    let looks = cloud.gcs.log()[asked..].iter().filter(|act| act.contains("Stat") || act.contains("Get")).count();
+    assert_eq!(looks, 1, "{:?}", cloud.gcs.log());
+}
+
+#[test]
 fn an_account_that_may_not_list_is_told_before_the_dump_begins() {
     let cloud = Cloud::open();
     cloud.gcs.fail_next(Op::List, FORBIDDEN);

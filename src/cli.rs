@@ -90,7 +90,7 @@ pub struct Restore {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Take a dump that does not end as a dump ends
+    /// Take a dump that does not end as a dump ends, or that seems to hold only a part of the database
     #[arg(long)]
     pub allow_unproven: bool,
     /// Take a dump that is sealed for another application

@@ -242,7 +242,7 @@ fn psql(postgres: &Postgres, query: &str) -> Result<String, String> {
     let output = Command::new(format!("{PROGRAMS}/psql"))
         .args(["-XAtc", query])
         .env_clear()
-        .envs(postgres.child_env("postgres"))
+        .envs(postgres.child_env("postgres", "bkp"))
         .output()
         .unwrap();
     match output.status.success() {

@@ -281,7 +281,7 @@ fn trusting_the_system_means_verifying_the_name() {
 fn a_child_is_told_everything_and_each_thing_once() {
     let postgres =
         settings(&[(PGHOST, "db"), (PGHOSTADDR, "10.0.0.9"), (PGOPTIONS, "-c x=y"), (PGSSLMODE, "require")]).postgres;
-    let env = postgres.child_env("sh op");
+    let env = postgres.child_env("sh op", "bkp");
     let names: std::collections::BTreeSet<_> = env.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), env.len());
     for (name, value) in [
@@ -306,7 +306,7 @@ proptest! {
             Made::of(&[("POSTGRES_PASSWORD_FILE", "/f")]).file("/f", format!("{password}\n")),
         ] {
             let postgres = resolve(&environment, &Overrides::default()).unwrap().postgres;
-            let told = postgres.child_env("d").into_iter().find(|(name, _)| name == "PGPASSWORD").map(|(_, value)| value);
+            let told = postgres.child_env("d", "bkp").into_iter().find(|(name, _)| name == "PGPASSWORD").map(|(_, value)| value);
             prop_assert_eq!(told, Some(OsString::from(&password)));
         }
     }

@@ -85,6 +85,21 @@ fn databases_that_are_dropped_meanwhile_are_skipped_when_all_are_wanted() {
 }
 
 #[test]
+fn what_was_put_aside_outlives_a_backup_that_does_not_hold_its_successor() {
+    let shop = Shop::open();
+    shop.bkp(["backup"]).run().ok();
+    shop.bkp(["restore"]).run().ok();
+    let kept = shop.databases_of_ours();
+    assert_eq!(kept.len(), 1);
+    let clients = clients_with(&shop, "pg_dump", "touch \"$(dirname \"$0\")/begun\"; sleep 2; exec $REAL \"$@\"");
+    let running = shop.bkp(["backup"]).env("BKP_DATABASES", "all").env("BKP_PG_BIN", &clients).spawn();
+    until("pg_dump", || clients.join("begun").exists());
+    shop.cluster.psql("postgres", "DROP DATABASE shop");
+    running.wait().ok().says("shop");
+    assert_eq!(shop.databases_of_ours(), kept, "the last copy of the shop on this server");
+}
+
+#[test]
 fn a_damaged_seal_forgets_nothing() {
     let shop = Shop::open();
     for _ in 0..3 {

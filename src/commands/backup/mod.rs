@@ -68,8 +68,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     }
     let (object, seal) = saved?;
 
-    let dropped =
-        leftovers::drop_replaced(&session, &settings.app, &plan.databases, &settings.restore.keep_replaced).await;
+    let dropped = leftovers::drop_replaced(&session, &seal, &settings.restore.keep_replaced).await;
     let forgotten = forget_old(context, &session, &store, &object.name).await;
     sweep(&store, &run).await;
     lock::release(&session, &settings.app).await;

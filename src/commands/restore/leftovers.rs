@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::settings::KeepReplaced;
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::server::{self, Database, ident};
 use crate::sources::postgres::side::{self, State};
 
@@ -66,19 +67,21 @@ pub async fn drop_database(session: &Session, name: &str) -> Result<()> {
         .with_context(|| format!("dropping {name}"))
 }
 
-/// Drops what restores of this application put aside, once a sealed backup of its successor exists: `saved` are the names of
-/// the databases that the backup holds.
+/// Drops what restores put aside, once a sealed backup of its successor exists: only what the seal itself names, since a
+/// database may have gone while the others were dumped.
 ///
 /// # Errors
 /// When one cannot be dropped; the others are.
-pub async fn drop_replaced(session: &Session, app: &str, saved: &[String], keep: &KeepReplaced) -> Result<()> {
+pub async fn drop_replaced(session: &Session, saved: &Seal, keep: &KeepReplaced) -> Result<()> {
     if *keep == KeepReplaced::Always {
         return Ok(());
     }
     let mut failed = Ok(());
     for database in server::databases(session).await? {
         let Some(journal) = database.journal() else { continue };
-        if journal.state != State::Replaced || journal.app != app || !saved.contains(&journal.database) {
+        // Run ids begin with their time: a copy that was put aside while the backup ran is not of a database that it holds.
+        let succeeded = saved.databases.contains_key(&journal.database) && journal.run < saved.run;
+        if journal.state != State::Replaced || journal.app != saved.app || !succeeded {
             continue;
         }
         match drop_database(session, &database.name).await {

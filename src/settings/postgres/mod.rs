@@ -88,7 +88,7 @@ impl Postgres {
     /// The password goes this way because arguments can be seen by everyone. `PGCLIENTENCODING` is never passed on: a dump is
     /// taken in its database's own encoding.
     #[must_use]
-    pub fn child_env(&self, database: &str) -> Vec<(String, OsString)> {
+    pub fn child_env(&self, database: &str, application_name: &str) -> Vec<(String, OsString)> {
         let mut env: Vec<(String, OsString)> = Vec::new();
         let mut set = |name: &str, value: OsString| env.push((name.into(), value));
         match &self.host {
@@ -101,7 +101,7 @@ impl Postgres {
         set("PGPORT", self.port.to_string().into());
         set("PGUSER", OsString::from(&self.user));
         set("PGDATABASE", database.into());
-        set("PGAPPNAME", "bkp".into());
+        set("PGAPPNAME", application_name.into());
         match self.password_for(database) {
             Some(password) => set("PGPASSWORD", password.expose().into()),
             // Nothing was found in the password file; a client must not find one that we did not look at.

@@ -219,10 +219,7 @@ fn rewritten(name: &str, step: impl FnOnce(&mut dyn FnMut(Piece<'_>) -> Result<(
 }
 
 fn environment(job: &Job<'_>, database: &str) -> Vec<(String, OsString)> {
-    let mut environment = job.settings.child_env(database);
-    environment.retain(|(name, _)| name != "PGAPPNAME");
-    environment.push(("PGAPPNAME".to_owned(), job.session_name.into()));
-    environment
+    job.settings.child_env(database, job.session_name)
 }
 
 /// What to do about what an account without rights is told.

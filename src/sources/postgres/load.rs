@@ -56,9 +56,7 @@ impl Loader {
             "-f",
             "-",
         ];
-        let mut environment = settings.child_env(database);
-        environment.retain(|(name, _)| name != "PGAPPNAME");
-        environment.push(("PGAPPNAME".to_owned(), application_name.into()));
+        let environment = settings.child_env(database, application_name);
         let program = Program {
             path: client.program("psql"),
             arguments: arguments.iter().map(OsString::from).collect(),

@@ -67,6 +67,11 @@ pub async fn drop_database(session: &Session, name: &str) -> Result<()> {
         .with_context(|| format!("dropping {name}"))
 }
 
+/// When a run began, as its id says it: to the second, in an order that text has too.
+fn time(run: &str) -> &str {
+    run.split('-').next().unwrap_or(run)
+}
+
 /// Drops what restores put aside, once a sealed backup of its successor exists: only what the seal itself names, since a
 /// database may have gone while the others were dumped.
 ///
@@ -80,7 +85,7 @@ pub async fn drop_replaced(session: &Session, saved: &Seal, keep: &KeepReplaced)
     for database in server::databases(session).await? {
         let Some(journal) = database.journal() else { continue };
         // Run ids begin with their time: a copy that was put aside while the backup ran is not of a database that it holds.
-        let succeeded = saved.databases.contains_key(&journal.database) && journal.run < saved.run;
+        let succeeded = saved.databases.contains_key(&journal.database) && time(&journal.run) <= time(&saved.run);
         if journal.state != State::Replaced || journal.app != saved.app || !succeeded {
             continue;
         }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{bytes, download, download_version, names, open, quick, servers, upload};
 use crate::support::gcs::Gcs;
+use crate::support::workdir::WorkDir;
 
 /// What a server does not do, though the real store does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Subject<'_> {
 
 #[tokio::test]
 async fn a_directory_is_a_store() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     std::fs::create_dir(directory.path().join("bucket")).expect("made");
     let scheme = format!("file://{}/", directory.path().display());
     suite(&Subject { scheme: &scheme, bucket: "bucket", options: quick(), ignores: &[] }).await;

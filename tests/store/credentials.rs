@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{download, names, open, quick, upload};
 use crate::support::gcs::{BUCKET, Fault, Gcs, Op, Proxy};
+use crate::support::workdir::WorkDir;
 
 fn with_metadata_server(gcs: &Gcs) -> Store {
     let options = StoreOptions { gcs_endpoint: Some(gcs.url()), gce_metadata_host: Some(gcs.host()), ..quick() };
@@ -110,7 +111,7 @@ fn federation(gcs: &Gcs, directory: &Path, token: &str, more: Value) -> PathBuf 
 #[tokio::test]
 async fn a_federated_identity_is_exchanged_for_a_token() {
     let gcs = Gcs::start();
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     gcs.require_token();
     gcs.accept_subject("eyJhbGciOi.subject");
     let plain = federation(&gcs, directory.path(), "eyJhbGciOi.subject", json!({}));
@@ -125,7 +126,7 @@ async fn a_federated_identity_is_exchanged_for_a_token() {
 #[tokio::test]
 async fn a_federated_identity_that_is_refused_is_told_without_the_token() {
     let gcs = Gcs::start();
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     gcs.require_token();
     gcs.accept_subject("eyJhbGciOi.subject");
     let file = federation(&gcs, directory.path(), "SECRET-other", json!({}));
@@ -138,7 +139,7 @@ async fn a_federated_identity_that_is_refused_is_told_without_the_token() {
 #[tokio::test]
 async fn a_federation_file_whose_token_is_gone_is_refused_at_once() {
     let gcs = Gcs::start();
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     let file = federation(&gcs, directory.path(), "x", json!({"credential_source": {"file": "/nowhere/token"}}));
     let err = with_file(&gcs, &file).err().expect("refused");
     assert!(words(&err).contains("/nowhere/token"), "{}", words(&err));
@@ -164,7 +165,7 @@ fn key_file(directory: &Path, key: &str) -> PathBuf {
 #[tokio::test]
 async fn a_key_file_that_is_damaged_is_refused_at_once() {
     let gcs = Gcs::start();
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     let key = private_key();
     let lines: Vec<_> = key.lines().collect();
     let cut = [&lines[..5], &lines[lines.len() - 1..]].concat().join("\n");
@@ -182,7 +183,7 @@ async fn a_key_file_that_is_damaged_is_refused_at_once() {
 async fn a_whole_key_file_asks_googles_own_token_host() {
     let gcs = Gcs::start();
     gcs.require_token();
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     // Nothing leaves the machine: the proxy is a port that nobody listens on.
     let options = StoreOptions {
         gcs_endpoint: Some(gcs.url()),
@@ -201,7 +202,7 @@ async fn a_key_file_signs_for_a_token_through_a_proxy() {
     let gcs = Gcs::start();
     gcs.require_token();
     let proxy = Proxy::before(&gcs);
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     // No endpoint: the real hosts' names, as in production.
     let options = StoreOptions {
         gcs_credentials_file: Some(key_file(directory.path(), &private_key())),

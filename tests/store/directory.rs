@@ -7,6 +7,7 @@ use bkp::repository::bucket::error::StoreError;
 use bkp::repository::bucket::store::{Made, Store};
 
 use super::{bytes, download, names, open, quick, upload};
+use crate::support::workdir::WorkDir;
 
 fn at(path: &Path) -> Store {
     open(&format!("file://{}", path.display()), &quick())
@@ -18,7 +19,7 @@ fn mode(path: &Path) -> u32 {
 
 #[tokio::test]
 async fn a_directory_is_made_for_this_account_alone() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     let path = directory.path().join("a/b");
     let store = at(&path);
     assert_eq!(store.ensure().await.expect("made"), Made::New);
@@ -31,7 +32,7 @@ async fn a_directory_is_made_for_this_account_alone() {
 
 #[tokio::test]
 async fn a_backup_never_makes_the_directory() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     let path = directory.path().join("absent");
     let result = upload(&at(&path), "dump", b"x").await;
     assert!(matches!(result, Err(StoreError::BucketMissing { .. })), "{result:?}");
@@ -40,7 +41,7 @@ async fn a_backup_never_makes_the_directory() {
 
 #[tokio::test]
 async fn of_many_writers_of_one_name_one_wins() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     let store = at(directory.path());
     let mut writers = Vec::new();
     for number in 0..8_usize {
@@ -59,7 +60,7 @@ async fn of_many_writers_of_one_name_one_wins() {
 
 #[tokio::test]
 async fn what_a_killed_run_left_is_hidden_and_later_removed() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     let store = at(directory.path());
     let part = directory.path().join(".dump.1-0.part");
     std::fs::write(&part, "half").expect("written");
@@ -79,7 +80,7 @@ async fn what_a_killed_run_left_is_hidden_and_later_removed() {
 
 #[tokio::test]
 async fn a_file_cut_while_it_is_read_is_found() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     let store = at(directory.path());
     upload(&store, "dump", &bytes(4 << 20)).await.expect("uploaded");
     let mut reading = store.read("dump", None, None).await.expect("opened");
@@ -95,7 +96,7 @@ async fn a_file_cut_while_it_is_read_is_found() {
 
 #[tokio::test]
 async fn what_is_no_directory_is_called_so_and_left_alone() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     let file = directory.path().join("file");
     std::fs::write(&file, "mine").expect("written");
     std::os::unix::fs::symlink("nowhere", directory.path().join("dangling")).expect("a link");
@@ -108,7 +109,7 @@ async fn what_is_no_directory_is_called_so_and_left_alone() {
 
 #[tokio::test]
 async fn a_folder_that_is_a_link_to_another_disk_is_listed() {
-    let (directory, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let (directory, other) = (WorkDir::new(), WorkDir::new());
     std::os::unix::fs::symlink(other.path(), directory.path().join("db")).expect("a link");
     std::os::unix::fs::symlink(other.path(), other.path().join("circle")).expect("a link");
     let store = at(directory.path());

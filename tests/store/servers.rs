@@ -11,12 +11,14 @@ use bkp::repository::bucket::options::{AzureOptions, S3Options, StoreOptions};
 use bkp::settings::secret::Secret;
 
 use super::quick;
+use crate::support::run::run_within;
+use crate::support::workdir::WorkDir;
 
 /// A server in a directory of its own.
 pub struct Server {
     child: Child,
     pub options: StoreOptions,
-    _directory: tempfile::TempDir,
+    _directory: WorkDir,
 }
 
 impl Drop for Server {
@@ -70,7 +72,7 @@ fn answers(port: u16) -> bool {
 
 /// fake-gcs-server, with the bucket `test-bucket`.
 pub fn fake_gcs() -> Server {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     std::fs::create_dir(directory.path().join("test-bucket")).expect("a bucket");
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
@@ -88,7 +90,7 @@ pub fn fake_gcs() -> Server {
 
 /// SeaweedFS with its S3 gateway, with the bucket `test-bucket`.
 pub fn seaweedfs() -> Server {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     let [master, volume, filer, s3] = [free_port(), free_port(), free_port(), free_port()];
     let identities = directory.path().join("s3.json");
     let identity = r#"{"identities":[{"name":"t","credentials":[{"accessKey":"KEY","secretKey":"SECRET"}],
@@ -116,17 +118,11 @@ pub fn seaweedfs() -> Server {
     let server = Server { child, options, _directory: directory };
     wait_for("SeaweedFS", || answers(s3) && answers(filer));
     wait_for("SeaweedFS's shell", || {
-        let mut shell = Command::new(&weed)
-            .args(["shell", "-master", &format!("127.0.0.1:{master}"), "-filer", &format!("127.0.0.1:{filer}")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the shell starts");
-        if let Some(mut input) = shell.stdin.take() {
-            let _ = std::io::Write::write_all(&mut input, b"s3.bucket.create -name test-bucket\ns3.bucket.list\n");
-        }
-        let output = shell.wait_with_output().expect("the shell ends");
+        // It waits without end for a server that it once found missing: asked again, it finds it.
+        let mut shell = Command::new(&weed);
+        shell.args(["shell", "-master", &format!("127.0.0.1:{master}"), "-filer", &format!("127.0.0.1:{filer}")]);
+        let asked = b"s3.bucket.create -name test-bucket\ns3.bucket.list\n";
+        let Some(output) = run_within(&mut shell, asked, Duration::from_secs(15)) else { return false };
         String::from_utf8_lossy(&output.stdout).contains("test-bucket\t")
     });
     server
@@ -151,7 +147,7 @@ print(urllib.request.urlopen(request).status)
 
 /// Azurite, with the container `test-bucket`.
 pub fn azurite() -> Server {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = WorkDir::new();
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
     let child = spawn(

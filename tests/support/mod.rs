@@ -13,4 +13,5 @@ pub mod parts;
 pub mod run;
 pub mod template;
 pub mod wait;
+pub mod watch;
 pub mod workdir;

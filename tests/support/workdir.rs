@@ -4,13 +4,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::watch::Watched;
+
 /// What must be free in memory before clusters go there; containers often have 64 MB, and a large test half a gigabyte.
 const PLENTY_BYTES: u64 = 4 << 30;
 
 /// A directory under the system's temporary one, which everybody may enter, as servers run as another user than the tests.
 ///
 /// The name is short: a unix socket's path inside must stay below 108 bytes.
-pub struct WorkDir(tempfile::TempDir);
+pub struct WorkDir(tempfile::TempDir, Watched);
 
 impl WorkDir {
     /// Makes an empty directory.
@@ -30,7 +32,7 @@ impl WorkDir {
     fn under(parent: &Path) -> Self {
         let dir = tempfile::Builder::new().prefix("bkp-").tempdir_in(parent).expect("a temporary directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-        Self(dir)
+        Self(dir, Watched::begin())
     }
 
     /// The directory itself.

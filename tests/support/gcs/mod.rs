@@ -22,6 +22,8 @@ pub use proxy::Proxy;
 use tokens::Tokens;
 use uploads::Sessions;
 
+use super::watch::Watched;
+
 /// The bucket that every server has.
 pub const BUCKET: &str = "test-bucket";
 
@@ -31,6 +33,7 @@ pub struct Gcs {
     state: Arc<Mutex<State>>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    _watched: Watched,
 }
 
 pub(crate) struct State {
@@ -63,7 +66,7 @@ impl Gcs {
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let served = state.clone();
         let thread = std::thread::spawn(move || server::run(listener, served, stopped));
-        Self { address, state, stop: Some(stop), thread: Some(thread) }
+        Self { address, state, stop: Some(stop), thread: Some(thread), _watched: Watched::begin() }
     }
 
     /// The endpoint, for `StoreOptions::gcs_endpoint`.

@@ -13,7 +13,8 @@ use crate::repository::bucket::store::Made;
 /// # Errors
 /// When the bucket is not there and cannot be made.
 pub async fn init(context: &Context) -> Result<Exit> {
-    let address = &context.settings.bucket.address;
+    let Some(bucket) = &context.settings.bucket else { return Ok(Exit::Done) };
+    let address = &bucket.address;
     let made = context.stop.or(async { context.store()?.ensure().await.map_err(store_failure) }).await?;
     match made {
         Made::New => tracing::info!("made {address}"),

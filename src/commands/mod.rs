@@ -10,7 +10,7 @@ pub mod restore;
 pub mod rewrite;
 pub mod wait;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use crate::process::Stop;
 use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::store::Store;
-use crate::settings::Settings;
+use crate::settings::{Postgres, Settings};
 
 /// What every command is given.
 pub struct Context {
@@ -37,8 +37,21 @@ impl Context {
     /// # Errors
     /// When its address or credentials make no sense; nothing is asked of the store yet.
     pub fn store(&self) -> Result<Store> {
-        let bucket = &self.settings.bucket;
+        let Some(bucket) = &self.settings.bucket else {
+            bail!(Failure::new("no bucket is set").hint("set BKP_BUCKET").exit(Exit::Usage));
+        };
         Store::open(&bucket.address, &bucket.into()).map_err(store_failure)
+    }
+
+    /// The server's settings.
+    ///
+    /// # Errors
+    /// Exit code 2 when the settings name no database.
+    pub fn postgres(&self) -> Result<&Postgres> {
+        self.settings.postgres.as_ref().ok_or_else(|| {
+            let hint = "set POSTGRES_HOST, POSTGRES_USER and POSTGRES_DB";
+            Failure::new("no database server is set, only files are").hint(hint).exit(Exit::Usage).into()
+        })
     }
 }
 

@@ -69,13 +69,11 @@ pub struct Azure {
     pub endpoint: Option<String>,
 }
 
-pub(super) fn resolve(reader: &mut Reader<'_>) -> Bucket {
+/// The bucket, unless a restic repository alone was named.
+pub(super) fn resolve(reader: &mut Reader<'_>) -> Option<Bucket> {
     let named = reader.first(&[BKP_BUCKET, GCP_BACKUP_BUCKET]);
     if named.is_none() && reader.value(RESTIC_REPOSITORY).is_some() {
-        reader.fault(
-            RESTIC_REPOSITORY,
-            format!("dumps are kept in a bucket, not in a restic repository; set {BKP_BUCKET} to say where"),
-        );
+        return None;
     }
     let address = named.and_then(|found| {
         let old = found.name == GCP_BACKUP_BUCKET;
@@ -103,7 +101,7 @@ pub(super) fn resolve(reader: &mut Reader<'_>) -> Bucket {
         certificate_file: path(reader, CERTIFICATE_FILE),
     };
     check(reader, &bucket);
-    bucket
+    Some(bucket)
 }
 
 fn gcs(reader: &mut Reader<'_>) -> Gcs {
@@ -138,7 +136,7 @@ fn check(reader: &mut Reader<'_>, bucket: &Bucket) {
     }
 }
 
-fn path(reader: &mut Reader<'_>, name: &'static str) -> Option<PathBuf> {
+pub(super) fn path(reader: &mut Reader<'_>, name: &'static str) -> Option<PathBuf> {
     let path = PathBuf::from(reader.value(name)?);
     // Read once here, so that a missing mount is told with the other faults and not in the middle of an upload.
     if let Err(error) = reader.environment.read(&path) {

@@ -6,11 +6,14 @@ pub mod address;
 pub mod bucket;
 pub mod environment;
 pub mod fault;
+pub mod files;
 pub mod names;
 pub mod passfile;
+pub mod pause;
 pub mod postgres;
 mod reader;
 mod resolve;
+pub mod restic;
 pub mod retention;
 pub mod secret;
 pub mod span;
@@ -26,9 +29,12 @@ pub use address::BucketAddress;
 pub use bucket::Bucket;
 pub use environment::{Environment, Process};
 pub use fault::{Fault, Faults};
+pub use files::Files;
+pub use pause::Pause;
 pub use postgres::{Databases, Host, Postgres};
 pub use reader::Overrides;
 pub use resolve::{log_form, resolve};
+pub use restic::Restic;
 pub use retention::Retention;
 pub use secret::Secret;
 pub use span::Span;
@@ -38,10 +44,20 @@ pub use span::Span;
 pub struct Settings {
     /// The application's stable name; letters, digits, `.`, `_` and `-`, at most 63 of them.
     pub app: String,
-    /// The server.
-    pub postgres: Postgres,
-    /// Where dumps go.
-    pub bucket: Bucket,
+    /// The server; none when only files are saved.
+    pub postgres: Option<Postgres>,
+    /// Which roles are saved with the databases.
+    pub saved_roles: SavedRoles,
+    /// Which files; none when only databases are saved.
+    pub files: Option<Files>,
+    /// Where dumps go. There is a bucket, a restic repository, or both.
+    pub bucket: Option<Bucket>,
+    /// Where snapshots go.
+    pub restic: Option<Restic>,
+    /// How the application is brought to rest.
+    pub pause: Pause,
+    /// Where it is noted what a run has paused.
+    pub state_dir: PathBuf,
     /// What may be forgotten.
     pub retention: Retention,
     /// How a restore treats what is there.
@@ -63,6 +79,19 @@ pub struct Restore {
     pub roles: Roles,
     /// How long a replaced database stays.
     pub keep_replaced: KeepReplaced,
+}
+
+/// Which roles are saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SavedRoles {
+    /// Those that the saved databases use, by owner, grant, default privilege or membership.
+    Used,
+    /// All of the server.
+    All,
+    /// None.
+    None,
+    /// Those whose names begin like this, and the groups that they are in.
+    Prefix(String),
 }
 
 /// Which roles a restore brings back. The connecting one is never changed.

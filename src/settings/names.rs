@@ -33,14 +33,46 @@ macro_rules! variables {
 variables! {
     /// The application's stable name: letters, digits, `.`, `_` and `-`.
     BKP_APP, "the one named database, else `default`", twin;
-    /// The databases to save: `all`, or names with commas between them.
-    BKP_DATABASES, "`all`", twin;
+    /// The databases to save: `all`, `none`, or names with commas between them.
+    BKP_DATABASES, "`all`; `none` if only `BKP_FILES` is set", twin;
     /// The database that control sessions use; it cannot be a restore's target.
     BKP_MAINTENANCE_DB, "`postgres`, else `template1`", twin;
     /// Where dumps go: `gs://…`, `s3://…`, `az://…` or `file:///…`.
-    BKP_BUCKET, "`file:///var/lib/bkp`", twin;
+    BKP_BUCKET, "`file:///var/lib/bkp`, unless a restic repository is named", twin;
     /// Cloud KMS key that Google Cloud Storage encrypts new objects with.
     BKP_GCS_KMS_KEY, "", twin;
+    /// Directories whose files are saved, commas between them; they need a restic repository.
+    BKP_FILES, "", twin;
+    /// Save only these of their entries: `export/`, `export/*.zip`.
+    BKP_FILES_INCLUDE, "everything", twin;
+    /// Leave these out, as restic's `--exclude`; with a slash in it, relative to the directory.
+    BKP_FILES_EXCLUDE, "", twin;
+    /// Top-level entries that a restore leaves as they are: `config`.
+    BKP_FILES_KEEP, "", twin;
+    /// To whom a restore gives the files: `UID` or `UID:GID`.
+    BKP_FILES_OWNER, "as saved", twin;
+    /// What of a snapshot is restored, and where to: `export/*.zip:import/`.
+    BKP_FILES_RESTORE, "everything, where it was", twin;
+    /// `1`: an empty directory may be saved. Else it counts as one that is not mounted.
+    BKP_FILES_ALLOW_EMPTY, "`0`", twin;
+    /// The roles to save: `used` (by the saved databases), `all`, `none`, or `prefix:oc_`.
+    BKP_ROLES, "`used`; `all` with all databases", twin;
+    /// How items lie in restic repositories: `one`, `split` (`files`, `pg-database`, `pg-role` under one base) or `auto`.
+    BKP_RESTIC_LAYOUT, "`auto`: as they are there", twin;
+    /// The restic program.
+    BKP_RESTIC_BIN, "the first `restic` on the usual paths", plain;
+    /// A file that stands while the application is paused.
+    BKP_MAINTENANCE_FILE, "", twin;
+    /// What that file holds.
+    BKP_MAINTENANCE_CONTENT, "", twin;
+    /// A command that pauses the application; no shell reads it.
+    BKP_PAUSE_COMMAND, "", twin;
+    /// A command that lets it go on; must be safe to repeat.
+    BKP_RESUME_COMMAND, "", twin;
+    /// Which commands pause the application: `restore`, `backup,restore` or `none`.
+    BKP_QUIESCE_ON, "`restore`", twin;
+    /// Where it is noted what a run has paused.
+    BKP_STATE_DIR, "`/var/lib/bkp`", twin;
     /// Keep this many of the newest runs.
     BKP_KEEP_LAST, "", twin;
     /// Keep the newest run of each of this many hours.
@@ -135,12 +167,18 @@ variables! {
     RESTIC_DAYS_TO_KEEP, "", twin;
     /// Months of which the newest run is kept, where `BKP_KEEP_MONTHLY` is not set.
     RESTIC_MONTHS_TO_KEEP, "", twin;
-    /// A restic repository. With no bucket named, a fault: dumps would silently go elsewhere.
-    RESTIC_REPOSITORY, "", plain;
+    /// restic: its repository. With no bucket named, the only place that anything is saved to.
+    RESTIC_REPOSITORY, "", twin;
     /// restic: the path of its password; stays a path.
     RESTIC_PASSWORD_FILE, "", plain;
+    /// restic: its password, where no file holds it.
+    RESTIC_PASSWORD, "", plain;
+    /// restic: a command that prints its password.
+    RESTIC_PASSWORD_COMMAND, "", plain;
     /// restic: the path of its next password; stays a path, and need not exist.
     RESTIC_NEW_PASSWORD_FILE, "", plain;
+    /// restic: the host that snapshots are saved under.
+    RESTIC_HOST, "the application's name", plain;
     /// The bucket, where `BKP_BUCKET` is not set: `gs://bucket`.
     GCP_BACKUP_BUCKET, "", twin;
     /// Google Cloud: the path of the credentials.
@@ -214,7 +252,6 @@ mod tests {
         for variable in VARIABLES.iter().filter(|variable| variable.has_file) {
             assert!(find(&format!("{}_FILE", variable.name)).is_none(), "{}", variable.name);
         }
-        assert!(find("RESTIC_PASSWORD").is_none());
         assert!(is_known("POSTGRES_PASSWORD_FILE") && !is_known("PGHOST_FILE"));
     }
 }

@@ -52,11 +52,8 @@ impl<'a> Reader<'a> {
         self.warnings.push(warning.into());
     }
 
-    pub fn finish<T>(self, value: Option<T>) -> Result<T, Faults> {
-        match value {
-            Some(value) if self.faults.is_empty() => Ok(value),
-            _ => Err(Faults(self.faults)),
-        }
+    pub fn finish<T>(self, value: T) -> Result<T, Faults> {
+        if self.faults.is_empty() { Ok(value) } else { Err(Faults(self.faults)) }
     }
 
     /// The first of these names that has a value. All are read, so that a fault in any is told.
@@ -103,6 +100,17 @@ impl<'a> Reader<'a> {
 
     pub fn accept<T>(&mut self, found: Found, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         parse(&found.value).map_err(|reason| self.fault(found.name, reason)).ok()
+    }
+
+    /// One of a few words; the first is the default.
+    pub fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> T {
+        let chosen = self.parsed(name, |text| {
+            choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+                let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+                format!("must be one of {}", words.join(", "))
+            })
+        });
+        chosen.unwrap_or(choices[0].1)
     }
 
     fn variable(&mut self, name: &str) -> Option<String> {

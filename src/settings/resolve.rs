@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::names::*;
 use super::postgres::Databases;
 use super::reader::{Overrides, Reader};
-use super::{Environment, Faults, KeepReplaced, Log, Restore, Roles, Settings};
-use super::{bucket, postgres, retention, span, unknown};
+use super::{Environment, Faults, KeepReplaced, Log, Restore, Roles, SavedRoles, Settings};
+use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
 
 const APP_LIMIT_BYTES: usize = 63;
 
@@ -17,18 +17,25 @@ const APP_LIMIT_BYTES: usize = 63;
 /// Every fault there is, by name and reason.
 pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<Settings, Faults> {
     let mut reader = Reader::new(environment, overrides);
-    let postgres = postgres::resolve(&mut reader);
+    let files = files::resolve(&mut reader);
+    let postgres = match only_files(&mut reader, files.is_some()) {
+        true => None,
+        false => postgres::resolve(&mut reader),
+    };
     let bucket = bucket::resolve(&mut reader);
     let retention = retention::resolve(&mut reader);
     let app = app(&mut reader, postgres.as_ref().map(|postgres| &postgres.databases));
+    let restic = restic::resolve(&mut reader, &app);
+    if files.is_some() && reader.value(RESTIC_REPOSITORY).is_none() {
+        reader.fault(RESTIC_REPOSITORY, format!("not set, but {BKP_FILES} is: files are saved by restic"));
+    }
+    let saved_roles = saved_roles(&mut reader, postgres.as_ref().map(|postgres| &postgres.databases));
+    let pause = pause::resolve(&mut reader);
+    let state_dir = reader.value(BKP_STATE_DIR).unwrap_or_else(|| bucket::DEFAULT_DIRECTORY.to_owned());
     let restore = Restore {
-        roles: choice(
-            &mut reader,
-            BKP_RESTORE_ROLES,
-            &[("missing", Roles::Missing), ("all", Roles::All), ("none", Roles::None)],
-        ),
-        keep_replaced: choice(
-            &mut reader,
+        roles: reader
+            .choice(BKP_RESTORE_ROLES, &[("missing", Roles::Missing), ("all", Roles::All), ("none", Roles::None)]),
+        keep_replaced: reader.choice(
             BKP_KEEP_REPLACED,
             &[
                 ("until-backup", KeepReplaced::UntilBackup),
@@ -44,18 +51,22 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         reader.warn(name);
     }
     let warnings = std::mem::take(&mut reader.warnings);
-    let settings = postgres.map(|postgres| Settings {
+    reader.finish(Settings {
         app,
         postgres,
+        saved_roles,
+        files,
         bucket,
+        restic,
+        pause,
+        state_dir: state_dir.into(),
         retention,
         restore,
         lock_wait,
         log,
         client_dirs,
         warnings,
-    });
-    reader.finish(settings)
+    })
 }
 
 /// How lines are written, whatever else is wrong: the faults themselves are told in this form.
@@ -64,18 +75,33 @@ pub fn log_form(environment: &dyn Environment) -> Log {
 }
 
 fn log(reader: &mut Reader<'_>) -> Log {
-    choice(reader, BKP_LOG, &[("text", Log::Text), ("json", Log::Json)])
+    reader.choice(BKP_LOG, &[("text", Log::Text), ("json", Log::Json)])
 }
 
-/// One of a few words; the first is the default.
-fn choice<T: Copy>(reader: &mut Reader<'_>, name: &'static str, choices: &[(&str, T)]) -> T {
-    let chosen = reader.parsed(name, |text| {
-        choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            format!("must be one of {}", words.join(", "))
-        })
+/// Whether there is no database to save: said so, or files named and no word of a server.
+fn only_files(reader: &mut Reader<'_>, files: bool) -> bool {
+    if reader.value(BKP_DATABASES).as_deref() == Some("none") {
+        return true;
+    }
+    let server = [BKP_DATABASES, POSTGRES_DB, POSTGRES_USER, POSTGRES_HOST, POSTGRES_SERVICE, DB_HOST];
+    let libpq = [PGHOST, PGHOSTADDR, PGUSER, PGDATABASE];
+    files && !server.iter().chain(&libpq).any(|name| reader.value(name).is_some())
+}
+
+fn saved_roles(reader: &mut Reader<'_>, databases: Option<&Databases>) -> SavedRoles {
+    let said = reader.parsed(BKP_ROLES, |text| match text {
+        "used" => Ok(SavedRoles::Used),
+        "all" => Ok(SavedRoles::All),
+        "none" => Ok(SavedRoles::None),
+        _ => match text.strip_prefix("prefix:") {
+            Some(prefix) if !prefix.is_empty() => Ok(SavedRoles::Prefix(prefix.to_owned())),
+            _ => Err("must be used, all, none, or prefix: and the beginning of their names".into()),
+        },
     });
-    chosen.unwrap_or(choices[0].1)
+    said.unwrap_or(match databases {
+        Some(Databases::Named(_)) => SavedRoles::Used,
+        _ => SavedRoles::All,
+    })
 }
 
 fn app(reader: &mut Reader<'_>, databases: Option<&Databases>) -> String {

@@ -24,7 +24,7 @@ fn faulty(variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 fn address(variables: &[(&str, &str)]) -> (String, u16) {
-    let postgres = settings(variables).postgres;
+    let postgres = settings(variables).postgres.unwrap();
     match postgres.host {
         Host::Tcp(host) => (host, postgres.port),
         Host::Socket(directory) => (directory.display().to_string(), postgres.port),
@@ -34,12 +34,13 @@ fn address(variables: &[(&str, &str)]) -> (String, u16) {
 #[test]
 fn with_nothing_set_the_defaults_hold() {
     let settings = settings(&[]);
+    let postgres = settings.postgres.clone().unwrap();
     assert_eq!(settings.app, "default");
-    assert_eq!(settings.bucket.address.to_string(), "file:///var/lib/bkp");
-    assert_eq!(settings.postgres.host, Host::Tcp("localhost".into()));
-    assert_eq!((settings.postgres.port, settings.postgres.user.as_str()), (5432, "me"));
-    assert_eq!(settings.postgres.databases, Databases::All);
-    assert_eq!(settings.postgres.tls.mode, TlsMode::Prefer);
+    assert_eq!(settings.bucket.as_ref().unwrap().address.to_string(), "file:///var/lib/bkp");
+    assert_eq!(postgres.host, Host::Tcp("localhost".into()));
+    assert_eq!((postgres.port, postgres.user.as_str()), (5432, "me"));
+    assert_eq!(postgres.databases, Databases::All);
+    assert_eq!(postgres.tls.mode, TlsMode::Prefer);
     assert!(settings.retention.keeps_everything() && settings.retention.min == 3);
     assert_eq!(settings.lock_wait, Duration::ZERO);
     assert!(settings.warnings.is_empty());
@@ -55,7 +56,7 @@ fn the_higher_name_wins() {
     ] {
         for first in 0..names.len() {
             let variables: Vec<_> = names[first..].iter().map(|name| (*name, *name)).collect();
-            let debug = settings(&variables).postgres;
+            let debug = settings(&variables).postgres.unwrap();
             let password = debug.password.as_ref().map(|secret| secret.expose().to_owned());
             let seen = format!("{debug:?} {password:?}");
             assert!(seen.contains(&format!("\"{}\"", names[first])), "{seen}");
@@ -68,7 +69,10 @@ fn a_flag_wins_over_its_variable_and_what_is_under_it() {
     let overrides = Overrides::default().with(BKP_DATABASES, "shop").with(BKP_APP, "x");
     let settings =
         resolve(&Made::of(&[(BKP_DATABASES, "all"), (BKP_APP, "y"), (POSTGRES_DB, "z")]), &overrides).unwrap();
-    assert_eq!((settings.app.as_str(), settings.postgres.databases), ("x", Databases::Named(vec!["shop".into()])));
+    assert_eq!(
+        (settings.app.as_str(), settings.postgres.unwrap().databases),
+        ("x", Databases::Named(vec!["shop".into()]))
+    );
 }
 
 #[test]
@@ -80,7 +84,7 @@ fn the_server_is_found_in_each_form_that_clusters_have() {
     assert_eq!(address(&[(PGHOST, "/run/postgresql"), (PGPORT, "7")]), ("/run/postgresql".into(), 7));
     assert_eq!(address(&[(PGHOSTADDR, "10.0.0.9")]), ("10.0.0.9".into(), 5432));
     let socket = Made::of(&[(PGPORT, "6000")]).file("/tmp/.s.PGSQL.6000", "");
-    assert_eq!(resolve(&socket, &Overrides::default()).unwrap().postgres.host, Host::Socket("/tmp".into()));
+    assert_eq!(resolve(&socket, &Overrides::default()).unwrap().postgres.unwrap().host, Host::Socket("/tmp".into()));
 }
 
 #[test]
@@ -89,7 +93,7 @@ fn a_service_link_is_used_where_it_is_the_server_and_ignored_elsewhere() {
     assert_eq!(address(&[link]), ("10.0.0.1".into(), 5433));
     assert_eq!(address(&[link, (POSTGRES_HOST, "postgres")]), ("postgres".into(), 5433));
     let other = settings(&[link, (POSTGRES_HOST, "db")]);
-    assert_eq!(other.postgres.port, 5432);
+    assert_eq!(other.postgres.unwrap().port, 5432);
     assert_eq!(other.warnings.len(), 1);
 }
 
@@ -114,7 +118,7 @@ fn a_file_loses_one_line_end_and_nothing_else() {
         ("", None),
     ] {
         let environment = Made::of(&[("POSTGRES_PASSWORD_FILE", "/f")]).file("/f", text);
-        let postgres = resolve(&environment, &Overrides::default()).unwrap().postgres;
+        let postgres = resolve(&environment, &Overrides::default()).unwrap().postgres.unwrap();
         assert_eq!(postgres.password.as_ref().map(Secret::expose), password);
     }
 }
@@ -226,7 +230,7 @@ fn the_application_is_named_after_its_only_database() {
     assert_eq!(settings(&[(BKP_DATABASES, "a, b,a")]).app, "default");
     assert_eq!(faulty(&[(POSTGRES_DB, "sh op")]), [BKP_APP]);
     assert_eq!(settings(&[(POSTGRES_DB, "sh op"), (BKP_APP, "shop")]).app, "shop");
-    assert_eq!(settings(&[(POSTGRES_DB, "all")]).postgres.databases, Databases::Named(vec!["all".into()]));
+    assert_eq!(settings(&[(POSTGRES_DB, "all")]).postgres.unwrap().databases, Databases::Named(vec!["all".into()]));
 }
 
 #[test]
@@ -239,17 +243,66 @@ fn old_retention_names_mean_what_they_meant() {
 }
 
 #[test]
-fn a_restic_repository_alone_is_not_silently_another_place() {
-    assert_eq!(faulty(&[(RESTIC_REPOSITORY, "s3:x")]), [RESTIC_REPOSITORY]);
+fn a_restic_repository_alone_leaves_no_dumps_in_a_default_directory() {
+    let alone = Made::of(&[(RESTIC_REPOSITORY, "s3:x"), (RESTIC_PASSWORD_FILE, "/key")]).file("/key", "secret\n");
+    let alone = resolve(&alone, &Overrides::default()).unwrap();
+    assert!(alone.bucket.is_none() && alone.restic.is_some() && alone.postgres.is_some());
+    let both = settings(&[(RESTIC_REPOSITORY, "s3:x"), (RESTIC_PASSWORD, "x"), (BKP_BUCKET, "gs://bucket")]);
+    assert!(both.bucket.is_some() && both.restic.is_some());
+}
+
+#[test]
+fn a_repository_opens_by_exactly_one_password() {
+    assert_eq!(faulty(&[(RESTIC_REPOSITORY, "s3:x")]), [RESTIC_PASSWORD_FILE]);
+    assert_eq!(faulty(&[(RESTIC_REPOSITORY, "s3:x"), (RESTIC_PASSWORD_FILE, "/missing")]), [RESTIC_PASSWORD_FILE]);
+    let both = [(RESTIC_REPOSITORY, "s3:x"), (RESTIC_PASSWORD, "x"), (RESTIC_PASSWORD_COMMAND, "y")];
+    assert_eq!(faulty(&both), [RESTIC_PASSWORD]);
+    let empty = Made::of(&[(RESTIC_REPOSITORY, "s3:x"), (RESTIC_PASSWORD_FILE, "/key")]).file("/key", "\n");
+    assert_eq!(faults(&empty)[0].0, RESTIC_PASSWORD_FILE);
+}
+
+#[test]
+fn restic_is_given_its_own_variables_and_no_other() {
+    let variables = [
+        (RESTIC_REPOSITORY, "rest:https://me:hunter2@host/"),
+        (RESTIC_PASSWORD, "hunter3"),
+        ("RESTIC_CACHE_DIR", "/cache"),
+        ("B2_ACCOUNT_KEY", "key"),
+        ("AWS_ACCESS_KEY_ID_FILE", "/aws"),
+        (POSTGRES_PASSWORD, "hunter4"),
+        (AZURE_STORAGE_ACCOUNT, "me"),
+    ];
+    let made = Made::of(&variables).file("/aws", "id\n");
+    let restic = resolve(&made, &Overrides::default()).unwrap().restic.unwrap();
+    let names: Vec<&str> = restic.environment.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = [AZURE_STORAGE_ACCOUNT, "B2_ACCOUNT_KEY", "RESTIC_CACHE_DIR", AWS_ACCESS_KEY_ID];
+    assert_eq!(names, expected);
+    assert!(!format!("{restic:?}").contains("hunter"));
+}
+
+#[test]
+fn files_alone_need_no_server_and_always_a_repository() {
+    let restic = [(RESTIC_REPOSITORY, "s3:x"), (RESTIC_PASSWORD, "x")];
+    let only = settings(&[&restic[..], &[(BKP_FILES, "/media/a/, /srv")]].concat());
+    assert!(only.postgres.is_none());
+    assert_eq!(only.files.unwrap().roots, [PathBuf::from("/media/a"), "/srv".into()]);
+    assert!(settings(&[&restic[..], &[(BKP_FILES, "/a"), (POSTGRES_DB, "x")]].concat()).postgres.is_some());
     assert!(
-        resolve(&Made::of(&[(RESTIC_REPOSITORY, "s3:x"), (BKP_BUCKET, "gs://bucket")]), &Overrides::default()).is_ok()
+        settings(&[&restic[..], &[(BKP_DATABASES, "none"), (BKP_FILES, "/a"), (PGHOST, "x")]].concat())
+            .postgres
+            .is_none()
     );
+    assert_eq!(faulty(&[(BKP_FILES, "/a")]), [RESTIC_REPOSITORY]);
+    for wrong in ["media", "/", "/a,/a/b", "/a/../b"] {
+        assert_eq!(faulty(&[&restic[..], &[(BKP_FILES, wrong)]].concat()), [BKP_FILES], "{wrong}");
+    }
 }
 
 #[test]
 fn credentials_are_found_where_the_chart_mounts_them() {
     let mounted = Made::of(&[(GCP_BACKUP_BUCKET, "gs://bucket")]).file(bucket::MOUNTED_CREDENTIALS, "{}");
-    let found = |environment: &Made| resolve(environment, &Overrides::default()).unwrap().bucket.gcs.credentials_file;
+    let found =
+        |environment: &Made| resolve(environment, &Overrides::default()).unwrap().bucket.unwrap().gcs.credentials_file;
     assert_eq!(found(&mounted), Some(bucket::MOUNTED_CREDENTIALS.into()));
     let mut emulated = mounted.clone();
     emulated.variables.insert(STORAGE_EMULATOR_HOST.into(), "x".into());
@@ -262,25 +315,26 @@ fn credentials_are_found_where_the_chart_mounts_them() {
 fn a_password_file_is_asked_per_database_and_refused_when_others_can_read_it() {
     let text = "localhost:*:a:me:one\nlocalhost:*:*:me:two\n";
     let mut environment = Made::of(&[(PGHOST, "/var/run/postgresql")]).file("/home/me/.pgpass", text);
-    let postgres = resolve(&environment, &Overrides::default()).unwrap().postgres;
+    let postgres = resolve(&environment, &Overrides::default()).unwrap().postgres.unwrap();
     assert_eq!(postgres.password_for("a").map(Secret::expose), Some("one"));
     assert_eq!(postgres.password_for("b").map(Secret::expose), Some("two"));
     environment.files.insert("/home/me/.pgpass".into(), (text.into(), 0o640));
     let settings = resolve(&environment, &Overrides::default()).unwrap();
-    assert!(settings.postgres.password_for("a").is_none() && settings.warnings.len() == 1);
+    assert!(settings.postgres.as_ref().unwrap().password_for("a").is_none() && settings.warnings.len() == 1);
 }
 
 #[test]
 fn trusting_the_system_means_verifying_the_name() {
-    let tls = settings(&[(PGSSLROOTCERT, "system")]).postgres.tls;
+    let tls = settings(&[(PGSSLROOTCERT, "system")]).postgres.unwrap().tls;
     assert_eq!((tls.mode, tls.root_cert), (TlsMode::VerifyFull, RootCert::System { bundle: None }));
     assert_eq!(faulty(&[(PGSSLROOTCERT, "system"), (PGSSLMODE, "require")]), [PGSSLMODE]);
 }
 
 #[test]
 fn a_child_is_told_everything_and_each_thing_once() {
-    let postgres =
-        settings(&[(PGHOST, "db"), (PGHOSTADDR, "10.0.0.9"), (PGOPTIONS, "-c x=y"), (PGSSLMODE, "require")]).postgres;
+    let postgres = settings(&[(PGHOST, "db"), (PGHOSTADDR, "10.0.0.9"), (PGOPTIONS, "-c x=y"), (PGSSLMODE, "require")])
+        .postgres
+        .unwrap();
     let env = postgres.child_env("sh op", "bkp");
     let names: std::collections::BTreeSet<_> = env.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), env.len());
@@ -305,7 +359,7 @@ proptest! {
             Made::of(&[(PGPASSWORD, &password)]),
             Made::of(&[("POSTGRES_PASSWORD_FILE", "/f")]).file("/f", format!("{password}\n")),
         ] {
-            let postgres = resolve(&environment, &Overrides::default()).unwrap().postgres;
+            let postgres = resolve(&environment, &Overrides::default()).unwrap().postgres.unwrap();
             let told = postgres.child_env("d", "bkp").into_iter().find(|(name, _)| name == "PGPASSWORD").map(|(_, value)| value);
             prop_assert_eq!(told, Some(OsString::from(&password)));
         }

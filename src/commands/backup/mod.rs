@@ -41,7 +41,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     let session_name = run.session_name("backup");
 
     let store = context.store()?;
-    let session = context.stop.or(server::maintenance(&settings.postgres, &session_name)).await?;
+    let session = context.stop.or(server::maintenance(context.postgres()?, &session_name)).await?;
     context.stop.or(lock::acquire(&session, &settings.app, settings.lock_wait)).await?;
     leftovers::clear(&session, &settings.app, request.dry_run).await?;
 
@@ -56,7 +56,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     }
 
     let job = Job {
-        settings: &settings.postgres,
+        settings: context.postgres()?,
         client: &plan.client,
         session_name: &session_name,
         databases: &plan.databases,
@@ -115,7 +115,7 @@ async fn plan(context: &Context, session: &Session) -> Result<Plan> {
     let client = clients::for_dump(&installed, session.server_version_major())?.clone();
     let here = server::databases(session).await?;
     let (mut databases, mut skipped) = (Vec::new(), Vec::new());
-    match &settings.postgres.databases {
+    match &context.postgres()?.databases {
         Databases::All => {
             // What a restore made or put aside is no data of the application's.
             for database in here.iter().filter(|database| database.journal().is_none()) {
@@ -144,7 +144,7 @@ async fn plan(context: &Context, session: &Session) -> Result<Plan> {
             }
         }
     }
-    let named = matches!(settings.postgres.databases, Databases::Named(_));
+    let named = matches!(context.postgres()?.databases, Databases::Named(_));
     Ok(Plan { client, server: server::version(session).await?, databases, skipped, named })
 }
 

@@ -29,7 +29,7 @@ pub async fn session(
     }
     let settings = &context.settings;
     let session_name = run.session_name("restore");
-    if let Some(session) = server::maintenance_beside(&settings.postgres, &session_name, targets).await? {
+    if let Some(session) = server::maintenance_beside(context.postgres()?, &session_name, targets).await? {
         return Ok(Some(session));
     }
     let name = side::loading_name(STANDING, &run.id);
@@ -47,7 +47,7 @@ pub async fn session(
     main.batch_execute(&format!("COMMENT ON DATABASE {} IS {}", ident(&name), literal(&journal.comment_text())))
         .await
         .context("marking it")?;
-    Session::connect(&settings.postgres, &name, &session_name).await.map(Some).map_err(server::told)
+    Session::connect(context.postgres()?, &name, &session_name).await.map(Some).map_err(server::told)
 }
 
 /// Drops the database that [`session`] may have made.

@@ -13,6 +13,7 @@ use crate::commands::catalog::Dump;
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::repository::bucket::store::Store;
+use crate::settings::Postgres;
 use crate::sources::postgres::carry;
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::connect::Session;
@@ -48,6 +49,8 @@ pub struct Loaded {
 pub struct Loading<'a> {
     /// The command's settings and stop.
     pub context: &'a Context,
+    /// The server's settings.
+    pub postgres: &'a Postgres,
     /// The run.
     pub run: &'a Run,
     /// What the first reading found.
@@ -246,13 +249,8 @@ impl Progress {
             self.create(loading, load, &sql, undo).await?;
         }
         tracing::info!("loading {} as {}", load.target, load.side);
-        let loader = Loader::start(
-            &loading.context.settings.postgres,
-            loading.client,
-            &load.side,
-            &loading.run.session_name("restore"),
-        )
-        .await?;
+        let loader =
+            Loader::start(loading.postgres, loading.client, &load.side, &loading.run.session_name("restore")).await?;
         self.current = Some((load.section, loader));
         Ok(())
     }

@@ -62,6 +62,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let run = Run::begin()?;
     let settings = &context.settings;
     let store = context.store()?;
+    let postgres = context.postgres()?;
 
     let dump = context.stop.or(chosen(context, &store, request)).await?;
     tracing::info!("restoring {} of {}, {}", dump.name, dump.time, report::size(dump.bytes));
@@ -70,10 +71,10 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     prove(&dump, &survey, &settings.app, request)?;
 
     let wish = Wish { only: request.only.clone(), under: request.under.clone() };
-    let wanted = preflight::wanted(&survey, settings, &wish)?;
+    let wanted = preflight::wanted(&survey, &postgres.databases, &wish)?;
     let targets: Vec<String> = wanted.iter().map(|wanted| wanted.target.clone()).collect();
     let session_name = run.session_name("restore");
-    let main = context.stop.or(server::maintenance(&settings.postgres, &session_name)).await?;
+    let main = context.stop.or(server::maintenance(postgres, &session_name)).await?;
     context.stop.or(lock::acquire(&main, &settings.app, settings.lock_wait)).await?;
     leftovers::clear(&main, &settings.app, request.dry_run).await?;
 
@@ -114,6 +115,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         let swapper = aside::session(context, &run, &main, &targets, &mut undo).await?;
         let loading = Loading {
             context,
+            postgres,
             run: &run,
             survey: &survey,
             digest: &digest,
@@ -134,13 +136,13 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     }
     .await;
     if let Err(error) = done {
-        if undo.run(&main, context, &session_name).await == Taken::Back {
+        if undo.run(&main, postgres, &session_name).await == Taken::Back {
             lock::release(&main, &settings.app).await;
             return Err(error);
         }
         tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
     }
-    let main = if main.is_closed() { server::maintenance(&settings.postgres, &session_name).await? } else { main };
+    let main = if main.is_closed() { server::maintenance(postgres, &session_name).await? } else { main };
     aside::clear(&main, &run).await;
     let mut replaced: Vec<String> =
         plan.loads.iter().filter(|load| load.replaces).map(|load| side::replaced_name(&load.target, &run.id)).collect();
@@ -220,7 +222,7 @@ fn prove(dump: &Dump, survey: &Survey, app: &str, request: &Request) -> Result<(
 async fn swap_in(loading: &Loading<'_>, session_name: &str, loaded: &Loaded) -> Result<()> {
     let settings = &loading.context.settings;
     let helper =
-        Session::connect(&settings.postgres, loading.main.database(), session_name).await.map_err(server::told)?;
+        Session::connect(loading.postgres, loading.main.database(), session_name).await.map_err(server::told)?;
     let swaps: Vec<Swap> = loaded
         .sides
         .iter()
@@ -238,7 +240,7 @@ async fn swap_in(loading: &Loading<'_>, session_name: &str, loaded: &Loaded) -> 
         .collect();
     swap::swap(loading.main, &helper, &swaps, &loaded.existing_roles, &settings.app, &loading.run.id).await?;
     for swap in &swaps {
-        swap::comment_in_its_own_encoding(&settings.postgres, session_name, swap).await;
+        swap::comment_in_its_own_encoding(loading.postgres, session_name, swap).await;
     }
     Ok(())
 }

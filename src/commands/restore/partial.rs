@@ -49,8 +49,7 @@ fn part(live: Extent, new: Extent) -> Option<String> {
 }
 
 async fn extent(loading: &Loading<'_>, database: &str) -> Option<Extent> {
-    let settings = &loading.context.settings.postgres;
-    let session = Session::connect(settings, database, &loading.run.session_name("restore")).await.ok()?;
+    let session = Session::connect(loading.postgres, database, &loading.run.session_name("restore")).await.ok()?;
     let row = session
         .query_one(
             "SELECT count(*), count(*) FILTER (WHERE pg_catalog.pg_relation_size(c.oid) > 0)

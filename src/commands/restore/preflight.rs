@@ -101,9 +101,9 @@ pub struct Wish {
 ///
 /// # Errors
 /// When the wish and the dump do not fit; names what is there.
-pub fn wanted(survey: &Survey, settings: &Settings, wish: &Wish) -> Result<Vec<Wanted>> {
+pub fn wanted(survey: &Survey, databases: &Databases, wish: &Wish) -> Result<Vec<Wanted>> {
     if survey.layout == Layout::Single {
-        let target = match (&wish.under, &wish.only, &settings.postgres.databases) {
+        let target = match (&wish.under, &wish.only, databases) {
             (Some(name), _, _) | (None, Some(name), _) => name.clone(),
             (None, None, Databases::Named(named)) if named.len() == 1 => named[0].clone(),
             _ => bail!(
@@ -114,7 +114,7 @@ pub fn wanted(survey: &Survey, settings: &Settings, wish: &Wish) -> Result<Vec<W
         return Ok(vec![Wanted { section: 0, name: None, target }]);
     }
     let named = |section: &Section| section.database.as_ref().map(ToString::to_string).unwrap_or_default();
-    let asked: Option<Vec<String>> = match (&wish.only, &settings.postgres.databases) {
+    let asked: Option<Vec<String>> = match (&wish.only, databases) {
         (Some(name), _) => Some(vec![name.clone()]),
         (None, Databases::Named(names)) => Some(names.clone()),
         (None, Databases::All) => None,

@@ -15,9 +15,7 @@ pub async fn apply(loading: &Loading<'_>, globals: &[u8], undo: &mut Undo) -> Re
         return Ok(());
     }
     let session_name = loading.run.session_name("restore");
-    let mut loader =
-        Loader::start(&loading.context.settings.postgres, loading.client, loading.main.database(), &session_name)
-            .await?;
+    let mut loader = Loader::start(loading.postgres, loading.client, loading.main.database(), &session_name).await?;
     // Since 16 who creates a role may not act for it, so nothing could be given to it; the server's default takes that away.
     let begin = match loading.target.settings.contains("createrole_self_grant") && !loading.target.superuser {
         true => "BEGIN;\nSET LOCAL createrole_self_grant = 'set, inherit';\n",

@@ -1,7 +1,7 @@
 //! What a restore that failed takes back, and how it finds out that it had not failed.
 
 use super::{aside, leftovers};
-use crate::commands::Context;
+use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server;
 
@@ -27,11 +27,11 @@ pub enum Taken {
 
 impl Undo {
     /// Takes it all back, unless the swap turns out to be done.
-    pub async fn run(&self, main: &Session, context: &Context, session_name: &str) -> Taken {
+    pub async fn run(&self, main: &Session, postgres: &Postgres, session_name: &str) -> Taken {
         // The session may be what was lost.
         let again;
         let session = if main.is_closed() {
-            match server::maintenance(&context.settings.postgres, session_name).await {
+            match server::maintenance(postgres, session_name).await {
                 Ok(session) => {
                     again = session;
                     &again

@@ -95,7 +95,7 @@ impl Server {
             ("PGPASSWORD", "r00t pass"),
         ];
         all.extend(variables);
-        resolve(&Made::of(&all), &Overrides::default()).unwrap().postgres
+        resolve(&Made::of(&all), &Overrides::default()).unwrap().postgres.unwrap()
     }
 
     async fn connect(&self, variables: &[(&str, &str)]) -> Result<Session, ConnectError> {

@@ -16,11 +16,11 @@ use crate::repository::bucket::pump::Pump;
 use crate::repository::bucket::store::{Object, Store};
 use crate::repository::bucket::upload::Upload;
 use crate::settings::Databases;
-use crate::sources::Sink;
+use crate::sources::{Item, Sink};
 use crate::sources::postgres::clients::{self, Client};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::dump::{self, Job};
-use crate::sources::postgres::seal::{FORMAT, Seal};
+use crate::sources::postgres::seal::{FORMAT, Seal, Sealed};
 use crate::sources::postgres::{lock, server};
 use record::Record;
 
@@ -61,6 +61,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         session_name: &session_name,
         databases: &plan.databases,
         named: plan.named,
+        roles: &settings.saved_roles,
     };
     let saved = save(context, &run, &store, &session, &job, &plan).await;
     if saved.is_err() {
@@ -253,7 +254,19 @@ async fn begin_upload(run: &Run, store: &Store, attempt: u32) -> Result<Upload> 
 struct Into(Pump);
 
 impl Sink for Into {
+    async fn begin(&mut self, _item: &Item) -> Result<()> {
+        Ok(())
+    }
+
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.write(bytes).await
+    }
+
+    async fn end(&mut self, _rows: Sealed, _closing: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn between(&mut self, bytes: &[u8]) -> Result<()> {
         self.0.write(bytes).await
     }
 }

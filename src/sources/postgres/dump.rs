@@ -16,8 +16,8 @@ use super::server::{self, known_settings, told};
 use super::survey::{Layout, Survey, Surveyor};
 use crate::error::Failure;
 use crate::process::{Producer, Program, output};
-use crate::settings::Postgres;
-use crate::sources::Sink;
+use crate::settings::{Postgres, SavedRoles};
+use crate::sources::{Item, Sink};
 
 /// What is to be dumped, and with what.
 pub struct Job<'a> {
@@ -29,8 +29,10 @@ pub struct Job<'a> {
     pub session_name: &'a str,
     /// The databases, in order.
     pub databases: &'a [String],
-    /// Whether these databases were named: then all of them must be there, and only roles that they use are wanted.
+    /// Whether these databases were named: then all of them must be there.
     pub named: bool,
+    /// The roles.
+    pub roles: &'a SavedRoles,
 }
 
 /// A dump that ended well, without its seal.
@@ -56,10 +58,15 @@ const TRAILER: &[u8] = b"--\n-- PostgreSQL database cluster dump complete\n--\n\
 pub async fn dump(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> Result<Dumped> {
     let known = (job.client.major > maintenance.server_version_major()).then_some(known_settings(maintenance).await?);
     let mut out = Out { sink, digest: blake3::Hasher::new(), bytes: 0 };
-    let roles = if job.named { Some(roles_used(job).await?) } else { None };
-    let globals = globals(job, maintenance, roles, known.clone()).await?;
-    out.write(&globals).await?;
-    out.write(b"--\n-- Databases\n--\n\n").await?;
+    let globals = globals(job, maintenance, roles(job, maintenance).await?, known.clone()).await?;
+    if *job.roles == SavedRoles::None {
+        out.between(&globals).await?;
+    } else {
+        out.begin(&Item::Roles).await?;
+        out.write(&globals).await?;
+        out.sink.end(Sealed::default(), TRAILER).await?;
+    }
+    out.between(b"--\n-- Databases\n--\n\n").await?;
     let mut databases = BTreeMap::new();
     for name in job.databases {
         let session = match Session::connect(job.settings, name, job.session_name).await {
@@ -77,7 +84,7 @@ pub async fn dump(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) ->
         tracing::info!("dumped database {name}: {} tables, {counted} rows", rows.tables.len());
         databases.insert(name.clone(), rows);
     }
-    out.write(TRAILER).await?;
+    out.between(TRAILER).await?;
     Ok(Dumped { bytes: out.bytes, digest: out.digest.finalize().to_hex().to_string(), databases })
 }
 
@@ -89,20 +96,40 @@ struct Out<'a, S> {
 }
 
 impl<S: Sink> Out<'_, S> {
+    async fn begin(&mut self, item: &Item) -> Result<()> {
+        self.sink.begin(item).await
+    }
+
     async fn write(&mut self, sql: &[u8]) -> Result<()> {
+        self.count(sql);
+        self.sink.write(sql).await
+    }
+
+    async fn between(&mut self, sql: &[u8]) -> Result<()> {
+        self.count(sql);
+        self.sink.between(sql).await
+    }
+
+    fn count(&mut self, sql: &[u8]) {
         self.digest.update(sql);
         self.bytes += sql.len() as u64;
-        self.sink.write(sql).await
     }
 }
 
-async fn roles_used(job: &Job<'_>) -> Result<BTreeSet<Name>> {
+/// The roles to save; none: all of the server.
+async fn roles(job: &Job<'_>, maintenance: &Session) -> Result<Option<BTreeSet<Name>>> {
     let mut used = BTreeSet::new();
+    match job.roles {
+        SavedRoles::All => return Ok(None),
+        SavedRoles::None => return Ok(Some(used)),
+        SavedRoles::Prefix(prefix) => return Ok(Some(server::roles_with_prefix(maintenance, prefix).await?)),
+        SavedRoles::Used => {}
+    }
     for name in job.databases {
         let session = Session::connect(job.settings, name, job.session_name).await.map_err(told)?;
         used.extend(server::roles_used(&session).await?);
     }
-    Ok(used)
+    Ok(Some(used))
 }
 
 /// Roles, memberships, tablespaces and parameter grants, without pg_dumpall's trailer, which stands at the end of the whole.
@@ -167,7 +194,8 @@ async fn database<S: Sink>(
         .await
         .context("exporting the snapshot")?
         .get(0);
-    out.write(format!("--\n-- Database \"{}\" dump\n--\n\n", name.replace(['\n', '\r'], " ")).as_bytes()).await?;
+    out.between(format!("--\n-- Database \"{}\" dump\n--\n\n", name.replace(['\n', '\r'], " ")).as_bytes()).await?;
+    out.begin(&Item::Database(name.to_owned())).await?;
     let arguments = ["--create", "--no-password", &format!("--snapshot={snapshot}")].map(OsString::from).to_vec();
     let program = Program { path: job.client.program("pg_dump"), arguments, environment: environment(job, name) };
     let mut producer = Producer::start(&program)?;
@@ -193,11 +221,12 @@ async fn database<S: Sink>(
         bail!(cut_short("pg_dump"));
     }
     session.batch_execute("COMMIT").await.context("the snapshot's session was lost; the dump may be inconsistent")?;
-    out.write(b"\n").await?;
     let mut all = Sealed::default();
     for sealed in rows_of(&survey).into_values() {
         all.tables.extend(sealed.tables);
     }
+    out.sink.end(all.clone(), b"").await?;
+    out.between(b"\n").await?;
     Ok(all)
 }
 

@@ -196,6 +196,21 @@ pub async fn roles_used(session: &Session) -> Result<BTreeSet<Name>> {
     .await
 }
 
+/// Roles whose names begin with `prefix`, and the groups that they are in.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn roles_with_prefix(session: &Session, prefix: &str) -> Result<BTreeSet<Name>> {
+    let sql = format!(
+        "WITH RECURSIVE above(oid) AS (
+             SELECT oid FROM pg_catalog.pg_roles WHERE pg_catalog.starts_with(rolname::text, {})
+             UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN above ON m.member = above.oid)
+         SELECT r.rolname::text FROM pg_catalog.pg_roles r JOIN above USING (oid) WHERE r.rolname !~ '^pg_'",
+        literal(prefix)
+    );
+    names(session, &sql).await
+}
+
 /// Quotes an identifier.
 pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

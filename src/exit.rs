@@ -9,6 +9,8 @@ pub enum Exit {
     Failed,
     /// Wrong use or settings; nothing was tried.
     Usage,
+    /// Saved, but some files could not be read and are not in it.
+    Partial,
     /// Saved, but old backups could not be forgotten.
     RetentionFailed,
     /// A proof failed: what is stored is not what was sealed.
@@ -32,6 +34,7 @@ impl Exit {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Partial => 3,
             Exit::RetentionFailed => 4,
             Exit::ProofFailed => 5,
             Exit::NoRepository => 10,

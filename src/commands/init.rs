@@ -2,28 +2,73 @@
 //! empty repository.
 
 use anyhow::Result;
+use serde_json::{Value, json};
 
+use super::repositories::Base;
 use super::{Context, store_failure};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::store::Made;
+use crate::repository::restic::Probe;
+use crate::settings::{SavedRoles, Settings};
+use crate::sources::Item;
 
-/// Makes the bucket's directory, or finds the bucket.
+/// Makes the bucket's directory and the restic repositories, or finds them.
 ///
 /// # Errors
-/// When the bucket is not there and cannot be made.
-pub async fn init(context: &Context) -> Result<Exit> {
-    let Some(bucket) = &context.settings.bucket else { return Ok(Exit::Done) };
-    let address = &bucket.address;
-    let made = context.stop.or(async { context.store()?.ensure().await.map_err(store_failure) }).await?;
-    match made {
-        Made::New => tracing::info!("made {address}"),
-        Made::AlreadyThere => tracing::info!("{address} is there"),
+/// When something is not there and cannot be made, or when it cannot be told whether it is there.
+pub async fn init(context: &Context, split: bool) -> Result<Exit> {
+    let mut record = json!({"command": "init"});
+    if let Some(bucket) = &context.settings.bucket {
+        let address = &bucket.address;
+        let made = context.stop.or(async { context.store()?.ensure().await.map_err(store_failure) }).await?;
+        say(&address.to_string(), made == Made::New);
+        record["bucket"] = address.to_string().into();
+        record["made"] = (made == Made::New).into();
+    }
+    if let Some(base) = context.stop.or(Base::of(context)).await? {
+        record["restic"] = context.stop.or(repositories(&base, &context.settings, split)).await?;
     }
     if context.json {
-        report::json(
-            &serde_json::json!({"command": "init", "bucket": address.to_string(), "made": made == Made::New}),
-        )?;
+        report::json(&record)?;
     }
     Ok(Exit::Done)
+}
+
+/// Goes on with the layout that is there; where nothing is, makes the wanted one.
+async fn repositories(base: &Base, settings: &Settings, split: bool) -> Result<Value> {
+    let items = kinds(settings);
+    let split = match base.there().await? {
+        Some(there) => there.is_split(),
+        None => split || base.makes_split(),
+    };
+    let mut said = Vec::new();
+    let wanted = base.wanted(&items, split);
+    let mut first = None;
+    for (_, repository) in wanted.each() {
+        let new = repository.probe().await? == Probe::Missing;
+        if new {
+            repository.init(first).await?;
+        }
+        first = first.or(Some(repository));
+        say(&repository.address().to_string(), new);
+        said.push(json!({"repository": repository.address().to_string(), "made": new}));
+    }
+    Ok(said.into())
+}
+
+/// One item of each kind that the settings speak of.
+fn kinds(settings: &Settings) -> Vec<Item> {
+    let mut items: Vec<Item> = settings.files.iter().flat_map(|files| files.roots.first()).cloned().map(Item::Files).collect();
+    if settings.postgres.is_some() {
+        items.push(Item::Dump);
+        if settings.saved_roles != SavedRoles::None {
+            items.push(Item::Roles);
+        }
+    }
+    items
+}
+
+fn say(address: &str, new: bool) {
+    if new { tracing::info!("made {address}") } else { tracing::info!("{address} is there") }
 }

@@ -1,21 +1,29 @@
-//! `bkp list`: what there is to restore, newest first, and what restores have put aside.
+//! `bkp list`: what there is to restore, newest first.
 
 use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Context;
-use super::catalog::{self, Dump, SealState};
+use super::catalog::{self, Saved};
+use super::repositories::Repositories;
 use crate::exit::Exit;
 use crate::report;
+use crate::sources::Item;
 
-/// A dump as `list --json` shows it.
+/// A run as `list --json` shows it.
 #[derive(Serialize)]
 struct Row {
     run: Option<String>,
     time: Timestamp,
-    object: String,
-    stored_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    snapshots: Vec<Shown>,
+    items: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<String>,
+    stored_bytes: Option<u64>,
     sql_bytes: Option<u64>,
     sealed: bool,
     app: Option<String>,
@@ -26,36 +34,69 @@ struct Row {
     problem: Option<String>,
 }
 
-impl From<&Dump> for Row {
-    fn from(dump: &Dump) -> Row {
-        let seal = dump.seal();
+/// A snapshot of a run.
+#[derive(Serialize)]
+struct Shown {
+    item: String,
+    id: String,
+    host: String,
+    bytes: Option<u64>,
+}
+
+impl From<&Saved> for Row {
+    fn from(saved: &Saved) -> Row {
+        let dump = saved.dump.as_ref();
+        let seal = dump.and_then(|dump| dump.seal());
+        let mut items: Vec<Item> = saved.snapshots.iter().map(|snapshot| snapshot.item.clone()).collect();
+        let mut databases: Vec<String> = seal.iter().flat_map(|seal| seal.databases.keys().cloned()).collect();
+        for item in &items {
+            if let Item::Database(name) = item
+                && !databases.contains(name)
+            {
+                databases.push(name.clone());
+            }
+        }
+        if dump.is_some() {
+            items.insert(0, Item::Dump);
+        }
+        let shown = saved.snapshots.iter().map(|snapshot| Shown {
+            item: snapshot.item.to_string(),
+            id: snapshot.id.clone(),
+            host: snapshot.host.clone(),
+            bytes: snapshot.bytes,
+        });
+        let in_restic = |item: &Item| !matches!(item, Item::Files(_));
+        let restic_sql = saved.snapshots.iter().filter(|snapshot| in_restic(&snapshot.item)).map(|snapshot| snapshot.bytes);
         Row {
-            run: seal.map(|seal| seal.run.clone()),
-            time: dump.time,
-            object: dump.name.clone(),
-            stored_bytes: dump.bytes,
-            sql_bytes: seal.map(|seal| seal.bytes),
-            sealed: seal.is_some(),
-            app: seal.map(|seal| seal.app.clone()),
+            run: saved.run.clone(),
+            time: saved.time,
+            object: dump.map(|dump| dump.name.clone()),
+            snapshots: shown.collect(),
+            items: items.iter().map(ToString::to_string).collect(),
+            missing: if saved.is_complete() { vec![] } else { saved.missing().iter().map(ToString::to_string).collect() },
+            stored_bytes: dump.map(|dump| dump.bytes),
+            sql_bytes: seal.map(|seal| seal.bytes).or_else(|| restic_sql.sum()),
+            sealed: saved.run.is_some() && saved.is_complete(),
+            app: saved.app.clone(),
             server: seal.map(|seal| seal.server.clone()),
-            databases: seal.map(|seal| seal.databases.keys().cloned().collect()).unwrap_or_default(),
+            databases,
             rows: seal.map(|seal| seal.rows()),
-            problem: match &dump.seal {
-                SealState::Unreadable(why) => Some(format!("{why:#}")),
+            problem: dump.and_then(|dump| match &dump.seal {
+                catalog::SealState::Unreadable(why) => Some(format!("{why:#}")),
                 _ => None,
-            },
+            }),
         }
     }
 }
 
-/// Lists the bucket.
+/// Lists everything that there is to restore; of restic's snapshots only those of `host`, when one is named.
 ///
 /// # Errors
-/// When it cannot be listed.
-pub async fn list(context: &Context) -> Result<Exit> {
-    let store = context.store()?;
-    let dumps = context.stop.or(catalog::dumps(&store)).await?;
-    let rows: Vec<Row> = dumps.iter().map(Row::from).collect();
+/// When a repository cannot be listed.
+pub async fn list(context: &Context, host: Option<&str>) -> Result<Exit> {
+    let repositories = context.stop.or(Repositories::open(context)).await?;
+    let saved = context.stop.or(catalog::saved(&repositories, &context.settings, host)).await?;
+    let rows: Vec<Row> = saved.iter().map(Row::from).collect();
     if context.json {
         report::json(&rows)?;
     } else {
@@ -65,23 +106,31 @@ pub async fn list(context: &Context) -> Result<Exit> {
 }
 
 fn table(rows: &[Row]) -> String {
-    let heading = ["TIME (UTC)", "RUN", "SEALED", "STORED", "SQL", "ROWS", "DATABASES", "OBJECT"].map(str::to_owned);
+    let heading = ["TIME (UTC)", "RUN", "SEALED", "STORED", "SQL", "ROWS", "ITEMS", "WHERE"].map(str::to_owned);
     let unknown = || "-".to_owned();
     let lines = rows.iter().map(|row| {
         let sealed = match (&row.problem, &row.app) {
             (Some(_), _) => "unreadable".to_owned(),
-            (None, Some(app)) => format!("yes, {app}"),
-            (None, None) => "no".to_owned(),
+            (None, Some(app)) if row.sealed => format!("yes, {app}"),
+            (None, Some(app)) if row.run.is_some() => format!("incomplete, {app}"),
+            _ => "no".to_owned(),
         };
+        let snapshots = row.snapshots.iter().map(|snapshot| snapshot.id[..snapshot.id.len().min(8)].to_owned());
+        let places: Vec<String> = row.object.iter().cloned().chain(snapshots).collect();
+        let mut items = row.items.clone();
+        if row.object.is_some() {
+            items[0] = if row.databases.is_empty() { "dump".to_owned() } else { row.databases.join(",") };
+        }
+        items.extend(row.missing.iter().map(|item| format!("MISSING {item}")));
         [
             row.time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             row.run.clone().unwrap_or_else(unknown),
             sealed,
-            report::size(row.stored_bytes),
+            row.stored_bytes.map_or_else(unknown, report::size),
             row.sql_bytes.map_or_else(unknown, report::size),
             row.rows.map_or_else(unknown, |rows| rows.to_string()),
-            if row.databases.is_empty() { unknown() } else { row.databases.join(",") },
-            row.object.clone(),
+            items.join(", "),
+            places.join(" "),
         ]
         // A name may hold anything, a terminal's commands too.
         .map(|cell| cell.replace(char::is_control, "?"))
@@ -96,7 +145,7 @@ fn table(rows: &[Row]) -> String {
         text.push('\n');
     }
     if rows.is_empty() {
-        text.push_str("no dumps yet; the first is made by: bkp backup\n");
+        text.push_str("no backups yet; the first is made by: bkp backup\n");
     }
     text
 }

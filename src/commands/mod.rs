@@ -6,6 +6,7 @@ pub mod check;
 pub mod forget;
 pub mod init;
 pub mod list;
+pub mod repositories;
 pub mod restore;
 pub mod rewrite;
 pub mod wait;

@@ -15,6 +15,8 @@ use postgres::seal::Sealed;
 pub enum Item {
     /// Roles, their memberships and settings.
     Roles,
+    /// Roles and databases in one piece, as `pg_dumpall` writes them.
+    Dump,
     /// A database.
     Database(String),
     /// What is in a directory.
@@ -25,6 +27,7 @@ impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Item::Roles => f.write_str("roles"),
+            Item::Dump => f.write_str("dump"),
             Item::Database(name) => write!(f, "database {name}"),
             Item::Files(root) => write!(f, "files {}", root.display()),
         }

@@ -1,27 +1,32 @@
-//! `bkp backup`: one run over all databases. Reads as it happens.
+//! `bkp backup`: one run over all items of the application. Reads as it happens.
 
+mod bucket;
+mod everywhere;
+mod files;
+mod parts;
+mod plan;
 mod record;
 pub mod retain;
 
 use anyhow::{Result, bail};
 
-use super::{Context, Run, now, store_failure};
+use super::catalog::Snapshot;
+use super::held::Held;
+use super::pausing::{self, Reason};
+use super::repositories::Repositories;
+use super::{Context, Run, catalog, now};
 use crate::commands::restore::leftovers;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
-use crate::repository::bucket::error::StoreError;
-use crate::repository::bucket::layout;
-use crate::repository::bucket::pump::Pump;
-use crate::repository::bucket::store::{Object, Store};
-use crate::repository::bucket::upload::Upload;
-use crate::settings::Databases;
-use crate::sources::{Item, Sink};
-use crate::sources::postgres::clients::{self, Client};
+use crate::repository::bucket::store::Object;
+use crate::sources::Item;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::dump::{self, Job};
-use crate::sources::postgres::seal::{FORMAT, Seal, Sealed};
-use crate::sources::postgres::{lock, server};
+use crate::sources::postgres::seal::{FORMAT, Seal};
+use everywhere::Everywhere;
+use parts::{Common, Kept, Parts};
+use plan::Plan;
 use record::Record;
 
 /// What the operator asked for.
@@ -29,25 +34,41 @@ use record::Record;
 pub struct Request {
     /// Say what would be done, and do nothing.
     pub dry_run: bool,
+    /// What restic's snapshots are tagged with besides.
+    pub tags: Vec<String>,
 }
 
-/// Saves every database of the application as one dump.
+/// Everything that a run has saved.
+#[derive(Default)]
+pub struct Saved {
+    /// The dump in the bucket, with its seal.
+    pub object: Option<(Object, Seal)>,
+    /// Snapshots.
+    pub kept: Vec<Kept>,
+    /// Rows of all tables.
+    pub rows: u64,
+    /// What could not be read.
+    pub unreadable: Vec<String>,
+}
+
+/// Saves everything of the application: its databases as one sealed dump, or as sealed snapshots, and its files.
 ///
 /// # Errors
-/// When anything fails before the dump is stored and sealed: nothing is listed as a backup then.
+/// When anything fails before all is stored and sealed: what is not whole is not listed as a backup then.
 pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     let run = Run::begin()?;
     let settings = &context.settings;
     let session_name = run.session_name("backup");
 
-    let store = context.store()?;
-    let session = context.stop.or(server::maintenance(context.postgres()?, &session_name)).await?;
-    context.stop.or(lock::acquire(&session, &settings.app, settings.lock_wait)).await?;
-    leftovers::clear(&session, &settings.app, request.dry_run).await?;
+    let repositories = context.stop.or(Repositories::open(context)).await?;
+    let held = context.stop.or(Held::take(context, &session_name)).await?;
+    leftovers::give_back(context, &held, request.dry_run).await?;
 
-    let plan = context.stop.or(plan(context, &session)).await?;
+    let plan = context.stop.or(Plan::make(context, held.session.as_ref())).await?;
     plan.say(&settings.app);
-    context.stop.or(reachable(&store)).await?;
+    if let Some(store) = &repositories.bucket {
+        context.stop.or(bucket::reachable(store)).await?;
+    }
     if request.dry_run {
         if context.json {
             report::json(&plan.record(&settings.app))?;
@@ -55,218 +76,172 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         return Ok(Exit::Done);
     }
 
-    let job = Job {
-        settings: context.postgres()?,
-        client: &plan.client,
-        session_name: &session_name,
-        databases: &plan.databases,
-        named: plan.named,
-        roles: &settings.saved_roles,
-    };
-    let saved = save(context, &run, &store, &session, &job, &plan).await;
+    let saving = Saving { context, run: &run, repositories: &repositories, plan: &plan, session_name: &session_name };
+    let saved = pausing::around(context, &run, Reason::Backup, async {
+        saving.everything(held.session.as_ref(), &request.tags).await
+    })
+    .await;
     if saved.is_err() {
-        lock::release(&session, &settings.app).await;
+        held.release(&settings.app).await;
     }
-    let (object, seal) = saved?;
+    let saved = saved?;
 
-    let dropped = leftovers::drop_replaced(&session, &seal, &settings.restore.keep_replaced).await;
-    let forgotten = forget_old(context, &session, &store, &object.name).await;
-    sweep(&store, &run).await;
-    lock::release(&session, &settings.app).await;
-    let exit = if forgotten.is_ok() { Exit::Done } else { Exit::RetentionFailed };
-    Record::new(&run, &object, &seal, &forgotten, now()).say(context.json)?;
+    let dropped = leftovers::drop_replaced(context, &held, &run, &plan, &saved).await;
+    let forgotten = forget_old(context, &held, &repositories, &run).await;
+    if let Some(store) = &repositories.bucket {
+        bucket::sweep(store, &run).await;
+    }
+    held.release(&settings.app).await;
+    let exit = match (&forgotten, saved.unreadable.is_empty()) {
+        (_, false) => Exit::Partial,
+        (Err(_), true) => Exit::RetentionFailed,
+        (Ok(_), true) => Exit::Done,
+    };
+    Record::new(&run, &settings.app, &plan, &saved, &forgotten, now()).say(context.json)?;
     if let Err(error) = dropped {
-        tracing::warn!("a replaced database could not be dropped: {error:#}");
+        tracing::warn!("what a restore replaced could not be dropped: {error:#}");
     }
     Ok(exit)
 }
 
-/// What is saved, and with which programs.
-struct Plan {
-    client: Client,
-    server: String,
-    databases: Vec<String>,
-    skipped: Vec<String>,
-    named: bool,
+/// What saving needs and does not change.
+struct Saving<'a> {
+    context: &'a Context,
+    run: &'a Run,
+    repositories: &'a Repositories,
+    plan: &'a Plan,
+    session_name: &'a str,
 }
 
-impl Plan {
-    fn say(&self, app: &str) {
-        tracing::info!(
-            "application {app}: {} of a PostgreSQL {} server, with the client programs {}",
-            self.databases.join(", "),
-            self.server,
-            self.client.version
-        );
-        for name in &self.skipped {
-            tracing::warn!("database {name} is skipped: it accepts no connections");
-        }
-    }
-
-    fn record(&self, app: &str) -> serde_json::Value {
-        serde_json::json!({"command": "backup", "dry_run": true, "app": app, "server": self.server,
-            "client": self.client.version, "databases": self.databases, "skipped": self.skipped})
-    }
-}
-
-/// Asks the server what there is to save.
-async fn plan(context: &Context, session: &Session) -> Result<Plan> {
-    let settings = &context.settings;
-    let installed = clients::installed(&settings.client_dirs).await?;
-    let client = clients::for_dump(&installed, session.server_version_major())?.clone();
-    let here = server::databases(session).await?;
-    let (mut databases, mut skipped) = (Vec::new(), Vec::new());
-    match &context.postgres()?.databases {
-        Databases::All => {
-            // What a restore made or put aside is no data of the application's.
-            for database in here.iter().filter(|database| database.journal().is_none()) {
-                if database.connectable { &mut databases } else { &mut skipped }.push(database.name.clone());
-            }
-        }
-        Databases::Named(named) => {
-            for name in named {
-                match here.iter().find(|database| database.name == *name) {
-                    Some(database) if database.connectable => databases.push(name.clone()),
-                    Some(_) => bail!(
-                        Failure::new(format!("database {name} accepts no connections, so it cannot be saved"))
-                            .hint(format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", server::ident(name)))
-                    ),
-                    None => {
-                        let names: Vec<&str> = here.iter().map(|database| database.name.as_str()).collect();
-                        bail!(
-                            Failure::new(format!(
-                                "there is no database {name} on the server; there are {}",
-                                names.join(", ")
-                            ))
-                            .hint("correct POSTGRES_DB or BKP_DATABASES")
-                        )
-                    }
-                }
-            }
-        }
-    }
-    let named = matches!(context.postgres()?.databases, Databases::Named(_));
-    Ok(Plan { client, server: server::version(session).await?, databases, skipped, named })
-}
-
-/// A bucket that is not there is found out before the server is put to work.
-async fn reachable(store: &Store) -> Result<()> {
-    store.list(layout::FOLDER).await.map(|_| ()).map_err(|error| match error {
-        StoreError::NotFound { .. } | StoreError::BucketMissing { .. } => {
-            store_failure(error).context("no repository; a backup never makes one: bkp init")
-        }
-        other => store_failure(other),
-    })
-}
-
-/// Saves under a name of its own. Another application's run of the same second may take the name while we produce; then it
-/// is done again under another one, because nothing is ever overwritten.
-async fn save(
-    context: &Context,
-    run: &Run,
-    store: &Store,
-    session: &Session,
-    job: &Job<'_>,
-    plan: &Plan,
-) -> Result<(Object, Seal)> {
-    for attempt in 0..5 {
-        let upload = context.stop.or(begin_upload(run, store, attempt)).await?;
-        match save_as(context, run, upload, session, job, plan).await {
-            Err(error) if matches!(error.downcast_ref(), Some(StoreError::Exists { .. })) => {
-                tracing::warn!("{error}; doing it again under another name")
-            }
-            other => return other.map_err(|error| error.downcast().map_or_else(|error| error, store_failure)),
-        }
-    }
-    bail!("other runs took every name of this second")
-}
-
-/// Produces, seals, stores and commits.
-async fn save_as(
-    context: &Context,
-    run: &Run,
-    upload: Upload,
-    session: &Session,
-    job: &Job<'_>,
-    plan: &Plan,
-) -> Result<(Object, Seal)> {
-    let mut into = Into(Pump::new(upload));
-    let produced = context.stop.or(dump::dump(job, session, &mut into)).await;
-    let sealed = produced.and_then(|dumped| {
-        let seal = Seal {
-            format: FORMAT,
-            run: run.id.clone(),
-            app: context.settings.app.clone(),
-            server: plan.server.clone(),
-            client: plan.client.version.clone(),
-            databases: dumped.databases,
-            skipped: plan.skipped.clone(),
-            bytes: dumped.bytes,
-            digest: format!("blake3:{}", dumped.digest),
+impl Saving<'_> {
+    /// Databases first: a file that a row speaks of was there before the row, and is still there afterwards.
+    async fn everything(&self, session: Option<&Session>, tags: &[String]) -> Result<Saved> {
+        let settings = &self.context.settings;
+        let dump = self.plan.dump.as_ref();
+        let common = Common {
+            run: self.run.id.clone(),
+            app: settings.app.clone(),
+            plan: self.plan.items(settings),
+            server: dump.map(|dump| dump.server.clone()).unwrap_or_default(),
+            client: dump.map(|dump| dump.client.version.clone()).unwrap_or_default(),
+            tags: tags.to_vec(),
         };
-        Ok((seal.line()?, seal))
-    });
-    let (line, seal) = match sealed {
-        Ok(sealed) => sealed,
-        Err(error) => {
-            into.0.abort().await;
-            return Err(error);
+        let mut saved = Saved::default();
+        if let (Some(session), Some(_)) = (session, dump) {
+            self.databases(session, &common, &mut saved).await?;
         }
-    };
-    // From here on the dump is whole: a signal no longer keeps it from being stored.
-    Ok((into.0.commit(&line).await?, seal))
-}
+        if let (Some(options), Some(places)) = (&settings.files, &self.repositories.restic) {
+            let known = catalog::snapshots::snapshots(places, settings);
+            let known: Vec<Snapshot> = self.context.stop.or(known).await?;
+            for root in &self.plan.roots {
+                let saving = files::save(settings, options, places, &common, &known, root);
+                let tree = self.context.stop.or(saving).await?;
+                saved.kept.push(tree.kept);
+                saved.unreadable.extend(tree.unreadable);
+            }
+        }
+        Ok(saved)
+    }
 
-/// What a killed run left of its upload is invisible, but takes space.
-async fn sweep(store: &Store, run: &Run) {
-    let a_day_ago = run.began - jiff::SignedDuration::from_hours(24);
-    match store.sweep(a_day_ago, &|name| layout::time_of(name).is_some()).await {
-        Ok(0) => {}
-        Ok(swept) => tracing::info!("removed {swept} unfinished uploads of dead runs"),
-        Err(error) => tracing::warn!("unfinished uploads of dead runs could not be removed: {error}"),
+    /// Produces once for all stores. Another application's run of the same second may take the name in the bucket while we
+    /// produce; then that is done again under another one, because nothing is ever overwritten.
+    async fn databases(&self, session: &Session, common: &Common, saved: &mut Saved) -> Result<()> {
+        for attempt in 0..5 {
+            let mut stores = Everywhere::default();
+            if let Some(store) = &self.repositories.bucket {
+                stores.bucket = Some(self.context.stop.or(bucket::begin(self.run, store, attempt)).await?);
+            }
+            if attempt == 0 {
+                stores.restic = self.repositories.restic.as_ref().map(|places| Parts::new(places, common));
+            }
+            if self.dump(session, stores, saved).await? {
+                return Ok(());
+            }
+        }
+        bail!("other runs took every name of this second")
+    }
+
+    /// Produces, seals, stores and commits; false when the name was taken.
+    async fn dump(&self, session: &Session, mut stores: Everywhere<'_>, saved: &mut Saved) -> Result<bool> {
+        let Some(plan) = &self.plan.dump else { return Ok(true) };
+        let settings = &self.context.settings;
+        let job = Job {
+            settings: self.context.postgres()?,
+            client: &plan.client,
+            session_name: self.session_name,
+            databases: &plan.databases,
+            named: plan.named,
+            roles: &settings.saved_roles,
+        };
+        let produced = self.context.stop.or(dump::dump(&job, session, &mut stores)).await;
+        let sealed = produced.and_then(|dumped| {
+            let seal = Seal {
+                format: FORMAT,
+                run: self.run.id.clone(),
+                app: settings.app.clone(),
+                server: plan.server.clone(),
+                client: plan.client.version.clone(),
+                databases: dumped.databases,
+                skipped: plan.skipped.clone(),
+                bytes: dumped.bytes,
+                digest: format!("blake3:{}", dumped.digest),
+            };
+            Ok((seal.line()?, seal))
+        });
+        let (line, seal) = match sealed {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                stores.abort().await;
+                return Err(error);
+            }
+        };
+        // From here on the dump is whole: a signal no longer keeps it from being stored.
+        saved.rows = seal.rows();
+        saved.kept.extend(stores.restic.take().map(|parts| parts.kept).unwrap_or_default());
+        if let Some(pump) = stores.bucket.take() {
+            match bucket::commit(pump, &line).await {
+                Ok(Some(object)) => saved.object = Some((object, seal)),
+                Ok(None) => return Ok(false),
+                Err(error) => stores.failed.push(error.context("the bucket")),
+            }
+        }
+        match stores.failed.pop() {
+            None => Ok(true),
+            Some(error) => Err(self.half_saved(saved, error)),
+        }
+    }
+
+    /// One store has it, another has not: the run failed, and what is there stays and is listed.
+    fn half_saved(&self, saved: &Saved, error: anyhow::Error) -> anyhow::Error {
+        let there = match &saved.object {
+            Some((object, _)) => format!("the bucket ({})", object.name),
+            None => format!("restic (run {})", self.run.id),
+        };
+        if saved.object.is_none() && saved.kept.is_empty() {
+            return error;
+        }
+        Failure::new(format!("the dump is whole in {there}, but was not stored everywhere"))
+            .hint("it can be restored from there; mend the other repository and run the backup again")
+            .because(error)
+            .into()
     }
 }
 
 /// Applies the retention while the lock is still ours: two runs that forget at once could each count on what the other deletes.
-async fn forget_old(context: &Context, session: &Session, store: &Store, saved: &str) -> Result<Vec<String>> {
-    let app = &context.settings.app;
+async fn forget_old(context: &Context, held: &Held, repositories: &Repositories, run: &Run) -> Result<Vec<String>> {
     if context.settings.retention.keeps_everything() {
         return Ok(Vec::new());
     }
-    context.stop.or(lock::held(session, app)).await?;
-    context.stop.or(super::forget::apply(context, store, Some(saved), false)).await
+    context.stop.or(held.still(&context.settings.app)).await?;
+    context.stop.or(super::forget::apply(context, repositories, Some(&run.id), false)).await
 }
 
-/// Create-only: a name that is taken gets a number, and what is there stays.
-async fn begin_upload(run: &Run, store: &Store, attempt: u32) -> Result<Upload> {
-    // Those who lost the same race once do not meet again: from then on the run's own number decides.
-    let first = if attempt == 0 { 0 } else { 100 * attempt + run.number() % 100 };
-    for taken in first..first + 100 {
-        match store.upload(&layout::dump_name(run.began, taken)).await {
-            Err(StoreError::Exists { .. }) => {}
-            other => return other.map_err(store_failure),
-        }
-    }
-    bail!("a hundred dumps of this second are there already")
-}
-
-/// The dump's way into the bucket.
-struct Into(Pump);
-
-impl Sink for Into {
-    async fn begin(&mut self, _item: &Item) -> Result<()> {
-        Ok(())
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.write(bytes).await
-    }
-
-    async fn end(&mut self, _rows: Sealed, _closing: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    async fn between(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.write(bytes).await
-    }
+/// The names of the databases that a run saved, wherever it did.
+pub fn databases_of(saved: &Saved) -> Vec<String> {
+    let in_bucket = saved.object.iter().flat_map(|(_, seal)| seal.databases.keys().cloned());
+    let in_restic = saved.kept.iter().filter_map(|kept| match &kept.item {
+        Item::Database(name) => Some(name.clone()),
+        _ => None,
+    });
+    in_bucket.chain(in_restic).collect()
 }

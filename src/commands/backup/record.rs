@@ -1,48 +1,75 @@
 //! What a backup says at its end, to people and to machines.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::parts::Kept;
+use super::plan::Plan;
+use super::{Saved, databases_of};
 use crate::commands::Run;
 use crate::error::hints_of;
 use crate::report;
-use crate::repository::bucket::store::Object;
-use crate::sources::postgres::seal::Seal;
 
 /// The record of a backup.
 #[derive(Serialize)]
-pub struct Record {
+pub struct Record<'a> {
     command: &'static str,
-    run: String,
-    app: String,
-    object: String,
+    run: &'a str,
+    app: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[Kept]>::is_empty")]
+    snapshots: &'a [Kept],
     databases: Vec<String>,
+    #[serde(skip_serializing_if = "<[PathBuf]>::is_empty")]
+    files: &'a [PathBuf],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    unreadable: &'a [String],
     rows: u64,
     sql_bytes: u64,
     stored_bytes: u64,
     seconds: f64,
-    forgotten: Vec<String>,
+    forgotten: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     retention_error: Option<String>,
     #[serde(skip)]
     retention_hints: Vec<String>,
 }
 
-impl Record {
+impl<'a> Record<'a> {
     /// Gathers what happened.
-    pub fn new(run: &Run, object: &Object, seal: &Seal, forgotten: &Result<Vec<String>>, now: Timestamp) -> Record {
+    pub fn new(
+        run: &'a Run,
+        app: &'a str,
+        plan: &'a Plan,
+        saved: &'a Saved,
+        forgotten: &'a Result<Vec<String>>,
+        now: Timestamp,
+    ) -> Record<'a> {
+        let mut databases = databases_of(saved);
+        databases.sort_unstable();
+        databases.dedup();
+        let in_restic: u64 = saved.kept.iter().map(|kept| kept.added_bytes).sum();
+        let object = saved.object.as_ref();
+        let of_items = saved.kept.iter().filter(|kept| !matches!(kept.item, crate::sources::Item::Files(_)));
+        let read: u64 = of_items.map(|kept| kept.bytes).sum();
         Record {
             command: "backup",
-            run: run.id.clone(),
-            app: seal.app.clone(),
-            object: object.name.clone(),
-            databases: seal.databases.keys().cloned().collect(),
-            rows: seal.rows(),
-            sql_bytes: seal.bytes,
-            stored_bytes: object.bytes,
+            run: &run.id,
+            app,
+            object: object.map(|(object, _)| object.name.as_str()),
+            snapshots: &saved.kept,
+            databases,
+            files: &plan.roots,
+            unreadable: &saved.unreadable,
+            rows: saved.rows,
+            sql_bytes: object.map_or(read, |(_, seal)| seal.bytes),
+            stored_bytes: object.map_or(0, |(object, _)| object.bytes) + in_restic,
             seconds: now.duration_since(run.began).as_secs_f64(),
-            forgotten: forgotten.as_ref().map_or_else(|_| Vec::new(), Clone::clone),
+            forgotten: forgotten.as_deref().unwrap_or_default(),
             retention_error: forgotten.as_ref().err().map(|error| format!("{error:#}")),
             retention_hints: forgotten.as_ref().err().map(hints_of).unwrap_or_default(),
         }
@@ -53,16 +80,23 @@ impl Record {
     /// # Errors
     /// When standard output is closed.
     pub fn say(&self, json: bool) -> Result<()> {
+        let what = [(self.databases.len(), "databases"), (self.files.len(), "directories")];
+        let what: Vec<String> =
+            what.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
         tracing::info!(
-            "saved {} databases, {} rows, as {} ({} of SQL, {} stored) in {:.1} s; {} forgotten",
-            self.databases.len(),
+            "saved {}, {} rows, as {} ({} of SQL, {} stored) in {:.1} s; {} forgotten",
+            what.join(" and "),
             self.rows,
-            self.object,
+            self.object.unwrap_or(self.run),
             report::size(self.sql_bytes),
             report::size(self.stored_bytes),
             self.seconds,
             self.forgotten.len()
         );
+        if !self.unreadable.is_empty() {
+            tracing::error!("the backup is saved, but {} files are not in it, as told above", self.unreadable.len());
+            tracing::error!("hint: give the account the right to read them, or leave them out with BKP_FILES_EXCLUDE");
+        }
         if let Some(error) = &self.retention_error {
             tracing::error!("the backup is saved, but old ones could not be forgotten: {error}");
         }

@@ -1,85 +1,153 @@
-//! Which dump is meant: exactly one, or an error that names candidates. Pure.
+//! Which backup is meant: exactly one, or an error that names candidates. Pure.
+
+use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-use crate::commands::catalog::{Dump, SealState};
+use crate::commands::catalog::{Dump, Saved, SealState, Snapshot};
 use crate::error::{Failure, exit_of};
+use crate::sources::Item;
 
-/// Chooses from `dumps` (newest first) what `when` means at `now`: `latest`, an object's name, a run's id or the beginning of
-/// one, a day (`2026-11-20`: its newest dump), a time in UTC (`2026-11-20 13:00`) or an age (`2h ago`): the newest at or before.
+/// What is to be restored.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// What people call it.
+    pub name: String,
+    /// When it was taken.
+    pub time: Timestamp,
+    /// Whose it is, when it says so.
+    pub app: Option<String>,
+    /// The dump in the bucket, where nothing better holds the databases.
+    pub dump: Option<Dump>,
+    /// Snapshots, each of another item.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// Chooses from `saved` (newest first) what `when` means at `now`: `latest`, an object's name, a run's or snapshot's id or the
+/// beginning of one, a day (`2026-11-20`: its newest), a time in UTC (`2026-11-20 13:00`) or an age (`2h ago`): the newest at
+/// or before. `instead` are ids of snapshots that take the place of the chosen ones of their items.
 ///
 /// # Errors
-/// When nothing or more than one fits.
-pub fn choose<'a>(dumps: &'a [Dump], when: &str, app: &str, now: Timestamp) -> Result<&'a Dump> {
-    let when = when.trim();
-    if dumps.is_empty() {
-        bail!(Failure::new("the bucket holds no dumps").hint("check BKP_BUCKET; a backup is made by: bkp backup"));
+/// When nothing or more than one fits, or the run lacks what it set out to save and `incomplete` does not allow that.
+pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Result<Choice> {
+    let (meant, named) = meant(saved, wish.when.trim(), app, now)?;
+    let missing: Vec<String> = meant.missing().into_iter().map(ToString::to_string).collect();
+    if !meant.is_complete() && !wish.incomplete {
+        bail!(
+            Failure::new(format!("run {} is incomplete: it lacks {}", meant.name, missing.join(", ")))
+                .hint("choose another run (bkp list), one item with --only, or take what is there with --incomplete")
+        );
+    }
+    let mut snapshots = meant.snapshots.clone();
+    if meant.run.is_none() && meant.dump.is_none() && !named {
+        snapshots = newest_of_each_item(saved, meant.time, app);
+    }
+    for id in wish.instead {
+        let other = snapshot(saved, id)?;
+        snapshots.retain(|snapshot| snapshot.item != other.item);
+        snapshots.push(other.clone());
+    }
+    let whole = |snapshot: &Snapshot| !matches!(snapshot.item, Item::Files(_));
+    // Both hold the same databases: snapshots go first, because the files of the run lie beside them.
+    let dump = meant.dump.clone().filter(|_| !snapshots.iter().any(whole) || !missing.is_empty());
+    if dump.is_some() {
+        snapshots.retain(|snapshot| !whole(snapshot));
+    }
+    Ok(Choice { name: meant.name.clone(), time: meant.time, app: meant.app.clone(), dump, snapshots })
+}
+
+/// What the operator said.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// `latest` and so on.
+    pub when: &'a str,
+    /// Ids of snapshots that are taken for their items, whatever else is chosen.
+    pub instead: &'a [String],
+    /// Whether a run that lacks an item may be taken.
+    pub incomplete: bool,
+}
+
+/// The one that is meant, and whether it was called by its name.
+fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Result<(&'a Saved, bool)> {
+    if saved.is_empty() {
+        bail!(
+            Failure::new("there is no backup yet")
+                .hint("check BKP_BUCKET and RESTIC_REPOSITORY; a backup is made by: bkp backup")
+        );
     }
     if when == "latest" {
-        return latest(dumps, app);
+        return Ok((latest(saved, app)?, false));
     }
-    if let Some(dump) = dumps.iter().find(|dump| dump.name == when || dump.name.rsplit('/').next() == Some(when)) {
-        return Ok(dump);
+    let is_called = |one: &&Saved| {
+        one.name == when || one.dump.as_ref().is_some_and(|dump| dump.name == when || dump.name.rsplit('/').next() == Some(when))
+    };
+    if let Some(one) = saved.iter().find(is_called) {
+        return Ok((one, true));
     }
     if let Some(day) = exactly::<Date>(when, 10) {
-        let of_day: Vec<&Dump> =
-            dumps.iter().filter(|dump| dump.time.to_zoned(TimeZone::UTC).date() == day && usable(dump, app)).collect();
-        return match of_day.first() {
-            Some(dump) => none_lost_between(dumps, dump, |other| other.time.to_zoned(TimeZone::UTC).date() == day),
-            None => bail!(nothing(dumps, when)),
+        let is_of_day = |one: &&Saved| one.time.to_zoned(TimeZone::UTC).date() == day;
+        return match saved.iter().filter(is_of_day).find(|one| usable(one, app)) {
+            Some(one) => Ok((none_lost_between(saved, one, |other| is_of_day(&other))?, false)),
+            None => bail!(nothing(saved, when)),
         };
     }
     if let Some(time) = moment(when, now) {
-        return match dumps.iter().find(|dump| dump.time <= time && usable(dump, app)) {
-            Some(dump) => none_lost_between(dumps, dump, |other| other.time <= time),
-            None => bail!(nothing(dumps, when)),
+        return match saved.iter().find(|one| one.time <= time && usable(one, app)) {
+            Some(one) => Ok((none_lost_between(saved, one, |other| other.time <= time)?, false)),
+            None => bail!(nothing(saved, when)),
         };
     }
-    let of_run: Vec<&Dump> = dumps
+    let begins = |id: &str| when.len() >= 4 && id.starts_with(when);
+    let of_run: Vec<&Saved> = saved
         .iter()
-        .filter(|dump| when.len() >= 4 && dump.seal().is_some_and(|seal| seal.run.starts_with(when)))
+        .filter(|one| one.run.as_deref().is_some_and(begins) || one.snapshots.iter().any(|snapshot| begins(&snapshot.id)))
         .collect();
     match of_run.as_slice() {
-        [dump] => Ok(dump),
-        [] => bail!(nothing(dumps, when)),
+        [one] => Ok((one, true)),
+        [] => bail!(nothing(saved, when)),
         several => {
-            let runs: Vec<&str> =
-                several.iter().filter_map(|dump| dump.seal()).map(|seal| seal.run.as_str()).take(5).collect();
+            let runs: Vec<&str> = several.iter().map(|one| one.run.as_deref().unwrap_or(&one.name)).take(5).collect();
             bail!(
                 Failure::new(format!("{when} means several runs: {}", runs.join(", ")))
-                    .hint("give more of the run's id, or the object's name")
+                    .hint("give more of the id, or the object's name")
             )
         }
     }
 }
 
-/// The newest sealed dump of the application; where there is none, the newest without a seal.
-fn latest<'a>(dumps: &'a [Dump], app: &str) -> Result<&'a Dump> {
-    if let Some(at) = dumps.iter().position(|dump| dump.sealed_for(app)) {
-        if let Some(newer) = dumps[..at].iter().find(|dump| matches!(dump.seal, SealState::Unsealed)) {
-            tracing::warn!("{} is newer, but has no seal; name it to restore it", newer.name);
+/// The newest whole run of the application; where there is none, the newest that another tool made.
+fn latest<'a>(saved: &'a [Saved], app: &str) -> Result<&'a Saved> {
+    if let Some(at) = saved.iter().position(|one| one.sealed_for(app) && one.is_complete()) {
+        for newer in saved[..at].iter().filter(|one| one.may_be_of(app) && one.unreadable().is_none()) {
+            match &newer.run {
+                None => tracing::warn!("{} is newer, but has no seal; name it to restore it", newer.name),
+                Some(run) => tracing::warn!("run {run} is newer, but incomplete; name it to restore it"),
+            }
         }
-        return none_lost_between(dumps, &dumps[at], |_| true);
+        return none_lost_between(saved, &saved[at], |_| true);
     }
-    match dumps.iter().find(|dump| matches!(dump.seal, SealState::Unsealed)) {
-        Some(dump) => none_lost_between(dumps, dump, |_| true),
-        None => match dumps.iter().find_map(Dump::unreadable) {
-            Some(unreadable) => bail!(unreadable),
-            None => bail!(
-                Failure::new(format!("the bucket holds no dump of application {app}"))
-                    .hint(format!("set BKP_APP to the application's name, one of: {}", apps(dumps)))
-            ),
-        },
+    if let Some(one) = saved.iter().find(|one| usable(one, app)) {
+        return none_lost_between(saved, one, |_| true);
+    }
+    if let Some(incomplete) = saved.iter().find(|one| one.sealed_for(app)) {
+        return Ok(incomplete);
+    }
+    match saved.iter().find_map(Saved::unreadable) {
+        Some(unreadable) => bail!(unreadable),
+        None => bail!(
+            Failure::new(format!("there is no backup of application {app}"))
+                .hint(format!("set BKP_APP to the application's name, one of: {}", apps(saved)))
+        ),
     }
 }
 
 /// A newer dump that cannot be read may be the one that is meant: nobody gets older data without having said so.
-fn none_lost_between<'a>(dumps: &[Dump], chosen: &'a Dump, meant: impl Fn(&Dump) -> bool) -> Result<&'a Dump> {
-    let newer = dumps.iter().take_while(|dump| dump.name != chosen.name).filter(|dump| meant(dump));
-    let Some(unreadable) = newer.filter_map(Dump::unreadable).next() else { return Ok(chosen) };
+fn none_lost_between<'a>(saved: &[Saved], chosen: &'a Saved, meant: impl Fn(&Saved) -> bool) -> Result<&'a Saved> {
+    let newer = saved.iter().take_while(|one| one.name != chosen.name).filter(|one| meant(one));
+    let Some(unreadable) = newer.filter_map(Saved::unreadable).next() else { return Ok(chosen) };
     let error = anyhow::Error::from(unreadable);
     bail!(
         Failure::new("the newest dump that fits cannot be used")
@@ -89,18 +157,40 @@ fn none_lost_between<'a>(dumps: &[Dump], chosen: &'a Dump, meant: impl Fn(&Dump)
     )
 }
 
-fn apps(dumps: &[Dump]) -> String {
-    let mut apps: Vec<&str> = dumps.iter().filter_map(|dump| dump.seal()).map(|seal| seal.app.as_str()).collect();
+/// Of what older scripts saved, one snapshot an item: the newest up to `until`, whatever host it came from.
+fn newest_of_each_item(saved: &[Saved], until: Timestamp, app: &str) -> Vec<Snapshot> {
+    let mut newest: BTreeMap<Item, Snapshot> = BTreeMap::new();
+    let old = saved.iter().filter(|one| one.run.is_none() && one.may_be_of(app) && one.time <= until);
+    for snapshot in old.flat_map(|one| &one.snapshots) {
+        newest.entry(snapshot.item.clone()).or_insert_with(|| snapshot.clone());
+    }
+    newest.into_values().collect()
+}
+
+/// The one snapshot whose id begins like this.
+fn snapshot<'a>(saved: &'a [Saved], id: &str) -> Result<&'a Snapshot> {
+    let all = saved.iter().flat_map(|one| &one.snapshots);
+    let found: Vec<&Snapshot> = all.filter(|snapshot| id.len() >= 4 && snapshot.id.starts_with(id)).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => bail!(Failure::new(format!("there is no snapshot {id}")).hint("see: bkp list")),
+        _ => bail!(Failure::new(format!("{id} means several snapshots")).hint("give more of the id")),
+    }
+}
+
+fn apps(saved: &[Saved]) -> String {
+    let mut apps: Vec<&str> = saved.iter().filter_map(|one| one.app.as_deref()).collect();
     apps.sort_unstable();
     apps.dedup();
     apps.join(", ")
 }
 
-fn usable(dump: &Dump, app: &str) -> bool {
-    match &dump.seal {
-        SealState::Sealed(seal) => seal.app == app,
-        SealState::Unsealed => true,
-        SealState::Unreadable { .. } => false,
+/// Whether it may be taken without having been named.
+fn usable(one: &Saved, app: &str) -> bool {
+    match &one.dump {
+        Some(Dump { seal: SealState::Unreadable { .. }, .. }) if one.snapshots.is_empty() => false,
+        _ if one.run.is_some() => one.sealed_for(app) && one.is_complete(),
+        _ => one.may_be_of(app),
     }
 }
 
@@ -121,9 +211,9 @@ fn moment(when: &str, now: Timestamp) -> Option<Timestamp> {
     time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
-fn nothing(dumps: &[Dump], when: &str) -> Failure {
-    let names: Vec<&str> = dumps.iter().take(5).map(|dump| dump.name.as_str()).collect();
-    Failure::new(format!("no dump fits {when:?}; the newest are {}", names.join(", ")))
+fn nothing(saved: &[Saved], when: &str) -> Failure {
+    let names: Vec<&str> = saved.iter().take(5).map(|one| one.name.as_str()).collect();
+    Failure::new(format!("no backup fits {when:?}; the newest are {}", names.join(", ")))
         .hint("a run id, an object's name, a day (2026-11-20), a time in UTC (2026-11-20 13:00), an age (2h ago) or latest; see: bkp list")
 }
 

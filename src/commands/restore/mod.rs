@@ -1,10 +1,14 @@
 //! `bkp restore`: load beside, prove, swap. Reads as it happens.
 //!
-//! Whenever it dies, the application is whole: before the swap's COMMIT the old one serves and side databases stand beside it,
-//! which the next run drops; after it the new one serves and the old one is kept aside. There is nothing in between.
+//! Whenever it dies, the application is whole: before the swap's COMMIT the old one serves and what was made stands beside it,
+//! which the next run takes back; after it the new one serves and the old one is kept aside. Files are exchanged just before the
+//! databases: a journal beside them tells the next run which way to go, and the side databases tell it that their COMMIT never
+//! came.
 
 mod aside;
 pub mod choose;
+mod databases;
+mod files;
 pub mod leftovers;
 mod loading;
 mod partial;
@@ -12,249 +16,245 @@ mod plan;
 mod preflight;
 pub mod reading;
 mod roles;
+mod sort;
 mod undo;
+
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::catalog::{self, Dump};
-use super::{Context, Run, now};
+use super::held::Held;
+use super::pausing::{self, Reason};
+use super::repositories::Repositories;
+use super::{Context, Run, catalog, now};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
-use crate::repository::bucket::store::Store;
-use crate::settings::KeepReplaced;
-use crate::sources::postgres::clients;
-use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::seal::Seal;
-use crate::sources::postgres::side;
-use crate::sources::postgres::survey::Survey;
-use crate::sources::postgres::swap::{self, Swap};
-use crate::sources::postgres::{lock, obstacles, server};
-use loading::{Loaded, Loading};
-use plan::Plan;
-use preflight::{Target, Wish};
-use undo::{Taken, Undo};
+use choose::{Choice, Wish};
+use databases::Databases;
+use files::Files;
+use undo::Taken;
 
 /// What the operator asked for.
 #[derive(Debug, Default)]
 pub struct Request {
-    /// Which dump: see [`choose::choose`].
+    /// Which backup: see [`choose::choose`].
     pub when: String,
-    /// Only this database of the dump.
+    /// Snapshots that are taken for their items, whatever else is chosen.
+    pub snapshots: Vec<String>,
+    /// Only snapshots of this host.
+    pub host: Option<String>,
+    /// Only this database of the dump, or only `files`.
     pub only: Option<String>,
     /// Load under this name and touch nothing else.
     pub under: Option<String>,
+    /// Restore files into this directory and touch nothing else.
+    pub to: Option<PathBuf>,
     /// Show the plan and what the rewriter changes; do nothing.
     pub dry_run: bool,
     /// Do not ask.
     pub yes: bool,
+    /// Take a run that lacks something.
+    pub incomplete: bool,
     /// Take a dump that cannot be proven whole.
     pub allow_unproven: bool,
-    /// Take a dump that is sealed for another application.
+    /// Take a backup of another application.
     pub allow_other_app: bool,
 }
 
-/// Restores the databases of one dump.
+/// Restores one run: its databases and its files.
 ///
 /// # Errors
-/// When anything fails before the swap: the live databases are untouched then, and what was made beside them is gone.
+/// When anything fails before the swap: what is live is untouched then, and what was made beside it is gone.
 pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let run = Run::begin()?;
     let settings = &context.settings;
-    let store = context.store()?;
-    let postgres = context.postgres()?;
+    let repositories = context.stop.or(Repositories::open(context)).await?;
+    let choice = context.stop.or(chosen(context, &repositories, request)).await?;
+    let sorted = sort::sort(&repositories, settings, &choice, request)?;
+    if let Some(directory) = &request.to {
+        let places = repositories.restic.as_ref();
+        return into_directory(context, places, &sorted, directory).await;
+    }
 
-    let dump = context.stop.or(chosen(context, &store, request)).await?;
-    tracing::info!("restoring {} of {}, {}", dump.name, dump.time, report::size(dump.bytes));
-    // Read to its end once before anything is made: proves the dump whole and says all that the plan has to know.
-    let (survey, digest) = context.stop.or(reading::survey(&store, &dump)).await?;
-    prove(&dump, &survey, &settings.app, request)?;
+    // Read to its end once before anything is made: proves it whole and says all that the plan has to know.
+    let read = match &sorted.sql {
+        Some(stored) => {
+            let read = context.stop.or(reading::survey(stored)).await?;
+            databases::prove(stored, &read, &settings.app, request)?;
+            Some((stored, read))
+        }
+        None => None,
+    };
+    let held = context.stop.or(Held::take(context, &run.session_name("restore"))).await?;
+    leftovers::give_back(context, &held, request.dry_run).await?;
 
-    let wish = Wish { only: request.only.clone(), under: request.under.clone() };
-    let wanted = preflight::wanted(&survey, &postgres.databases, &wish)?;
-    let targets: Vec<String> = wanted.iter().map(|wanted| wanted.target.clone()).collect();
-    let session_name = run.session_name("restore");
-    let main = context.stop.or(server::maintenance(postgres, &session_name)).await?;
-    context.stop.or(lock::acquire(&main, &settings.app, settings.lock_wait)).await?;
-    leftovers::clear(&main, &settings.app, request.dry_run).await?;
-
-    let target = context.stop.or(Target::ask(&main)).await?;
-    let mut faults = preflight::faults(&survey, &wanted, &target, settings, request.under.is_some());
-    let live: Vec<&str> = targets
-        .iter()
-        .map(String::as_str)
-        .filter(|name| request.under.is_none() && target.database(name).is_some())
-        .collect();
-    faults.extend(obstacles::of_swap(&main, &live).await?);
+    let mut faults = Vec::new();
+    let mut databases = match (&read, &held.session) {
+        (Some((stored, read)), Some(main)) => {
+            let prepared = Databases::prepare(context, &run, request, (stored, read), main, &mut faults);
+            Some(context.stop.or(prepared).await?)
+        }
+        _ => None,
+    };
+    let mut files = match &repositories.restic {
+        Some(places) if !sorted.trees.is_empty() => {
+            let prepared = Files::prepare(context, &run, places, &sorted.trees, &mut faults);
+            Some(context.stop.or(prepared).await?)
+        }
+        _ => None,
+    };
     if !faults.is_empty() {
         bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))));
     }
-    let installed = clients::installed(&settings.client_dirs).await?;
-    let client = clients::for_load(&installed, target.major)?;
-    let plan = Plan::make(&run, settings, &survey, &wanted, &target);
-    plan.say(client);
-    for slot in obstacles::slots(&main, &live).await? {
-        tracing::warn!(
-            "the logical replication slot {slot} stays with the database that is put aside; its consumer needs a new one"
-        );
-    }
+    say_plan(databases.as_ref(), files.as_ref());
     if request.dry_run {
-        let changes = context.stop.or(reading::explain(&store, &dump, plan.policy.clone())).await?;
-        if context.json {
-            report::json(&serde_json::json!({"command": "restore", "dry_run": true, "object": dump.name,
-                "databases": targets, "statements_changed": changes}))?;
-        }
-        return Ok(Exit::Done);
+        return dry_run(context, &choice, databases.as_ref(), files.as_ref()).await;
     }
     if !request.yes && !report::confirmed("Go ahead?")? {
         bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
     }
 
-    let mut undo = Undo::default();
-    let done = async {
-        let swapper = aside::session(context, &run, &main, &targets, &mut undo).await?;
-        let loading = Loading {
-            context,
-            postgres,
-            run: &run,
-            survey: &survey,
-            digest: &digest,
-            plan: &plan,
-            target: &target,
-            client,
-            main: swapper.as_ref().unwrap_or(&main),
-        };
-        let loaded = context.stop.or(loading::load(&loading, &store, &dump, &mut undo)).await?;
-        say_proven(&survey);
-        if dump.seal().is_none() && survey.seal.is_none() && !request.allow_unproven {
-            context.stop.or(partial::refuse(&loading, &loaded.sides)).await?;
+    let done = pausing::around(context, &run, Reason::Restore, async |mut pause| {
+        let done = async {
+            if let Some(databases) = &mut databases {
+                databases.load(request.allow_unproven).await?;
+            }
+            if let Some(files) = &mut files {
+                files.stage().await?;
+            }
+            context.stop.check()?;
+            held.still(&settings.app).await?;
+            // From here on everything is proven, and there is nothing left but renames.
+            if let Some(files) = &mut files {
+                files.swap()?;
+                if let Some(pause) = &mut pause {
+                    // The old maintenance file went aside with the old tree.
+                    pause.renew()?;
+                }
+            }
+            match &mut databases {
+                Some(databases) => databases.swap().await,
+                None => Ok(()),
+            }
         }
-        context.stop.check()?;
-        lock::held(&main, &settings.app).await?;
-        undo.loaded = true;
-        swap_in(&loading, &session_name, &loaded).await
-    }
+        .await;
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) => take_back(databases.as_ref(), files.as_mut(), error).await,
+        }
+    })
     .await;
-    if let Err(error) = done {
-        if undo.run(&main, postgres, &session_name).await == Taken::Back {
-            lock::release(&main, &settings.app).await;
-            return Err(error);
-        }
-        tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
+    if done.is_err() {
+        held.release(&settings.app).await;
     }
-    let main = if main.is_closed() { server::maintenance(postgres, &session_name).await? } else { main };
-    aside::clear(&main, &run).await;
-    let mut replaced: Vec<String> =
-        plan.loads.iter().filter(|load| load.replaces).map(|load| side::replaced_name(&load.target, &run.id)).collect();
-    if settings.restore.keep_replaced == KeepReplaced::Never {
-        for name in replaced.drain(..) {
-            leftovers::drop_database(&main, &name).await?;
-        }
-    }
-    lock::release(&main, &settings.app).await;
-    say_done(context, &run, &dump, &plan, &replaced)?;
+    done?;
+    let mut replaced = match &databases {
+        Some(databases) => databases.finish().await?,
+        None => Vec::new(),
+    };
+    replaced.extend(files.as_ref().map(Files::finish).unwrap_or_default());
+    held.release(&settings.app).await;
+    say_done(context, &run, &choice, databases.as_ref(), files.as_ref(), &replaced)?;
     Ok(Exit::Done)
 }
 
-/// What is proven, and no more than that.
-fn say_proven(survey: &Survey) {
-    if survey.sections.iter().all(|section| section.tables.is_empty()) {
-        tracing::info!("loaded: no statement failed (the dump has no COPY, so there were no rows to compare)");
-    } else {
-        tracing::info!("proven: the server took every row of every table, and no statement failed");
+/// Takes everything back, unless the databases' swap turns out to be done: then the files are theirs, and stay.
+async fn take_back(
+    databases: Option<&Databases<'_>>,
+    files: Option<&mut Files<'_>>,
+    error: anyhow::Error,
+) -> Result<()> {
+    if let Some(databases) = databases
+        && databases.take_back().await == Taken::NotBack
+    {
+        tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
+        return Ok(());
     }
+    if let Some(files) = files {
+        files.take_back();
+    }
+    Err(error)
 }
 
-/// Finds the one dump that is meant.
-async fn chosen(context: &Context, store: &Store, request: &Request) -> Result<Dump> {
-    let dumps = catalog::dumps(store).await?;
-    let app = &context.settings.app;
-    let dump = choose::choose(&dumps, &request.when, app, now())?;
-    if let Some(unreadable) = dump.unreadable() {
+/// Finds what is meant.
+async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
+    let settings = &context.settings;
+    let saved = catalog::saved(repositories, settings, request.host.as_deref()).await?;
+    let wish = Wish { when: &request.when, instead: &request.snapshots, incomplete: request.incomplete || request.only.is_some() };
+    let choice = choose::choose(&saved, &wish, &settings.app, now())?;
+    if let Some(unreadable) = choice.dump.as_ref().and_then(catalog::Dump::unreadable) {
         bail!(unreadable);
     }
-    if let Some(seal) = dump.seal() {
-        same_app(&dump.name, seal, app, request)?;
+    if let Some(app) = &choice.app {
+        databases::same_app(&choice.name, app, &settings.app, request)?;
     }
-    Ok(dump.clone())
+    tracing::info!("restoring {} of {}", choice.name, choice.time);
+    Ok(choice)
 }
 
-/// Another application's dump is loaded only when that is said.
-fn same_app(name: &str, seal: &Seal, app: &str, request: &Request) -> Result<()> {
-    if seal.app == app || request.allow_other_app {
-        return Ok(());
-    }
-    bail!(
-        Failure::new(format!("{name} is a dump of application {}, not of {app}", seal.app))
-            .hint(format!("set BKP_APP={} if that is what you mean, or take it over with --allow-other-app", seal.app))
-    )
+async fn into_directory(
+    context: &Context,
+    places: Option<&super::repositories::ResticPlaces>,
+    sorted: &sort::Sorted,
+    directory: &std::path::Path,
+) -> Result<Exit> {
+    let (Some(places), false) = (places, sorted.trees.is_empty()) else {
+        bail!(Failure::new("there are no files in this backup to restore into a directory").hint("see: bkp list"));
+    };
+    files::into_directory(context, places, &sorted.trees, directory).await?;
+    Ok(Exit::Done)
 }
 
-/// A sealed dump must be what was sealed; one of another tool must at least have pg_dump's own trailer.
-fn prove(dump: &Dump, survey: &Survey, app: &str, request: &Request) -> Result<()> {
-    if let Some(seal) = dump.seal() {
-        seal.prove(survey)?;
-        tracing::info!("proven: {} rows and the digest are as sealed by run {}", seal.rows(), seal.run);
-        return Ok(());
+fn say_plan(databases: Option<&Databases<'_>>, files: Option<&Files<'_>>) {
+    if let Some(databases) = databases {
+        databases.say();
     }
-    if let Some(json) = &survey.seal {
-        // Sealed by bkp, then packed again by somebody: the proof is inside all the same.
-        let seal = Seal::parse(json)?;
-        same_app(&dump.name, &seal, app, request)?;
-        return seal.prove(survey);
+    if let Some(files) = files {
+        files.say();
     }
-    if survey.trailer {
-        tracing::warn!("{} has no seal: beyond pg_dump's own last line it cannot be proven whole", dump.name);
-        return Ok(());
-    }
-    if request.allow_unproven {
-        tracing::warn!("{} does not end as a dump ends; taken as it is, as asked", dump.name);
-        return Ok(());
-    }
-    bail!(
-        Failure::new(format!("{} does not end as a dump ends: it was cut short, or is no dump", dump.name))
-            .hint("choose another one: bkp list; to load what is there all the same: --allow-unproven")
-            .exit(Exit::ProofFailed)
-    )
 }
 
-/// Puts the proven side databases in place, all in one transaction.
-async fn swap_in(loading: &Loading<'_>, session_name: &str, loaded: &Loaded) -> Result<()> {
-    let settings = &loading.context.settings;
-    let helper =
-        Session::connect(loading.postgres, loading.main.database(), session_name).await.map_err(server::told)?;
-    let swaps: Vec<Swap> = loaded
-        .sides
-        .iter()
-        .map(|side| {
-            let live = loading.target.database(&side.target);
-            let live_comment = live.and_then(|live| live.comment.clone());
-            Swap {
-                database: side.target.clone(),
-                side: side.name.clone(),
-                replaced: live.map(|_| side::replaced_name(&side.target, &loading.run.id)),
-                comment: if side.says_comment { side.comment.clone() } else { live_comment.clone() },
-                live_comment,
-            }
-        })
-        .collect();
-    swap::swap(loading.main, &helper, &swaps, &loaded.existing_roles, &settings.app, &loading.run.id).await?;
-    for swap in &swaps {
-        swap::comment_in_its_own_encoding(loading.postgres, session_name, swap).await;
+async fn dry_run(
+    context: &Context,
+    choice: &Choice,
+    databases: Option<&Databases<'_>>,
+    files: Option<&Files<'_>>,
+) -> Result<Exit> {
+    let changes = match databases {
+        Some(databases) => context.stop.or(databases.explain()).await?,
+        None => 0,
+    };
+    tracing::info!("dry run: {changes} statements would be changed, nothing was done");
+    if context.json {
+        report::json(&serde_json::json!({"command": "restore", "dry_run": true, "object": choice.name,
+            "databases": databases.map(Databases::targets), "files": files.map(Files::roots),
+            "statements_changed": changes}))?;
     }
-    Ok(())
+    Ok(Exit::Done)
 }
 
-fn say_done(context: &Context, run: &Run, dump: &Dump, plan: &Plan, replaced: &[String]) -> Result<()> {
+fn say_done(
+    context: &Context,
+    run: &Run,
+    choice: &Choice,
+    databases: Option<&Databases<'_>>,
+    files: Option<&Files<'_>>,
+    replaced: &[String],
+) -> Result<()> {
     let seconds = now().duration_since(run.began).as_secs_f64();
-    let names: Vec<&str> = plan.loads.iter().map(|load| load.target.as_str()).collect();
-    tracing::info!("restored {} from {} in {seconds:.1} s", names.join(", "), dump.name);
+    let databases = databases.map(Databases::targets).unwrap_or_default();
+    let roots = files.map(Files::roots).unwrap_or_default();
+    let mut names: Vec<String> = databases.to_vec();
+    names.extend(roots.iter().map(|root| root.display().to_string()));
+    tracing::info!("restored {} from {} in {seconds:.1} s", names.join(", "), choice.name);
     if !replaced.is_empty() {
         tracing::info!("what was there before is kept as {} until the next sealed backup", replaced.join(", "));
     }
     if context.json {
         report::json(
-            &serde_json::json!({"command": "restore", "run": run.id, "app": context.settings.app, "object": dump.name, "databases": names, "replaced": replaced, "seconds": seconds}),
+            &serde_json::json!({"command": "restore", "run": run.id, "app": context.settings.app, "object": choice.name,
+                "databases": databases, "files": roots, "replaced": replaced, "seconds": seconds}),
         )?;
     }
     Ok(())

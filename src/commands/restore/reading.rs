@@ -1,6 +1,10 @@
-//! A stored dump as a stream of SQL: fetched and unpacked in a task of its own, so that neither waits for psql.
+//! Stored SQL as one stream: fetched and unpacked in a task of its own, so that neither waits for psql.
+//!
+//! A bucket has roles and databases in one piece; a restic repository has a piece for each. The stream is the same: pieces one
+//! after the other, with a `\connect` before those that do not say their database themselves.
 
 use anyhow::{Result, bail};
+use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use crate::commands::catalog::Dump;
@@ -9,70 +13,216 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::repository::bucket::store::Store;
 use crate::repository::bucket::unpack::Unpacker;
+use crate::repository::restic::Repository;
+use crate::sources::Item;
+use crate::sources::postgres::lexer::Meta;
+use crate::sources::postgres::name::Name;
 use crate::sources::postgres::rewrite::{Policy, Rewriter};
+use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::survey::{Survey, Surveyor};
 
 /// Pieces of SQL that wait for the reader; each is what a chunk of the store unpacks to.
 const AHEAD: usize = 4;
 
-/// SQL, piece by piece.
-pub struct Sql(mpsc::Receiver<Result<Vec<u8>>>);
+const SLICE_BYTES: usize = 16 << 10;
 
-/// Begins to read. The dump is pinned: another object of the same name is an error.
-pub fn open(store: &Store, dump: &Dump) -> Sql {
+/// SQL that lies somewhere.
+#[derive(Clone)]
+pub struct Stored {
+    /// What people call it.
+    pub name: String,
+    /// Its pieces, in the order in which they are replayed.
+    pub pieces: Vec<Piece>,
+}
+
+/// A piece of it.
+#[derive(Clone)]
+pub struct Piece {
+    /// What people call it.
+    pub name: String,
+    /// What it holds.
+    pub item: Item,
+    /// Its seal, where that is known without reading it.
+    pub seal: Option<Box<Seal>>,
+    /// The database that it is of, when it does not say so itself.
+    pub database: Option<String>,
+    /// Where it is.
+    pub place: Source,
+}
+
+/// Where a piece is.
+#[derive(Clone)]
+pub enum Source {
+    /// An object of a bucket; pinned: another object of the same name is an error.
+    Object(Store, Box<Dump>),
+    /// A file of a snapshot.
+    Snapshot(Repository, String, String),
+}
+
+impl Stored {
+    /// One dump of a bucket.
+    pub fn of_dump(store: &Store, dump: &Dump) -> Stored {
+        let piece = Piece {
+            name: dump.name.clone(),
+            item: Item::Dump,
+            seal: dump.seal().cloned().map(Box::new),
+            database: None,
+            place: Source::Object(store.clone(), Box::new(dump.clone())),
+        };
+        Stored { name: dump.name.clone(), pieces: vec![piece] }
+    }
+}
+
+/// What comes out of it.
+enum Portion {
+    /// A piece begins.
+    Begin,
+    /// SQL that was added between pieces.
+    Between(Vec<u8>),
+    /// SQL of the piece.
+    Sql(Vec<u8>),
+}
+
+type Tell = mpsc::Sender<Result<Portion>>;
+
+/// SQL, bit by bit.
+pub struct Sql(mpsc::Receiver<Result<Portion>>);
+
+/// Begins to read.
+pub fn open(stored: &Stored) -> Sql {
     let (tell, told) = mpsc::channel(AHEAD);
-    let (store, name, version) = (store.clone(), dump.name.clone(), dump.version.clone());
+    let stored = stored.clone();
     tokio::spawn(async move {
-        let read = async {
-            let mut download = store.read(&name, None, version.as_ref()).await.map_err(store_failure)?;
-            let mut unpacker = Unpacker::default();
-            while let Some(stored) = download.next().await.map_err(store_failure)? {
-                // In slices, so that a chunk of well compressed rows does not become gigabytes at once.
-                for slice in stored.chunks(SLICE_BYTES) {
-                    let sql = unpacker.push(slice)?;
-                    if !sql.is_empty() && tell.send(Ok(sql)).await.is_err() {
-                        return Ok(());
-                    }
+        for piece in &stored.pieces {
+            match send(piece, &tell).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    let _ = tell.send(Err(error)).await;
+                    return;
                 }
             }
-            let rest = unpacker.finish()?;
-            let _ = tell.send(Ok(rest)).await;
-            anyhow::Ok(())
-        };
-        if let Err(error) = read.await {
-            let _ = tell.send(Err(error)).await;
         }
     });
     Sql(told)
 }
 
-const SLICE_BYTES: usize = 16 << 10;
+/// Sends one piece; false when nobody reads any more.
+async fn send(piece: &Piece, tell: &Tell) -> Result<bool> {
+    if let Some(database) = &piece.database
+        && tell.send(Ok(Portion::Between(Meta::connect_line(&Name::from(database.clone()))))).await.is_err()
+    {
+        return Ok(false);
+    }
+    if tell.send(Ok(Portion::Begin)).await.is_err() {
+        return Ok(false);
+    }
+    let mut unpacker = Unpacker::default();
+    match &piece.place {
+        Source::Object(store, dump) => {
+            let mut download = store.read(&dump.name, None, dump.version.as_ref()).await.map_err(store_failure)?;
+            while let Some(stored) = download.next().await.map_err(store_failure)? {
+                if !unpacked(&mut unpacker, &stored, tell).await? {
+                    return Ok(false);
+                }
+            }
+        }
+        Source::Snapshot(repository, id, file) => {
+            let mut reading = repository.read(id, file)?;
+            let mut buffer = BytesMut::new();
+            while reading.read(&mut buffer).await? > 0 {
+                if !unpacked(&mut unpacker, &buffer, tell).await? {
+                    return Ok(false);
+                }
+                buffer.clear();
+            }
+        }
+    }
+    let rest = unpacker.finish()?;
+    Ok(tell.send(Ok(Portion::Sql(rest))).await.is_ok())
+}
+
+/// In slices, so that a chunk of well compressed rows does not become gigabytes at once.
+async fn unpacked(unpacker: &mut Unpacker, stored: &[u8], tell: &Tell) -> Result<bool> {
+    for slice in stored.chunks(SLICE_BYTES) {
+        let sql = unpacker.push(slice)?;
+        if !sql.is_empty() && tell.send(Ok(Portion::Sql(sql))).await.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
 
 impl Sql {
-    /// The next piece; nothing at the end of a dump that was read whole.
+    /// The next bit; nothing at the end of SQL that was read whole.
     ///
     /// # Errors
     /// When the store fails or the gzip is damaged.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        self.0.recv().await.transpose()
+        loop {
+            match self.0.recv().await.transpose()? {
+                None => return Ok(None),
+                Some(Portion::Begin) => {}
+                Some(Portion::Between(sql) | Portion::Sql(sql)) => return Ok(Some(sql)),
+            }
+        }
     }
 }
 
-/// Reads the whole dump and says what it is, with the digest of all that was read.
+/// What a reading to the end found.
+pub struct Read {
+    /// All pieces as one.
+    pub survey: Survey,
+    /// Each piece by itself, where there are several or something was added between them.
+    parts: Vec<Survey>,
+    /// The digest of all that was read.
+    pub digest: Digest,
+}
+
+impl Read {
+    /// What the `at`th piece is.
+    pub fn part(&self, at: usize) -> &Survey {
+        self.parts.get(at).unwrap_or(&self.survey)
+    }
+}
+
+/// Reads everything and says what it is.
 ///
 /// # Errors
 /// When it cannot be read to its end, or is no dump.
-pub async fn survey(store: &Store, dump: &Dump) -> Result<(Survey, Digest)> {
-    let (mut sql, mut surveyor, mut digest) = (open(store, dump), Surveyor::new(), Digest::default());
-    while let Some(piece) = sql.next().await? {
-        digest.push(&piece);
-        surveyor.push(&piece).map_err(|error| not_a_dump(dump, error.into()))?;
+pub async fn survey(stored: &Stored) -> Result<Read> {
+    let not_a_dump = |error| not_a_dump(&stored.name, error);
+    let in_parts = stored.pieces.len() > 1 || stored.pieces.iter().any(|piece| piece.database.is_some());
+    let (mut sql, mut whole, mut digest) = (open(stored), Surveyor::new(), Digest::default());
+    let (mut part, mut parts) = (None::<Surveyor>, Vec::new());
+    while let Some(portion) = sql.0.recv().await.transpose()? {
+        let bytes = match &portion {
+            Portion::Begin => {
+                if let Some(ended) = part.replace(Surveyor::new()) {
+                    parts.push(ended.finish().map_err(|error| not_a_dump(error.into()))?);
+                }
+                continue;
+            }
+            Portion::Between(sql) => sql,
+            Portion::Sql(sql) => {
+                if let Some(part) = part.as_mut().filter(|_| in_parts) {
+                    part.push(sql).map_err(|error| not_a_dump(error.into()))?;
+                }
+                sql
+            }
+        };
+        digest.push(bytes);
+        whole.push(bytes).map_err(|error| not_a_dump(error.into()))?;
     }
-    Ok((surveyor.finish().map_err(|error| not_a_dump(dump, error.into()))?, digest))
+    match part {
+        Some(part) if in_parts => parts.push(part.finish().map_err(|error| not_a_dump(error.into()))?),
+        _ => {}
+    }
+    Ok(Read { survey: whole.finish().map_err(|error| not_a_dump(error.into()))?, parts, digest })
 }
 
-fn not_a_dump(dump: &Dump, error: anyhow::Error) -> anyhow::Error {
-    Failure::new(format!("{} cannot be restored", dump.name))
+fn not_a_dump(name: &str, error: anyhow::Error) -> anyhow::Error {
+    Failure::new(format!("{name} cannot be restored"))
         .hint("nothing was touched; choose another one: bkp list")
         .exit(Exit::ProofFailed)
         .because(error)
@@ -83,8 +233,8 @@ fn not_a_dump(dump: &Dump, error: anyhow::Error) -> anyhow::Error {
 ///
 /// # Errors
 /// When the dump cannot be read to its end.
-pub async fn explain(store: &Store, dump: &Dump, policy: Policy) -> Result<u64> {
-    let (mut sql, mut rewriter) = (open(store, dump), Rewriter::new(policy));
+pub async fn explain(stored: &Stored, policy: Policy) -> Result<u64> {
+    let (mut sql, mut rewriter) = (open(stored), Rewriter::new(policy));
     while let Some(piece) = sql.next().await? {
         rewriter.push(&piece, &mut |_| Ok(()))?;
     }

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
-use super::store_failure;
+use super::age;
+use crate::commands::store_failure;
 use crate::error::{Failure, exit_of, hints_of};
 use crate::exit::Exit;
 use crate::repository::bucket::error::StoreError;
@@ -57,11 +58,6 @@ impl Dump {
         let failure = Failure::new(format!("{} cannot be read: {error:#}", self.name)).exit(exit);
         Some(failure.hint(hints_of(error).pop().unwrap_or_else(|| "choose another one: bkp list".to_owned())))
     }
-
-    /// Whether the dump carries a seal of this application.
-    pub fn sealed_for(&self, app: &str) -> bool {
-        self.seal().is_some_and(|seal| seal.app == app)
-    }
 }
 
 /// Seals are read for so many objects at once.
@@ -85,11 +81,6 @@ pub async fn dumps(store: &Store) -> Result<Vec<Dump>> {
         .await;
     dumps.sort_by(|a, b| age(b.time, &b.name).cmp(&age(a.time, &a.name)));
     Ok(dumps)
-}
-
-/// By what dumps are put in order, oldest first. Within one second they are numbered.
-pub fn age(time: Timestamp, name: &str) -> (Timestamp, u32, &str) {
-    (time, layout::taken(name), name)
 }
 
 /// Describes one object, whatever its name is; nothing when it is gone.

@@ -1,0 +1,58 @@
+//! The dump's way into a bucket: one object, which appears when it is whole and sealed.
+
+use anyhow::{Result, bail};
+
+use crate::commands::{Run, store_failure};
+use crate::repository::bucket::error::StoreError;
+use crate::repository::bucket::layout;
+use crate::repository::bucket::pump::Pump;
+use crate::repository::bucket::store::{Object, Store};
+use crate::repository::bucket::upload::Upload;
+
+/// A bucket that is not there is found out before the server is put to work.
+pub async fn reachable(store: &Store) -> Result<()> {
+    store.list(layout::FOLDER).await.map(|_| ()).map_err(|error| match error {
+        StoreError::NotFound { .. } | StoreError::BucketMissing { .. } => {
+            store_failure(error).context("no repository; a backup never makes one: bkp init")
+        }
+        other => store_failure(other),
+    })
+}
+
+/// Begins the object. Create-only: a name that is taken gets a number, and what is there stays.
+pub async fn begin(run: &Run, store: &Store, attempt: u32) -> Result<Pump> {
+    // Those who lost the same race once do not meet again: from then on the run's own number decides.
+    let first = if attempt == 0 { 0 } else { 100 * attempt + run.number() % 100 };
+    for taken in first..first + 100 {
+        match store.upload(&layout::dump_name(run.began, taken)).await {
+            Err(StoreError::Exists { .. }) => {}
+            other => return other.map(Pump::new).map_err(store_failure),
+        }
+    }
+    bail!("a hundred dumps of this second are there already")
+}
+
+/// Ends the object. `None` when another application's run of the same second took the name while we produced.
+pub async fn commit(pump: Pump, seal_line: &str) -> Result<Option<Object>> {
+    match pump.commit(seal_line).await {
+        Ok(object) => Ok(Some(object)),
+        Err(error) => match error.downcast::<StoreError>() {
+            Ok(error @ StoreError::Exists { .. }) => {
+                tracing::warn!("{error}; doing it again under another name");
+                Ok(None)
+            }
+            Ok(other) => Err(store_failure(other)),
+            Err(other) => Err(other),
+        },
+    }
+}
+
+/// What a killed run left of its upload is invisible, but takes space.
+pub async fn sweep(store: &Store, run: &Run) {
+    let a_day_ago = run.began - jiff::SignedDuration::from_hours(24);
+    match store.sweep(a_day_ago, &|name| layout::time_of(name).is_some()).await {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!("removed {swept} unfinished uploads of dead runs"),
+        Err(error) => tracing::warn!("unfinished uploads of dead runs could not be removed: {error}"),
+    }
+}

@@ -1,0 +1,60 @@
+//! Saving directories: a snapshot for each, rooted there, so that it restores straight into a target.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::parts::{Common, Kept, no_place};
+use crate::commands::catalog::Snapshot;
+use crate::commands::repositories::ResticPlaces;
+use crate::repository::restic::Tree;
+use crate::settings::{Files, Settings};
+use crate::sources::Item;
+use crate::sources::files;
+
+/// What is ours and not the application's: a directory with nothing else in it is empty.
+pub fn not_data(settings: &Settings) -> Vec<PathBuf> {
+    settings.pause.maintenance.iter().map(|(file, _)| file.clone()).collect()
+}
+
+/// A directory that is saved, and what of it could not be read.
+pub struct Saved {
+    /// Its snapshot.
+    pub kept: Kept,
+    /// What is missing in it, and why.
+    pub unreadable: Vec<String>,
+}
+
+/// Saves one directory. `known` are the snapshots that are there: the newest of the same directory tells restic which files have
+/// not changed, whatever host it came from.
+pub async fn save(
+    settings: &Settings,
+    options: &Files,
+    places: &ResticPlaces,
+    common: &Common,
+    known: &[Snapshot],
+    root: &Path,
+) -> Result<Saved> {
+    let item = Item::Files(root.to_owned());
+    let (place, repository) = places.for_item(&item).ok_or_else(|| no_place(&item))?;
+    let parent = known
+        .iter()
+        .filter(|snapshot| snapshot.item == item && snapshot.place == place && snapshot.file.is_none())
+        .max_by_key(|snapshot| snapshot.time)
+        .map(|snapshot| snapshot.id.clone());
+    let includes = match options.include.as_slice() {
+        [] => None,
+        patterns => Some(files::included(root, patterns)?),
+    };
+    let tree = Tree { includes, excludes: files::exclude_arguments(root, &options.exclude, &not_data(settings)) };
+    let saved = repository
+        .save_tree(&common.saving(places, &item, parent), root, &tree)
+        .await
+        .with_context(|| format!("saving {item}"))?;
+    for what in &saved.unreadable {
+        tracing::warn!("not saved: {what}");
+    }
+    tracing::info!("saved {item} as snapshot {}", &saved.id[..saved.id.len().min(8)]);
+    let kept = Kept { item, snapshot: saved.id, bytes: saved.total_bytes, added_bytes: saved.added_bytes };
+    Ok(Saved { kept, unreadable: saved.unreadable })
+}

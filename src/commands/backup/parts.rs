@@ -1,0 +1,149 @@
+//! The dump's way into restic: a snapshot for each part, sealed by itself. It is plain SQL, because restic compresses and finds
+//! what it has already, which it could not in gzip.
+
+use anyhow::{Context as _, Result};
+
+use crate::commands::catalog::tags::{Tags, encode};
+use crate::commands::repositories::ResticPlaces;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::repository::restic::{Saving, StreamIn};
+use crate::sources::Item;
+use crate::sources::postgres::seal::{FORMAT, Seal, Sealed};
+
+/// What all snapshots of a run have in common.
+#[derive(Clone)]
+pub struct Common {
+    /// The run's id.
+    pub run: String,
+    /// The application.
+    pub app: String,
+    /// All that the run sets out to save.
+    pub plan: Vec<Item>,
+    /// Version of the server; empty without one.
+    pub server: String,
+    /// Version of the client programs; empty without any.
+    pub client: String,
+    /// What the operator wants to be tagged with.
+    pub tags: Vec<String>,
+}
+
+impl Common {
+    /// How a snapshot of this item is saved.
+    pub fn saving(&self, places: &ResticPlaces, item: &Item, parent: Option<String>) -> Saving {
+        let ours = Tags { run: self.run.clone(), app: self.app.clone(), item: item.clone(), plan: self.plan.clone() };
+        let mut tags = ours.write();
+        tags.extend(self.tags.iter().cloned());
+        Saving { host: places.host.clone(), tags, parent, time: None }
+    }
+}
+
+/// One item that lies in restic now.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Kept {
+    /// What it is.
+    #[serde(serialize_with = "shown")]
+    pub item: Item,
+    /// Its snapshot.
+    pub snapshot: String,
+    /// What was read to make it, in bytes.
+    pub bytes: u64,
+    /// What the repository grew by, in bytes.
+    pub added_bytes: u64,
+}
+
+fn shown<S: serde::Serializer>(item: &Item, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(item)
+}
+
+/// Takes a dump and makes snapshots of its parts.
+pub struct Parts<'a> {
+    places: &'a ResticPlaces,
+    common: &'a Common,
+    open: Option<Open>,
+    /// The snapshots that are made.
+    pub kept: Vec<Kept>,
+}
+
+struct Open {
+    item: Item,
+    stream: StreamIn,
+    digest: blake3::Hasher,
+    bytes: u64,
+}
+
+impl Open {
+    async fn write(&mut self, sql: &[u8]) -> Result<()> {
+        self.digest.update(sql);
+        self.bytes += sql.len() as u64;
+        self.stream.write(sql).await
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// Nothing is begun yet.
+    pub fn new(places: &'a ResticPlaces, common: &'a Common) -> Parts<'a> {
+        Parts { places, common, open: None, kept: Vec::new() }
+    }
+
+    /// Starts restic for one item.
+    pub async fn begin(&mut self, item: &Item) -> Result<()> {
+        let (_, repository) = self.places.for_item(item).ok_or_else(|| no_place(item))?;
+        let saving = self.common.saving(self.places, item, None);
+        let stream = repository.save_stream(&saving, &file_name(item, self.places.is_split())).await?;
+        self.open = Some(Open { item: item.clone(), stream, digest: blake3::Hasher::new(), bytes: 0 });
+        Ok(())
+    }
+
+    /// Passes SQL on.
+    pub async fn write(&mut self, sql: &[u8]) -> Result<()> {
+        self.open.as_mut().context("no part is open")?.write(sql).await
+    }
+
+    /// Seals the part and lets restic make its snapshot: the one act that makes it a backup.
+    pub async fn end(&mut self, rows: Sealed, closing: &[u8]) -> Result<()> {
+        let mut open = self.open.take().context("no part is open")?;
+        open.write(closing).await?;
+        let databases = match &open.item {
+            Item::Database(name) => [(name.clone(), rows)].into(),
+            _ => [].into(),
+        };
+        let seal = Seal {
+            format: FORMAT,
+            run: self.common.run.clone(),
+            app: self.common.app.clone(),
+            server: self.common.server.clone(),
+            client: self.common.client.clone(),
+            databases,
+            skipped: Vec::new(),
+            bytes: open.bytes,
+            digest: format!("blake3:{}", open.digest.finalize().to_hex()),
+        };
+        open.stream.write(seal.line()?.as_bytes()).await?;
+        let saved = open.stream.commit().await.with_context(|| format!("saving {}", open.item))?;
+        tracing::info!("saved {} as snapshot {}", open.item, &saved.id[..saved.id.len().min(8)]);
+        self.kept.push(Kept {
+            item: open.item,
+            snapshot: saved.id,
+            bytes: open.bytes,
+            added_bytes: saved.added_bytes,
+        });
+        Ok(())
+    }
+}
+
+/// Nothing can be saved where there is no repository for it.
+pub fn no_place(item: &Item) -> Failure {
+    Failure::new(format!("there is no restic repository for {item}"))
+        .hint("bkp init makes the repositories that are missing")
+        .exit(Exit::NoRepository)
+}
+
+/// The name of the file in a snapshot; the one that older scripts read, in the repositories that they made.
+fn file_name(item: &Item, split: bool) -> String {
+    match item {
+        _ if split => "stdin".to_owned(),
+        Item::Database(name) => format!("database-{}.sql", encode(name).replace('/', "%2F")),
+        other => format!("{}.sql", encode(&other.to_string())),
+    }
+}

@@ -1,0 +1,126 @@
+//! What there is to restore: runs, newest first, each with what it saved and where that lies.
+
+pub mod dumps;
+pub mod snapshots;
+pub mod tags;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::repositories::Repositories;
+use crate::error::Failure;
+use crate::repository::bucket::layout;
+use crate::settings::Settings;
+use crate::sources::Item;
+pub use dumps::{Dump, SealState};
+pub use snapshots::Snapshot;
+
+/// What one run saved; of other tools, one dump or one snapshot.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    /// What people call it: an object's name, a run's id, or a snapshot's short id.
+    pub name: String,
+    /// When it was taken.
+    pub time: Timestamp,
+    /// The run, when it was one of ours.
+    pub run: Option<String>,
+    /// Whose it is, when it says so.
+    pub app: Option<String>,
+    /// Its dump in the bucket.
+    pub dump: Option<Dump>,
+    /// Its snapshots in restic repositories.
+    pub snapshots: Vec<Snapshot>,
+}
+
+impl Saved {
+    /// Whether it is proven whole, part by part, and of this application.
+    pub fn sealed_for(&self, app: &str) -> bool {
+        self.run.is_some() && self.app.as_deref() == Some(app)
+    }
+
+    /// Whether nothing says that it is of another application.
+    pub fn may_be_of(&self, app: &str) -> bool {
+        self.app.as_deref().is_none_or(|its| its == app)
+    }
+
+    /// What the run set out to save and did not.
+    pub fn missing(&self) -> Vec<&Item> {
+        let plan = self.snapshots.iter().find_map(|snapshot| snapshot.tags.as_ref()).map(|tags| &tags.plan);
+        let here = |item: &Item| self.snapshots.iter().any(|snapshot| snapshot.item == *item);
+        plan.into_iter().flatten().filter(|item| !here(item)).collect()
+    }
+
+    /// Whether all that the run set out to save is here: in the bucket a dump has it all, because it is one object.
+    pub fn is_complete(&self) -> bool {
+        let in_dump = |item: &Item| self.dump.is_some() && !matches!(item, Item::Files(_));
+        self.missing().into_iter().all(in_dump)
+    }
+
+    /// Why it cannot be read, when it cannot.
+    pub fn unreadable(&self) -> Option<Failure> {
+        self.dump.as_ref().filter(|_| self.snapshots.is_empty()).and_then(Dump::unreadable)
+    }
+}
+
+/// Lists everything that there is to restore, newest first. `host` keeps only the snapshots of that host.
+///
+/// # Errors
+/// When a repository cannot be listed.
+pub async fn saved(repositories: &Repositories, settings: &Settings, host: Option<&str>) -> Result<Vec<Saved>> {
+    let dumps = match &repositories.bucket {
+        Some(store) => dumps::dumps(store).await?,
+        None => Vec::new(),
+    };
+    let mut snapshots = match &repositories.restic {
+        Some(places) => snapshots::snapshots(places, settings).await?,
+        None => Vec::new(),
+    };
+    snapshots.retain(|snapshot| host.is_none_or(|host| snapshot.host == host));
+    Ok(joined(dumps, snapshots))
+}
+
+/// Puts together what one run saved.
+fn joined(dumps: Vec<Dump>, snapshots: Vec<Snapshot>) -> Vec<Saved> {
+    let mut all: Vec<Saved> = Vec::new();
+    let mut runs: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for dump in dumps {
+        let (run, app) = (dump.seal().map(|seal| seal.run.clone()), dump.seal().map(|seal| seal.app.clone()));
+        if let (Some(run), Some(app)) = (&run, &app) {
+            // A copy of an object under another name is the same run once more, and stays an entry of its own.
+            runs.entry((run.clone(), app.clone())).or_insert(all.len());
+        }
+        let (name, time) = (dump.name.clone(), dump.time);
+        all.push(Saved { name, time, run, app, dump: Some(dump), snapshots: Vec::new() });
+    }
+    for snapshot in snapshots {
+        let Some(tags) = snapshot.tags.clone() else {
+            let (name, time, app) = (snapshot.short().to_owned(), snapshot.time, snapshot.app.clone());
+            all.push(Saved { name, time, run: None, app, dump: None, snapshots: vec![snapshot] });
+            continue;
+        };
+        let at = *runs.entry((tags.run.clone(), tags.app.clone())).or_insert_with(|| {
+            let (name, run, app) = (tags.run.clone(), Some(tags.run.clone()), Some(tags.app.clone()));
+            all.push(Saved { name, time: snapshot.time, run, app, dump: None, snapshots: Vec::new() });
+            all.len() - 1
+        });
+        let saved = &mut all[at];
+        if saved.dump.is_none() {
+            saved.time = saved.time.min(snapshot.time);
+        }
+        saved.snapshots.push(snapshot);
+    }
+    for saved in &mut all {
+        // Copies by `restic copy` or `rewrite` hold the same: the newest counts.
+        saved.snapshots.sort_by(|a, b| (&a.item, b.time).cmp(&(&b.item, a.time)));
+        saved.snapshots.dedup_by(|later, kept| later.item == kept.item);
+    }
+    all.sort_by(|a, b| age(b.time, &b.name).cmp(&age(a.time, &a.name)));
+    all
+}
+
+/// By what backups are put in order, oldest first. Dumps of one second are numbered.
+pub fn age(time: Timestamp, name: &str) -> (Timestamp, u32, &str) {
+    (time, layout::taken(name), name)
+}

@@ -1,0 +1,74 @@
+//! The application is paused around what needs it to be still, and resumed whatever comes of that.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Context, Run};
+use crate::pause::{self, Commands, Config, Maintenance, Pause};
+use crate::settings::Settings;
+
+/// The longest that a pause or resume command may take.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Why it would be paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It is saved.
+    Backup,
+    /// It is restored.
+    Restore,
+}
+
+/// What the settings say of pausing.
+pub fn config(settings: &Settings) -> Result<Config> {
+    let pause = &settings.pause;
+    let commands = Commands::parse(pause.pause_command.as_deref(), pause.resume_command.as_deref())?;
+    Ok(Config {
+        app: settings.app.clone(),
+        maintenance: pause.maintenance.clone().map(|(path, content)| Maintenance { path, content }),
+        commands,
+        state: settings.state_dir.clone(),
+        limit: LIMIT,
+        environment: Vec::new(),
+    })
+}
+
+/// Does the work, paused if the settings ask for that.
+///
+/// # Errors
+/// The pause's, the work's or the resuming's.
+pub async fn around<T>(
+    context: &Context,
+    run: &Run,
+    reason: Reason,
+    work: impl AsyncFnOnce(Option<&mut Pause<'_>>) -> Result<T>,
+) -> Result<T> {
+    let settings = &context.settings;
+    let wanted = match reason {
+        Reason::Backup => settings.pause.on_backup,
+        Reason::Restore => settings.pause.on_restore,
+    };
+    let config = config(settings)?;
+    if !wanted || config.is_empty() {
+        return work(None).await;
+    }
+    pause::during(&config, &run.id, &context.stop, async |pause| work(Some(pause)).await).await
+}
+
+/// Gives back what dead runs left paused; the caller holds the application's locks.
+///
+/// # Errors
+/// When something cannot be resumed.
+pub async fn resume_left(settings: &Settings, dry_run: bool) -> Result<()> {
+    let config = config(settings)?;
+    for left in pause::left_paused(&config)? {
+        if dry_run {
+            tracing::info!("run {} left the application paused; a run would resume it", left.run);
+            continue;
+        }
+        pause::resume_left(&config, &left).await?;
+        tracing::warn!("resumed the application, which run {} left paused when it died", left.run);
+    }
+    Ok(())
+}

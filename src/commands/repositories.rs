@@ -1,0 +1,172 @@
+//! Where this application's backups are: a bucket, restic repositories, or both.
+
+use anyhow::{Result, bail};
+use futures::future::try_join_all;
+
+use super::Context;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::repository::bucket::store::Store;
+use crate::repository::restic::{Options, Probe, Repository, Restic};
+use crate::settings::restic::Layout;
+use crate::sources::Item;
+
+/// Which of the restic repositories of an application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The one that holds everything.
+    All,
+    /// `files` below the base.
+    Files,
+    /// `pg-database` below the base.
+    Databases,
+    /// `pg-role` below the base.
+    Roles,
+}
+
+impl Place {
+    /// Those of the layout that older scripts made.
+    const SPLIT: [Place; 3] = [Place::Files, Place::Databases, Place::Roles];
+
+    /// Where it is below the base.
+    fn folder(self) -> Option<&'static str> {
+        match self {
+            Place::All => None,
+            Place::Files => Some("files"),
+            Place::Databases => Some("pg-database"),
+            Place::Roles => Some("pg-role"),
+        }
+    }
+
+    fn of(item: &Item) -> Place {
+        match item {
+            Item::Files(_) => Place::Files,
+            Item::Roles => Place::Roles,
+            Item::Database(_) | Item::Dump => Place::Databases,
+        }
+    }
+}
+
+/// The restic repositories of an application that are there.
+#[derive(Clone)]
+pub struct ResticPlaces {
+    /// The host that new snapshots are saved under.
+    pub host: String,
+    places: Vec<(Place, Repository)>,
+}
+
+impl ResticPlaces {
+    /// Each repository.
+    pub fn each(&self) -> impl Iterator<Item = (Place, &Repository)> {
+        self.places.iter().map(|(place, repository)| (*place, repository))
+    }
+
+    /// The repository of that place.
+    pub fn at(&self, place: Place) -> Option<&Repository> {
+        self.places.iter().find(|(there, _)| *there == place).map(|(_, repository)| repository)
+    }
+
+    /// Whether items lie in repositories of their own kind.
+    pub fn is_split(&self) -> bool {
+        self.at(Place::All).is_none()
+    }
+
+    /// Where an item is saved. Roles without a repository of their own go with the databases.
+    pub fn for_item(&self, item: &Item) -> Option<(Place, &Repository)> {
+        let wanted = [Place::All, Place::of(item)];
+        let or = if *item == Item::Roles { Some(Place::Databases) } else { None };
+        wanted.into_iter().chain(or).find_map(|place| Some((place, self.at(place)?)))
+    }
+}
+
+/// Where backups are.
+pub struct Repositories {
+    /// The bucket, when one is set.
+    pub bucket: Option<Store>,
+    /// The restic repositories, when they are set.
+    pub restic: Option<ResticPlaces>,
+}
+
+impl Repositories {
+    /// Opens what is set.
+    ///
+    /// # Errors
+    /// Exit code 10 when there is no restic repository, 12 when the password does not open it.
+    pub async fn open(context: &Context) -> Result<Repositories> {
+        let bucket = context.settings.bucket.is_some().then(|| context.store()).transpose()?;
+        let restic = match Base::of(context).await? {
+            None => None,
+            Some(base) => match base.there().await? {
+                Some(places) => Some(places),
+                None => bail!(
+                    Failure::new(format!("there is no restic repository at {}", base.repository.address()))
+                        .hint("correct RESTIC_REPOSITORY, or make the repository: bkp init")
+                        .exit(Exit::NoRepository)
+                ),
+            },
+        };
+        Ok(Repositories { bucket, restic })
+    }
+}
+
+/// The address that the settings name: a repository, or the base of several.
+pub struct Base {
+    /// The repository right there.
+    pub repository: Repository,
+    layout: Layout,
+    host: String,
+}
+
+impl Base {
+    /// The base, when a restic repository is set.
+    ///
+    /// # Errors
+    /// When the restic program is missing or too old.
+    pub async fn of(context: &Context) -> Result<Option<Base>> {
+        let Some(settings) = &context.settings.restic else { return Ok(None) };
+        let restic = Restic::find(Options::new(settings, context.settings.lock_wait)).await?;
+        let repository = Repository::of(restic, settings).await?;
+        Ok(Some(Base { repository, layout: settings.layout, host: settings.host.clone() }))
+    }
+
+    /// The repositories that are there; nothing when there are none.
+    ///
+    /// # Errors
+    /// When it cannot be told, for whatever reason: only restic's own word that there is none counts.
+    pub async fn there(&self) -> Result<Option<ResticPlaces>> {
+        if self.layout != Layout::Split && self.repository.probe().await? == Probe::There {
+            return Ok(Some(self.places(vec![(Place::All, self.repository.clone())])));
+        }
+        if self.layout == Layout::One {
+            return Ok(None);
+        }
+        let probed = try_join_all(Place::SPLIT.map(|place| async move {
+            let repository = self.at(place);
+            anyhow::Ok((repository.probe().await? == Probe::There).then_some((place, repository)))
+        }));
+        let places: Vec<_> = probed.await?.into_iter().flatten().collect();
+        Ok(if places.is_empty() { None } else { Some(self.places(places)) })
+    }
+
+    /// What `init` makes for these items where nothing is yet.
+    pub fn wanted(&self, items: &[Item], split: bool) -> ResticPlaces {
+        if !split {
+            return self.places(vec![(Place::All, self.repository.clone())]);
+        }
+        let wanted = |place: &Place| items.iter().any(|item| Place::of(item) == *place);
+        self.places(Place::SPLIT.into_iter().filter(wanted).map(|place| (place, self.at(place))).collect())
+    }
+
+    /// Whether repositories are to be made one for each kind of item.
+    pub fn makes_split(&self) -> bool {
+        self.layout == Layout::Split
+    }
+
+    fn at(&self, place: Place) -> Repository {
+        place.folder().map_or_else(|| self.repository.clone(), |folder| self.repository.at(folder))
+    }
+
+    fn places(&self, places: Vec<(Place, Repository)>) -> ResticPlaces {
+        ResticPlaces { host: self.host.clone(), places }
+    }
+}

@@ -1,0 +1,267 @@
+//! The databases of a restore: loaded beside the live ones, proven, swapped in one transaction, or taken back.
+
+use anyhow::{Context as _, Result, bail};
+
+use super::loading::{self, Loaded, Loading};
+use super::plan::Plan;
+use super::preflight::{self, Target, Wish};
+use super::reading::{self, Read, Stored};
+use super::undo::{Taken, Undo};
+use super::{Request, aside, leftovers, partial};
+use crate::commands::{Context, Run};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::settings::{KeepReplaced, Postgres};
+use crate::sources::Item;
+use crate::sources::postgres::clients::{self, Client};
+use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::seal::Seal;
+use crate::sources::postgres::survey::Survey;
+use crate::sources::postgres::swap::{self, Swap};
+use crate::sources::postgres::{lock, obstacles, server, side};
+
+/// Everything about the databases that is decided before anything is made.
+pub struct Databases<'a> {
+    context: &'a Context,
+    postgres: &'a Postgres,
+    run: &'a Run,
+    stored: &'a Stored,
+    read: &'a Read,
+    main: &'a Session,
+    targets: Vec<String>,
+    target: Target,
+    client: Client,
+    plan: Plan,
+    slots: Vec<String>,
+    undo: Undo,
+    swapper: Option<Session>,
+    loaded: Option<Loaded>,
+}
+
+impl<'a> Databases<'a> {
+    /// Asks the server everything, and adds what cannot work to `faults`. `main` holds the lock.
+    ///
+    /// # Errors
+    /// When the dump does not hold what is wanted, or the server cannot be asked.
+    pub async fn prepare(
+        context: &'a Context,
+        run: &'a Run,
+        request: &Request,
+        (stored, read): (&'a Stored, &'a Read),
+        main: &'a Session,
+        faults: &mut Vec<String>,
+    ) -> Result<Databases<'a>> {
+        let (settings, postgres) = (&context.settings, context.postgres()?);
+        let survey = &read.survey;
+        let wish = Wish { only: request.only.clone(), under: request.under.clone() };
+        let wanted = preflight::wanted(survey, &postgres.databases, &wish)?;
+        let targets: Vec<String> = wanted.iter().map(|wanted| wanted.target.clone()).collect();
+        let target = Target::ask(main).await?;
+        faults.extend(preflight::faults(survey, &wanted, &target, settings, request.under.is_some()));
+        let live: Vec<&str> = targets
+            .iter()
+            .map(String::as_str)
+            .filter(|name| request.under.is_none() && target.database(name).is_some())
+            .collect();
+        faults.extend(obstacles::of_swap(main, &live).await?);
+        let installed = clients::installed(&settings.client_dirs).await?;
+        let client = clients::for_load(&installed, target.major)?.clone();
+        let plan = Plan::make(run, settings, survey, &wanted, &target);
+        let slots = obstacles::slots(main, &live).await?;
+        let (undo, swapper, loaded) = (Undo::default(), None, None);
+        Ok(Databases {
+            context,
+            postgres,
+            run,
+            stored,
+            read,
+            main,
+            targets,
+            target,
+            client,
+            plan,
+            slots,
+            undo,
+            swapper,
+            loaded,
+        })
+    }
+
+    /// Tells the plan.
+    pub fn say(&self) {
+        self.plan.say(&self.client);
+        for slot in &self.slots {
+            tracing::warn!(
+                "the logical replication slot {slot} stays with the database that is put aside; its consumer needs a new one"
+            );
+        }
+    }
+
+    /// Names of the live databases.
+    pub fn targets(&self) -> &[String] {
+        &self.targets
+    }
+
+    /// Says what the rewriter would change, and how many statements that are.
+    ///
+    /// # Errors
+    /// When the dump cannot be read to its end.
+    pub async fn explain(&self) -> Result<u64> {
+        reading::explain(self.stored, self.plan.policy.clone()).await
+    }
+
+    /// Loads beside the live databases and proves.
+    ///
+    /// # Errors
+    /// At the first statement that fails or row that is missing.
+    pub async fn load(&mut self, allow_unproven: bool) -> Result<()> {
+        let stop = &self.context.stop;
+        self.swapper = aside::session(self.context, self.run, self.main, &self.targets, &mut self.undo).await?;
+        let loading = Loading {
+            context: self.context,
+            postgres: self.postgres,
+            run: self.run,
+            survey: &self.read.survey,
+            digest: &self.read.digest,
+            plan: &self.plan,
+            target: &self.target,
+            client: &self.client,
+            main: self.swapper.as_ref().unwrap_or(self.main),
+        };
+        let loaded = stop.or(loading::load(&loading, self.stored, &mut self.undo)).await?;
+        say_proven(&self.read.survey);
+        if !self.is_sealed() && !allow_unproven {
+            stop.or(partial::refuse(&loading, &loaded.sides)).await?;
+        }
+        self.loaded = Some(loaded);
+        Ok(())
+    }
+
+    fn is_sealed(&self) -> bool {
+        let known = self.stored.pieces.iter().all(|piece| piece.seal.is_some());
+        known || (0..self.stored.pieces.len()).all(|at| self.read.part(at).seal.is_some())
+    }
+
+    /// Puts the proven side databases in place, all in one transaction.
+    ///
+    /// # Errors
+    /// When the lock was lost or the server refuses: the live databases are untouched then.
+    pub async fn swap(&mut self) -> Result<()> {
+        let settings = &self.context.settings;
+        self.context.stop.check()?;
+        lock::held(self.main, &settings.app).await?;
+        self.undo.loaded = true;
+        let loaded = self.loaded.as_ref().context("nothing is loaded")?;
+        let session_name = self.run.session_name("restore");
+        let main = self.swapper.as_ref().unwrap_or(self.main);
+        let helper = Session::connect(self.postgres, main.database(), &session_name).await.map_err(server::told)?;
+        let swaps: Vec<Swap> = loaded
+            .sides
+            .iter()
+            .map(|side| {
+                let live = self.target.database(&side.target);
+                let live_comment = live.and_then(|live| live.comment.clone());
+                Swap {
+                    database: side.target.clone(),
+                    side: side.name.clone(),
+                    replaced: live.map(|_| side::replaced_name(&side.target, &self.run.id)),
+                    comment: if side.says_comment { side.comment.clone() } else { live_comment.clone() },
+                    live_comment,
+                }
+            })
+            .collect();
+        swap::swap(main, &helper, &swaps, &loaded.existing_roles, &settings.app, &self.run.id).await?;
+        for swap in &swaps {
+            swap::comment_in_its_own_encoding(self.postgres, &session_name, swap).await;
+        }
+        Ok(())
+    }
+
+    /// Takes back what was made, unless the swap turns out to be done.
+    pub async fn take_back(&self) -> Taken {
+        self.undo.run(self.main, self.postgres, &self.run.session_name("restore")).await
+    }
+
+    /// After the swap: drops what it stood in, and what is not to be kept; names what is.
+    ///
+    /// # Errors
+    /// When the server cannot be asked any more; the swap is done all the same.
+    pub async fn finish(&self) -> Result<Vec<String>> {
+        let session_name = self.run.session_name("restore");
+        let again;
+        let main = if self.main.is_closed() {
+            again = server::maintenance(self.postgres, &session_name).await?;
+            &again
+        } else {
+            self.main
+        };
+        aside::clear(main, self.run).await;
+        let replaced = self.plan.loads.iter().filter(|load| load.replaces);
+        let mut replaced: Vec<String> =
+            replaced.map(|load| side::replaced_name(&load.target, &self.run.id)).collect();
+        if self.context.settings.restore.keep_replaced == KeepReplaced::Never {
+            for name in replaced.drain(..) {
+                leftovers::drop_database(main, &name).await?;
+            }
+        }
+        Ok(replaced)
+    }
+}
+
+/// What is proven, and no more than that.
+fn say_proven(survey: &Survey) {
+    if survey.sections.iter().all(|section| section.tables.is_empty()) {
+        tracing::info!("loaded: no statement failed (the dump has no COPY, so there were no rows to compare)");
+    } else {
+        tracing::info!("proven: the server took every row of every table, and no statement failed");
+    }
+}
+
+/// Every piece must be what was sealed; one of another tool must at least have pg_dump's own last line.
+///
+/// # Errors
+/// Exit code 5 for a piece that is not whole.
+pub fn prove(stored: &Stored, read: &Read, app: &str, request: &Request) -> Result<()> {
+    for (at, piece) in stored.pieces.iter().enumerate() {
+        let (name, survey) = (&piece.name, read.part(at));
+        // Sealed by bkp, then packed again by somebody: the proof is inside all the same.
+        let inside = || survey.seal.as_deref().map(Seal::parse).transpose();
+        let seal = match &piece.seal {
+            Some(seal) => Some((**seal).clone()),
+            None => inside()?,
+        };
+        if let Some(seal) = seal {
+            same_app(name, &seal.app, app, request)?;
+            seal.prove(survey)?;
+            tracing::info!("proven: {} rows and the digest are as sealed by run {}", seal.rows(), seal.run);
+        } else if survey.trailer {
+            tracing::warn!("{name} has no seal: beyond pg_dump's own last line it cannot be proven whole");
+        } else if piece.item == Item::Roles {
+            // Older scripts picked lines out of pg_dumpall's.
+            tracing::warn!("{name} is a list of roles without an end: it cannot be proven whole");
+        } else if request.allow_unproven {
+            tracing::warn!("{name} does not end as a dump ends; taken as it is, as asked");
+        } else {
+            bail!(
+                Failure::new(format!("{name} does not end as a dump ends: it was cut short, or is no dump"))
+                    .hint("choose another one: bkp list; to load what is there all the same: --allow-unproven")
+                    .exit(Exit::ProofFailed)
+            )
+        }
+    }
+    Ok(())
+}
+
+/// Another application's backup is restored only when that is said.
+///
+/// # Errors
+/// When it is of another one.
+pub fn same_app(name: &str, its: &str, app: &str, request: &Request) -> Result<()> {
+    if its == app || request.allow_other_app {
+        return Ok(());
+    }
+    bail!(
+        Failure::new(format!("{name} is a backup of application {its}, not of {app}"))
+            .hint(format!("set BKP_APP={its} if that is what you mean, or take it over with --allow-other-app"))
+    )
+}

@@ -1,0 +1,242 @@
+//! The files of a restore: staged on the volume of the live ones, exchanged by rename, put aside, or taken back.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::task::block_in_place;
+
+use crate::commands::catalog::Snapshot;
+use crate::commands::repositories::ResticPlaces;
+use crate::commands::{Context, Run};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::report;
+use crate::repository::restic::Repository;
+use crate::settings::{Files as Options, KeepReplaced};
+use crate::sources::Item;
+use crate::sources::files::exchange::select::Select;
+use crate::sources::files::exchange::{self, Staging};
+use crate::sources::files::owner::Owner;
+use crate::sources::files::pattern::Pattern;
+use crate::sources::files::volume;
+
+/// The trees of a restore.
+pub struct Files<'a> {
+    context: &'a Context,
+    run: &'a Run,
+    options: Options,
+    keep: Vec<Pattern>,
+    selects: Vec<Select>,
+    trees: Vec<Tree>,
+}
+
+/// One tree.
+struct Tree {
+    snapshot: Snapshot,
+    repository: Repository,
+    /// Where it lies in the snapshot.
+    folder: Option<String>,
+    root: PathBuf,
+    staging: Option<Staging>,
+    is_live: bool,
+}
+
+impl<'a> Files<'a> {
+    /// Finds where each tree goes, and adds what cannot work to `faults`.
+    ///
+    /// # Errors
+    /// When a snapshot cannot be looked at, or it cannot be told where it belongs.
+    pub async fn prepare(
+        context: &'a Context,
+        run: &'a Run,
+        places: &ResticPlaces,
+        snapshots: &[Snapshot],
+        faults: &mut Vec<String>,
+    ) -> Result<Files<'a>> {
+        let options = context.settings.files.clone().unwrap_or_default();
+        let keep = options.keep.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?;
+        let selects = options.select.iter().map(selected).collect::<Result<_>>()?;
+        let mut trees = Vec::new();
+        for snapshot in snapshots {
+            let root = root_of(snapshot, snapshots.len(), &options)?;
+            let repository = places.at(snapshot.place).context("the repository of a snapshot")?.clone();
+            let folder = folder_in(&repository, snapshot).await?;
+            faults.extend(hindrances(&root, snapshot));
+            trees.push(Tree { snapshot: snapshot.clone(), repository, folder, root, staging: None, is_live: false });
+        }
+        Ok(Files { context, run, options, keep, selects, trees })
+    }
+
+    /// Tells the plan.
+    pub fn say(&self) {
+        for tree in &self.trees {
+            let how = match (self.options.select.as_slice(), self.options.keep.as_slice()) {
+                ([], []) => String::new(),
+                ([], keep) => format!(", except {}", keep.join(", ")),
+                (select, _) => {
+                    let moves: Vec<String> = select.iter().map(|(from, to)| format!("{from} to {to}")).collect();
+                    format!(", only {}", moves.join(", "))
+                }
+            };
+            tracing::info!("the files in {} come from snapshot {}{how}", tree.root.display(), tree.snapshot.short());
+        }
+    }
+
+    /// The directories.
+    pub fn roots(&self) -> Vec<&Path> {
+        self.trees.iter().map(|tree| tree.root.as_path()).collect()
+    }
+
+    /// Restores every tree beside the live one.
+    ///
+    /// # Errors
+    /// When restic or the volume fails; nothing live was touched.
+    pub async fn stage(&mut self) -> Result<()> {
+        for tree in &mut self.trees {
+            let (root, run) = (tree.root.canonicalize()?, &self.run.id);
+            let staging = tree.staging.insert(block_in_place(|| exchange::stage(&root, run))?);
+            let only: Vec<String> = self.options.select.iter().map(|(from, _)| format!("/{from}")).collect();
+            tracing::info!("restoring snapshot {} beside {}", tree.snapshot.short(), root.display());
+            let restored =
+                tree.repository.restore_tree(&tree.snapshot.id, tree.folder.as_deref(), &only, staging.target());
+            self.context.stop.or(restored).await?;
+            if let Some(owner) = self.options.owner {
+                block_in_place(|| staging.chown(Owner { user: owner.uid, group: owner.gid }))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Exchanges every tree with the live one.
+    ///
+    /// # Errors
+    /// When one cannot be; that one is as it was, [`Files::take_back`] sees to the others.
+    pub fn swap(&mut self) -> Result<()> {
+        for tree in &mut self.trees {
+            let Some(staging) = tree.staging.take() else { continue };
+            let replaced = block_in_place(|| {
+                let plan = staging.plan(&self.keep, &self.selects)?;
+                staging.swap(plan)
+            })?;
+            tree.is_live = true;
+            tracing::info!(
+                "{}: {} entries replaced or put aside, {} new",
+                tree.root.display(),
+                replaced.replaced,
+                replaced.added
+            );
+        }
+        Ok(())
+    }
+
+    /// Brings back what was exchanged, and throws away what was staged.
+    pub fn take_back(&mut self) {
+        for tree in &mut self.trees {
+            let done = block_in_place(|| match tree.staging.take() {
+                Some(staging) => staging.discard(),
+                None if tree.is_live => {
+                    let root = tree.root.canonicalize()?;
+                    exchange::undo(&root, Some(&self.run.id)).map(|_| ())?;
+                    exchange::drop_replaced(&root, &self.run.id)
+                }
+                // A swap that failed has put everything back by itself, and what it had staged is removed at the next start.
+                None => exchange::recover(&tree.root.canonicalize()?, exchange::Way::Back).map(|_| ()),
+            });
+            match done {
+                Ok(()) => tree.is_live = false,
+                Err(error) => tracing::error!("{}: {error:#}; the next run tries again", tree.root.display()),
+            }
+        }
+    }
+
+    /// After the swap: drops what is not to be kept; names what is.
+    pub fn finish(&self) -> Vec<String> {
+        if self.context.settings.restore.keep_replaced != KeepReplaced::Never {
+            return self.trees.iter().map(|tree| format!("{}/.bkp-{}", tree.root.display(), self.run.id)).collect();
+        }
+        for tree in &self.trees {
+            let dropped = tree.root.canonicalize().map_err(anyhow::Error::from);
+            if let Err(error) = dropped.and_then(|root| block_in_place(|| exchange::drop_replaced(&root, &self.run.id))) {
+                tracing::warn!("what was replaced in {} is still there: {error:#}", tree.root.display());
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// Restores trees into a new or empty directory, and touches nothing else.
+///
+/// # Errors
+/// When something is in the directory, or restic fails.
+pub async fn into_directory(
+    context: &Context,
+    places: &ResticPlaces,
+    snapshots: &[Snapshot],
+    directory: &Path,
+) -> Result<()> {
+    let base = block_in_place(|| volume::into_empty(directory))?;
+    for snapshot in snapshots {
+        let repository = places.at(snapshot.place).context("the repository of a snapshot")?;
+        let folder = folder_in(repository, snapshot).await?;
+        let into = match (snapshots.len(), &snapshot.item) {
+            (1, _) => base.clone(),
+            // Several directories stand there under their own names.
+            (_, item) => base.join(match item {
+                Item::Files(root) => root.strip_prefix("/").unwrap_or(root),
+                _ => Path::new(snapshot.short()),
+            }),
+        };
+        std::fs::create_dir_all(&into).with_context(|| format!("making {}", into.display()))?;
+        context.stop.or(repository.restore_tree(&snapshot.id, folder.as_deref(), &[], &into)).await?;
+        tracing::info!("restored snapshot {} into {}", snapshot.short(), into.display());
+    }
+    Ok(())
+}
+
+fn selected((from, to): &(String, String)) -> Result<Select> {
+    Ok(Select { from: Pattern::parse(from)?, to: Some(PathBuf::from(to)) })
+}
+
+/// Where a tree goes: to the directory that it was saved from, or to the only one there is.
+fn root_of(snapshot: &Snapshot, count: usize, options: &Options) -> Result<PathBuf> {
+    let Item::Files(saved) = &snapshot.item else { bail!("snapshot {} holds no files", snapshot.short()) };
+    match options.roots.as_slice() {
+        roots if roots.contains(saved) => Ok(saved.clone()),
+        [only] if count == 1 => Ok(only.clone()),
+        _ => bail!(
+            Failure::new(format!("snapshot {} is of {}, which BKP_FILES does not name", snapshot.short(), saved.display()))
+                .hint("add it to BKP_FILES, or restore it elsewhere with --to DIR")
+                .exit(Exit::Usage)
+        ),
+    }
+}
+
+/// Saved by its absolute path, a directory lies deep in its snapshot; saved from within, it is the snapshot.
+async fn folder_in(repository: &Repository, snapshot: &Snapshot) -> Result<Option<String>> {
+    if snapshot.tags.is_some() {
+        return Ok(None);
+    }
+    let Item::Files(saved) = &snapshot.item else { return Ok(None) };
+    let path = saved.to_string_lossy().into_owned();
+    Ok(repository.has_directory(&snapshot.id, &path).await?.then_some(path))
+}
+
+/// What can be known to hinder before anything is made.
+fn hindrances(root: &Path, snapshot: &Snapshot) -> Option<String> {
+    if !root.is_dir() {
+        return Some(format!("{} is not there: is the volume mounted?", root.display()));
+    }
+    let free = match block_in_place(|| volume::free_bytes(root)) {
+        Ok(free) => free,
+        Err(error) => return Some(format!("{error:#}")),
+    };
+    let needed = snapshot.bytes.unwrap_or(0);
+    (free < needed).then(|| {
+        format!(
+            "{} has {} free, and the files need {} beside the live ones",
+            root.display(),
+            report::size(free),
+            report::size(needed)
+        )
+    })
+}

@@ -1,0 +1,80 @@
+//! What of a chosen backup is restored: SQL that is replayed, and trees that are exchanged. Pure, but for an open store.
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Request;
+use super::choose::Choice;
+use super::reading::{Piece, Source, Stored};
+use crate::commands::catalog::Snapshot;
+use crate::commands::repositories::Repositories;
+use crate::error::Failure;
+use crate::settings::Settings;
+use crate::sources::Item;
+
+/// What a restore works on.
+pub struct Sorted {
+    /// Roles and databases.
+    pub sql: Option<Stored>,
+    /// Files.
+    pub trees: Vec<Snapshot>,
+}
+
+/// Sorts. What the settings do not speak of is left out, and said.
+///
+/// # Errors
+/// When nothing is left.
+pub fn sort(repositories: &Repositories, settings: &Settings, choice: &Choice, request: &Request) -> Result<Sorted> {
+    let only_files = request.only.as_deref() == Some("files") || request.to.is_some();
+    let only_database = (request.only.is_some() && !only_files) || request.under.is_some();
+    let (trees, sql): (Vec<Snapshot>, Vec<Snapshot>) =
+        choice.snapshots.iter().cloned().partition(|snapshot| matches!(snapshot.item, Item::Files(_)));
+    let trees = match (&settings.files, only_database) {
+        (_, true) => Vec::new(),
+        (None, false) if request.to.is_none() => {
+            for tree in &trees {
+                tracing::info!("snapshot {} of {} stays where it is: BKP_FILES is not set", tree.short(), tree.item);
+            }
+            Vec::new()
+        }
+        _ => trees,
+    };
+    let stored = if only_files || settings.postgres.is_none() { None } else { stored(repositories, choice, sql)? };
+    if stored.is_none() && trees.is_empty() {
+        bail!(
+            Failure::new(format!("{} holds nothing that could be restored here", choice.name))
+                .hint("see what it holds: bkp list")
+        );
+    }
+    Ok(Sorted { sql: stored, trees })
+}
+
+fn stored(repositories: &Repositories, choice: &Choice, mut snapshots: Vec<Snapshot>) -> Result<Option<Stored>> {
+    if let (Some(dump), Some(store)) = (&choice.dump, &repositories.bucket) {
+        return Ok(Some(Stored::of_dump(store, dump)));
+    }
+    if snapshots.iter().any(|snapshot| matches!(snapshot.item, Item::Database(_))) {
+        // Both would be the same databases twice.
+        snapshots.retain(|snapshot| snapshot.item != Item::Dump);
+    }
+    if !snapshots.iter().any(|snapshot| snapshot.item != Item::Roles) {
+        return Ok(None);
+    }
+    // Roles come first: what is loaded belongs to them.
+    snapshots.sort_by(|a, b| a.item.cmp(&b.item));
+    let pieces = snapshots.into_iter().map(|snapshot| {
+        let places = repositories.restic.as_ref().context("a snapshot without a repository")?;
+        let repository = places.at(snapshot.place).context("the repository of a snapshot")?.clone();
+        Ok(Piece {
+            name: format!("snapshot {} ({})", snapshot.short(), snapshot.item),
+            seal: None,
+            // What we save says its database itself; `pg_dump` without --create does not.
+            database: match (&snapshot.item, &snapshot.tags) {
+                (Item::Database(name), None) => Some(name.clone()),
+                _ => None,
+            },
+            place: Source::Snapshot(repository, snapshot.id.clone(), snapshot.file.clone().unwrap_or_default()),
+            item: snapshot.item,
+        })
+    });
+    Ok(Some(Stored { name: choice.name.clone(), pieces: pieces.collect::<Result<_>>()? }))
+}

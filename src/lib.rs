@@ -13,13 +13,15 @@
 //! | --- | --- |
 //! | [`commands`] | one story a command; retention, choice and plan are pure functions beside it |
 //! | [`sources::postgres`] | the dump, the lexer, the rewriter, the seal, the replay, the swap, the lock |
+//! | [`sources::files`] | what of a directory is saved; the restore beside it, the exchange by rename and its undo |
+//! | [`pause`] | the application held still, and given back whatever happens |
 //! | [`repository::bucket`] | names, gzip with a seal at its end, object stores and directories |
 //! | [`settings`] | the environment, resolved once into plain data; the only reader of it |
 //! | [`process`] | children, pipes and signals; the only place that starts programs |
 //! | [`report`] | the only place that prints |
 //! | [`error`], [`exit`] | what people are told, and what machines are |
 //!
-//! Imports run one way: main → commands → sources, repository → process, settings, report, error.
+//! Imports run one way: main → commands → sources, repository, pause → process, settings, report, error.
 //!
 //! # What never happens
 //! - Sources and repositories never see each other.
@@ -33,6 +35,7 @@ pub mod cli;
 pub mod commands;
 pub mod error;
 pub mod exit;
+pub mod pause;
 pub mod process;
 pub mod report;
 pub mod repository;

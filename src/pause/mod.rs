@@ -1,0 +1,259 @@
+//! The application held still while its data changes hands, and **given back whatever happens**.
+//!
+//! A pause is a value. What was begun is noted outside the process before it is begun (`mark`), so a run that dies leaves
+//! a note, and the next start resumes what the note tells. The pausing may be cancelled at any point, the resuming not: it is awaited by
+//! whoever made the pause, outside of what a signal cancels ([`during`] does that), and every step of it is tried even
+//! when another one failed. Each step has a time limit.
+//!
+//! | kind | pause | resume |
+//! | --- | --- | --- |
+//! | maintenance file (`file`) | made, with its content, in one act | removed, if it is still ours |
+//! | commands (`command`) | the pause command ended with 0 | the resume command ended with 0 |
+//!
+//! They are paused in this order and resumed in reverse. A step that failed is resumed as well, since it may have done half
+//! of its work: a resume command must be one that can be called twice.
+
+pub mod command;
+pub mod file;
+mod mark;
+#[cfg(test)]
+mod tests;
+pub mod words;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::error::Failure;
+use crate::process::Stop;
+pub use command::Commands;
+pub use file::Maintenance;
+use mark::Mark;
+
+/// How an application is paused.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Its name.
+    pub app: String,
+    /// A file that the application reads as "maintenance".
+    pub maintenance: Option<Maintenance>,
+    /// Programs that pause and resume it.
+    pub commands: Option<Commands>,
+    /// Where the note goes when there is no maintenance file to put it beside. It should outlive the process, and need not exist.
+    pub state: PathBuf,
+    /// The longest that one command may take.
+    pub limit: Duration,
+    /// What the commands get of the environment; nothing else reaches them.
+    pub environment: Vec<(String, OsString)>,
+}
+
+impl Config {
+    /// Whether there is anything to pause.
+    pub fn is_empty(&self) -> bool {
+        self.maintenance.is_none() && self.commands.is_none()
+    }
+
+    /// What a backup leaves out: saved, it would pause the application that is restored from it.
+    pub fn own_files(&self) -> Vec<PathBuf> {
+        let Some(maintenance) = &self.maintenance else { return Vec::new() };
+        vec![maintenance.path.clone(), mark::beside(&maintenance.path, &self.app)]
+    }
+
+    /// Where a note may be: beside the maintenance file, on whose volume it is found by any later start; else in the state directory.
+    fn marks(&self) -> impl Iterator<Item = PathBuf> {
+        let beside = self.maintenance.iter().map(|maintenance| mark::beside(&maintenance.path, &self.app));
+        beside.chain([mark::within(&self.state, &self.app)])
+    }
+}
+
+/// A pause that must be given back.
+#[derive(Debug)]
+#[must_use = "a pause that is not resumed leaves the application down"]
+pub struct Pause<'a> {
+    config: &'a Config,
+    mark: Mark,
+    is_begun: bool,
+}
+
+impl<'a> Pause<'a> {
+    /// A pause that has not begun.
+    pub fn new(config: &'a Config, run: &str) -> Pause<'a> {
+        Pause { config, mark: Mark::new(&config.app, run), is_begun: false }
+    }
+
+    /// Pauses. May be cancelled; call [`Pause::resume`] whatever came of it.
+    ///
+    /// # Errors
+    /// When something of it could not be paused.
+    pub async fn pause(&mut self) -> Result<()> {
+        self.hold_file()?;
+        if let Some(commands) = &self.config.commands {
+            self.mark.commands = true;
+            self.note()?;
+            self.is_begun = true;
+            command::run(self.config, &self.mark.run, &commands.pause).await.map_err(|error| {
+                Failure::new(format!("application {} could not be paused", self.config.app))
+                    .hint("correct BKP_PAUSE_COMMAND, or what it calls")
+                    .because(error)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Pauses again what an exchange of files has taken away with the old tree.
+    ///
+    /// # Errors
+    /// When the maintenance file cannot be made.
+    pub fn renew(&mut self) -> Result<()> {
+        self.hold_file()
+    }
+
+    fn hold_file(&mut self) -> Result<()> {
+        let Some(maintenance) = &self.config.maintenance else { return Ok(()) };
+        let known = mark::read(&mark::beside(&maintenance.path, &self.config.app))?;
+        match maintenance.look(known.as_ref().and_then(|mark| mark.file.as_ref()))? {
+            file::Standing::NoApplication => {
+                let shown = maintenance.path.display();
+                tracing::warn!("{shown} cannot be made, since its directory is not there: no application to pause");
+                Ok(())
+            }
+            file::Standing::Foreign => {
+                tracing::warn!("{} is there already and stays: somebody else paused the application", maintenance.path.display());
+                Ok(())
+            }
+            standing => {
+                self.mark.file = Some(maintenance.noted());
+                self.note()?;
+                self.is_begun = true;
+                if standing == file::Standing::Free { maintenance.create(&self.mark.run) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Notes what is about to be paused. Beside a maintenance file this must succeed; for commands alone it is best effort, because
+    /// a pod may have no place that lasts.
+    fn note(&self) -> Result<()> {
+        let place = match (&self.mark.file, &self.config.maintenance) {
+            (Some(_), Some(maintenance)) => mark::beside(&maintenance.path, &self.config.app),
+            _ => mark::within(&self.config.state, &self.config.app),
+        };
+        match mark::write(&place, &self.mark) {
+            Err(error) if self.mark.file.is_none() => {
+                tracing::warn!("a run that dies now leaves the application paused, and no note of it: {error:#}");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Gives everything back that was begun. Never cancel it.
+    ///
+    /// # Errors
+    /// When something could not be resumed; its note stays, for the next start or `bkp resume`.
+    pub async fn resume(mut self) -> Result<()> {
+        if !std::mem::take(&mut self.is_begun) {
+            return Ok(());
+        }
+        give_back(self.config, &self.mark).await
+    }
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        if self.is_begun {
+            tracing::error!("application {} is left paused; bkp resume gives it back", self.config.app);
+        }
+    }
+}
+
+/// Pauses, does the work, and resumes whatever came of either.
+///
+/// # Errors
+/// The pause's, else the work's, else the resuming's. When both the work and the resuming fail, the latter is in the log.
+pub async fn during<T>(
+    config: &Config,
+    run: &str,
+    stop: &Stop,
+    work: impl AsyncFnOnce(&mut Pause<'_>) -> Result<T>,
+) -> Result<T> {
+    let mut pause = Pause::new(config, run);
+    let done = match stop.or(pause.pause()).await {
+        Ok(()) => work(&mut pause).await,
+        Err(error) => Err(error),
+    };
+    let resumed = pause.resume().await;
+    match (done, resumed) {
+        (Err(error), Err(not_resumed)) => {
+            tracing::error!("{not_resumed:#}");
+            Err(error)
+        }
+        (done, resumed) => resumed.and(done),
+    }
+}
+
+/// What a dead run left paused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The run that paused.
+    pub run: String,
+    mark: Mark,
+    at: PathBuf,
+}
+
+impl Left {
+    /// Where the note lies.
+    pub fn noted_at(&self) -> &Path {
+        &self.at
+    }
+}
+
+/// What dead runs of this application left paused. The application's lock is held, so whoever noted it is dead.
+///
+/// # Errors
+/// When a note is there and cannot be read.
+pub fn left_paused(config: &Config) -> Result<Vec<Left>> {
+    let mut left = Vec::new();
+    for at in config.marks() {
+        if let Some(mark) = mark::read(&at)? {
+            left.push(Left { run: mark.run.clone(), mark, at });
+        }
+    }
+    Ok(left)
+}
+
+/// Resumes what a dead run left paused.
+///
+/// # Errors
+/// When something could not be resumed; its note stays.
+pub async fn resume_left(config: &Config, left: &Left) -> Result<()> {
+    give_back(config, &left.mark).await
+}
+
+/// Every step is tried, in reverse; the notes go when all is given back.
+async fn give_back(config: &Config, mark: &Mark) -> Result<()> {
+    let mut faults = Vec::new();
+    if mark.commands {
+        let resumed = match &config.commands {
+            Some(commands) => command::run(config, &mark.run, &commands.resume).await,
+            None => Err(anyhow::anyhow!("there is no BKP_RESUME_COMMAND any more")),
+        };
+        faults.extend(resumed.err());
+    }
+    if let Some(noted) = &mark.file {
+        faults.extend(file::remove(noted).err());
+    }
+    if faults.is_empty() {
+        for at in config.marks() {
+            faults.extend(mark::remove(&at).err());
+        }
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = faults.iter().map(|error| format!("{error:#}")).collect();
+    Err(Failure::new(format!("application {} is still paused: {}", config.app, told.join("; ")))
+        .hint("set right what the message says, then: bkp resume")
+        .into())
+}

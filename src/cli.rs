@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Backup and restore of an application's PostgreSQL databases.
+/// Backup and restore of an application: its PostgreSQL databases and its files.
 #[derive(Debug, Parser)]
 #[command(name = "bkp", version = crate::VERSION, about, max_term_width = 110, after_help = AFTER)]
 pub struct Cli {
@@ -33,33 +33,49 @@ const AFTER: &str = "Settings come from the environment, each NAME also as NAME_
   POSTGRES_HOST, POSTGRES_USER, POSTGRES_PASSWORD_FILE   the server (or libpq's PGHOST, PGUSER, ...)
   POSTGRES_DB    one database; without it, all of them
   BKP_BUCKET     gs://, s3://, az:// or file:///; default file:///var/lib/bkp
+  BKP_FILES      directories whose files are saved too, into RESTIC_REPOSITORY
   BKP_APP        the application's stable name
 
-Exit codes: 0 done, 1 failed and nothing lost, 2 wrong use or settings, 4 saved but old dumps
-not forgotten, 5 a proof failed, 10 no repository, 11 locked, 12 wrong password, 130/143 ended
+Exit codes: 0 done, 1 failed and nothing lost, 2 wrong use or settings, 3 saved
+but some files could not be read, 4 saved but old backups not forgotten, 5 a proof failed, 10 no repository, 11 locked, 12 wrong password, 130/143 ended
 by INT/TERM after cleaning up.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make the repository; safe to repeat
-    Init,
-    /// Save every database of the application as one sealed dump
+    /// Make the repositories that are not there; safe to repeat
+    Init {
+        /// Make restic repositories as older scripts have them: files, pg-database and pg-role under one base
+        #[arg(long)]
+        split: bool,
+    },
+    /// Save the application: its databases as a sealed dump or sealed snapshots, and its files
     Backup {
         /// Say what would be saved, and save nothing
         #[arg(long)]
         dry_run: bool,
+        /// Tag restic's snapshots with this besides (repeatable)
+        #[arg(long = "tag", value_name = "TAG", value_parser = tag)]
+        tags: Vec<String>,
     },
-    /// Load a dump beside the live databases, prove it, then swap
+    /// Load a backup beside what is live, prove it, then swap
     Restore(Restore),
     /// List what there is to restore, newest first
-    List,
-    /// Prove that the stored dumps are what was sealed
+    List {
+        /// Of restic's snapshots, only those of this host
+        #[arg(long)]
+        host: Option<String>,
+    },
+    /// Prove that what is stored is what was sealed
     Check {
-        /// Read every dump to its end instead of its seal only
+        /// Read everything to its end instead of ends and structures only
         #[arg(long)]
         read_data: bool,
     },
+    /// Give every restic repository the password of RESTIC_NEW_PASSWORD_FILE; safe to repeat
+    ChangePassword,
+    /// Give back what a dead run left: paused applications, half-made restores
+    Resume,
     /// Apply the retention rules by hand; a backup applies them after success
     Forget {
         /// Name what would be forgotten, and forget nothing
@@ -75,12 +91,24 @@ pub enum Command {
 /// Arguments of `restore`.
 #[derive(Debug, Default, Args)]
 pub struct Restore {
-    /// A run id, an object's name, a day (2026-11-20), a time in UTC ("2026-11-20 13:00"), an age ("2h ago") or latest
+    /// A run's or snapshot's id, an object's name, a day (2026-11-20), a time in UTC ("2026-11-20 13:00"), an age ("2h ago") or latest
     #[arg(default_value = "latest")]
     pub when: String,
-    /// Restore only this database of the dump
+    /// Restore only this database, or only `files`
     #[arg(long, value_name = "DATABASE")]
     pub only: Option<String>,
+    /// Take this snapshot for what it holds, whatever else is chosen (repeatable)
+    #[arg(long = "snapshot", value_name = "ID")]
+    pub snapshots: Vec<String>,
+    /// Take only snapshots of this host
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Restore the files into this new or empty directory and touch nothing else
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["only", "under"])]
+    pub to: Option<std::path::PathBuf>,
+    /// Take a run that lacks some of what it set out to save
+    #[arg(long)]
+    pub incomplete: bool,
     /// Load the database under this new name and touch nothing else
     #[arg(long = "as", value_name = "NAME")]
     pub under: Option<String>,
@@ -93,9 +121,17 @@ pub struct Restore {
     /// Take a dump that does not end as a dump ends, or that seems to hold only a part of the database
     #[arg(long)]
     pub allow_unproven: bool,
-    /// Take a dump that is sealed for another application
+    /// Take a backup that says it is of another application
     #[arg(long)]
     pub allow_other_app: bool,
+}
+
+/// restic takes a comma for the end of a tag.
+fn tag(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.contains(',') {
+        true => Err("a tag must not be empty or hold a comma".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// Arguments of `rewrite`.

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::Context;
-use crate::sources::files;
+use crate::sources::files::lock as file_lock;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::{lock, server};
 
@@ -12,7 +12,7 @@ use crate::sources::postgres::{lock, server};
 pub struct Held {
     /// The session that holds the server's lock.
     pub session: Option<Session>,
-    _files: Vec<files::Lock>,
+    _files: Vec<file_lock::Lock>,
 }
 
 impl Held {
@@ -34,7 +34,7 @@ impl Held {
         for root in settings.files.iter().flat_map(|files| &files.roots) {
             // A directory that is not there is found, and told, by whoever needs it.
             if root.is_dir() {
-                locks.push(files::acquire(root, settings.lock_wait).await?);
+                locks.push(file_lock::acquire(root, settings.lock_wait).await?);
             }
         }
         Ok(Held { session, _files: locks })

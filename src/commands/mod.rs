@@ -2,12 +2,16 @@
 
 pub mod backup;
 pub mod catalog;
+pub mod change_password;
 pub mod check;
 pub mod forget;
+pub mod held;
 pub mod init;
 pub mod list;
+pub mod pausing;
 pub mod repositories;
 pub mod restore;
+pub mod resume;
 pub mod rewrite;
 pub mod wait;
 

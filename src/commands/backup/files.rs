@@ -1,21 +1,17 @@
 //! Saving directories: a snapshot for each, rooted there, so that it restores straight into a target.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
 use super::parts::{Common, Kept, no_place};
 use crate::commands::catalog::Snapshot;
+use crate::commands::pausing;
 use crate::commands::repositories::ResticPlaces;
 use crate::repository::restic::Tree;
 use crate::settings::{Files, Settings};
 use crate::sources::Item;
-use crate::sources::files;
-
-/// What is ours and not the application's: a directory with nothing else in it is empty.
-pub fn not_data(settings: &Settings) -> Vec<PathBuf> {
-    settings.pause.maintenance.iter().map(|(file, _)| file.clone()).collect()
-}
+use crate::sources::files::choice;
 
 /// A directory that is saved, and what of it could not be read.
 pub struct Saved {
@@ -37,6 +33,8 @@ pub async fn save(
 ) -> Result<Saved> {
     let item = Item::Files(root.to_owned());
     let (place, repository) = places.for_item(&item).ok_or_else(|| no_place(&item))?;
+    // The path that the kernel tells, by which restic matches what is left out.
+    let root = &root.canonicalize().with_context(|| format!("looking at {}", root.display()))?;
     let parent = known
         .iter()
         .filter(|snapshot| snapshot.item == item && snapshot.place == place && snapshot.file.is_none())
@@ -44,9 +42,9 @@ pub async fn save(
         .map(|snapshot| snapshot.id.clone());
     let includes = match options.include.as_slice() {
         [] => None,
-        patterns => Some(files::included(root, patterns)?),
+        patterns => Some(choice::included(root, patterns)?),
     };
-    let tree = Tree { includes, excludes: files::exclude_arguments(root, &options.exclude, &not_data(settings)) };
+    let tree = Tree { includes, excludes: choice::exclude_arguments(root, &options.exclude, &pausing::config(settings)?.own_files()) };
     let saved = repository
         .save_tree(&common.saving(places, &item, parent), root, &tree)
         .await

@@ -77,7 +77,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     }
 
     let saving = Saving { context, run: &run, repositories: &repositories, plan: &plan, session_name: &session_name };
-    let saved = pausing::around(context, &run, Reason::Backup, async {
+    let saved = pausing::around(context, &run, Reason::Backup, async |_| {
         saving.everything(held.session.as_ref(), &request.tags).await
     })
     .await;
@@ -86,7 +86,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     }
     let saved = saved?;
 
-    let dropped = leftovers::drop_replaced(context, &held, &run, &plan, &saved).await;
+    let dropped = leftovers::drop_replaced(settings, &held, &run, &saved).await;
     let forgotten = forget_old(context, &held, &repositories, &run).await;
     if let Some(store) = &repositories.bucket {
         bucket::sweep(store, &run).await;

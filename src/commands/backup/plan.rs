@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::commands::Context;
+use crate::commands::{Context, pausing};
 use crate::error::Failure;
 use crate::settings::{Databases, Postgres, SavedRoles, Settings};
 use crate::sources::Item;
-use crate::sources::files;
+use crate::sources::files::root;
 use crate::sources::postgres::clients::{self, Client};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server;
@@ -49,7 +49,7 @@ impl Plan {
         let roots = match &settings.files {
             Some(options) => {
                 for root in &options.roots {
-                    files::check(root, options.allow_empty, &super::files::not_data(settings))?;
+                    root::check(root, options.allow_empty, &pausing::config(settings)?.own_files())?;
                 }
                 options.roots.clone()
             }

@@ -4,13 +4,84 @@
 //! transaction. So giving back means dropping side databases, and nothing else. A side database is rubbish when its journal
 //! names this application (whose lock we hold), or when it has no journal yet and no session of its run lives.
 
-use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use crate::settings::KeepReplaced;
+use anyhow::{Context as _, Result};
+use tokio::task::block_in_place;
+
+use crate::commands::backup::{Saved, databases_of};
+use crate::commands::held::Held;
+use crate::commands::{Context, Run, pausing};
+use crate::settings::{KeepReplaced, Settings};
+use crate::sources::Item;
+use crate::sources::files::exchange::{self, Found, Way};
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::server::{self, Database, ident};
 use crate::sources::postgres::side::{self, State};
+
+/// Gives back what dead runs of this application left: the files of a restore whose databases never came, side databases,
+/// staged trees, and the application itself when it was paused. The caller holds the locks.
+///
+/// # Errors
+/// When the server cannot be asked, or the application cannot be resumed.
+pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<()> {
+    let settings = &context.settings;
+    let mut unfinished = BTreeSet::new();
+    if let Some(session) = &held.session {
+        unfinished = loading_runs(session, &settings.app).await?;
+    }
+    // Before the side databases go: they are what tells that a restore did not come to its COMMIT.
+    if !dry_run {
+        for root in roots(settings) {
+            block_in_place(|| recover(&root, &unfinished)).with_context(|| format!("setting {} right", root.display()))?;
+        }
+    }
+    if let Some(session) = &held.session {
+        clear(session, &settings.app, dry_run).await?;
+    }
+    pausing::resume_left(settings, dry_run).await
+}
+
+/// The directories that are there, by their real paths.
+fn roots(settings: &Settings) -> Vec<PathBuf> {
+    let roots = settings.files.iter().flat_map(|files| &files.roots);
+    roots.filter_map(|root| root.canonicalize().ok()).collect()
+}
+
+/// Runs that were loading databases when they died.
+async fn loading_runs(session: &Session, app: &str) -> Result<BTreeSet<String>> {
+    let journals = server::databases(session).await?.into_iter().filter_map(|database| database.journal());
+    Ok(journals.filter(|journal| journal.state == State::Loading && journal.app == app).map(|journal| journal.run).collect())
+}
+
+/// The root holds one whole tree afterwards: the old one when the run's databases are the old ones, else the new one.
+fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> {
+    for left in exchange::leftovers(root)? {
+        if !unfinished.contains(&left.run) {
+            continue;
+        }
+        match left.found {
+            Found::Halfway { .. } => {
+                exchange::recover(root, Way::Back)?;
+            }
+            Found::Replaced => {
+                exchange::undo(root, Some(&left.run))?;
+                exchange::drop_replaced(root, &left.run)?;
+            }
+            _ => continue,
+        }
+        tracing::warn!(
+            "{}: brought back what run {} had replaced, because its databases were never swapped",
+            root.display(),
+            left.run
+        );
+    }
+    for (run, what) in exchange::recover(root, Way::AsBegun)? {
+        tracing::warn!("{}: of run {run}, which died: {what}", root.display());
+    }
+    Ok(())
+}
 
 /// Drops the side databases of dead runs of this application; only names them on a dry run. The caller holds the lock.
 ///
@@ -72,27 +143,50 @@ fn time(run: &str) -> &str {
     run.split('-').next().unwrap_or(run)
 }
 
-/// Drops what restores put aside, once a sealed backup of its successor exists: only what the seal itself names, since a
-/// database may have gone while the others were dumped.
+/// Drops what restores put aside, once a sealed backup of its successor exists: only what was saved itself, since a database
+/// may have gone while the others were dumped.
 ///
 /// # Errors
-/// When one cannot be dropped; the others are.
-pub async fn drop_replaced(session: &Session, saved: &Seal, keep: &KeepReplaced) -> Result<()> {
-    if *keep == KeepReplaced::Always {
+/// When something cannot be dropped; the rest is.
+pub async fn drop_replaced(settings: &Settings, held: &Held, run: &Run, saved: &Saved) -> Result<()> {
+    if settings.restore.keep_replaced == KeepReplaced::Always {
         return Ok(());
     }
     let mut failed = Ok(());
-    for database in server::databases(session).await? {
-        let Some(journal) = database.journal() else { continue };
-        // Run ids begin with their time: a copy that was put aside while the backup ran is not of a database that it holds.
-        let succeeded = saved.databases.contains_key(&journal.database) && time(&journal.run) <= time(&saved.run);
-        if journal.state != State::Replaced || journal.app != saved.app || !succeeded {
-            continue;
+    let databases = databases_of(saved);
+    if let Some(session) = &held.session {
+        for database in server::databases(session).await? {
+            let Some(journal) = database.journal() else { continue };
+            // Run ids begin with their time: a copy that was put aside while the backup ran is not of a database that it holds.
+            let succeeded = databases.contains(&journal.database) && time(&journal.run) <= time(&run.id);
+            if journal.state != State::Replaced || journal.app != settings.app || !succeeded {
+                continue;
+            }
+            match drop_database(session, &database.name).await {
+                Ok(()) => {
+                    tracing::info!("dropped {}: {} is saved since it was replaced", database.name, journal.database);
+                }
+                Err(error) => failed = Err(error),
+            }
         }
-        match drop_database(session, &database.name).await {
-            Ok(()) => tracing::info!("dropped {}: {} is saved since it was replaced", database.name, journal.database),
-            Err(error) => failed = Err(error),
+    }
+    for kept in &saved.kept {
+        if let Item::Files(root) = &kept.item
+            && let Err(error) = block_in_place(|| drop_replaced_files(root, run))
+        {
+            failed = Err(error);
         }
     }
     failed
+}
+
+fn drop_replaced_files(root: &std::path::Path, run: &Run) -> Result<()> {
+    let root = root.canonicalize()?;
+    for left in exchange::leftovers(&root)? {
+        if matches!(left.found, Found::Replaced | Found::Undone) && time(&left.run) <= time(&run.id) {
+            exchange::drop_replaced(&root, &left.run)?;
+            tracing::info!("{}: dropped what run {} had put aside; its successor is saved", root.display(), left.run);
+        }
+    }
+    Ok(())
 }

@@ -6,13 +6,11 @@ use anyhow::{Context as _, Result, bail};
 
 use super::plan::{Load, Plan};
 use super::preflight::Target;
-use super::reading::{self, Digest};
+use super::reading::{self, Digest, Stored};
 use super::roles;
 use super::undo::Undo;
-use crate::commands::catalog::Dump;
 use crate::commands::{Context, Run};
 use crate::error::Failure;
-use crate::repository::bucket::store::Store;
 use crate::settings::Postgres;
 use crate::sources::postgres::carry;
 use crate::sources::postgres::clients::Client;
@@ -82,8 +80,8 @@ enum Act {
 ///
 /// # Errors
 /// At the first statement that fails or row that is missing. What was made is in `undo`.
-pub async fn load(loading: &Loading<'_>, store: &Store, dump: &Dump, undo: &mut Undo) -> Result<Loaded> {
-    let mut sql = reading::open(store, dump);
+pub async fn load(loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
+    let mut sql = reading::open(stored);
     let mut digest = Digest::default();
     let mut rewriter = Rewriter::new(loading.plan.policy.clone());
     let mut state = Progress::default();

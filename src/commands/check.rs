@@ -87,8 +87,9 @@ async fn snapshots(context: &Context, places: &ResticPlaces, found: &mut Found) 
     for (_, repository) in places.each() {
         let address = repository.address().to_string();
         match context.stop.or(repository.check(found.read_data)).await {
-            Ok(()) => {
-                let how = if found.read_data { "all its data was read" } else { "its structure; --read-data reads all data" };
+            Ok(_) => {
+                let how =
+                    if found.read_data { "all its data was read" } else { "its structure; --read-data reads all data" };
                 tracing::info!("{address} is whole ({how})");
                 found.repositories.push(address);
             }

@@ -62,7 +62,9 @@ pub async fn apply(
         let runs: Vec<Kept> =
             sealed.iter().cloned().chain(series.iter().filter(|one| !whole(one)).map(|one| seen(one, false))).collect();
         let names = to_forget(&runs, &settings.retention, now());
-        gone.extend(series.iter().filter(|one| names.contains(&one.name) && !(run.is_some() && one.run.as_deref() == run)));
+        gone.extend(
+            series.iter().filter(|one| names.contains(&one.name) && !(run.is_some() && one.run.as_deref() == run)),
+        );
     }
     gone.sort_by(|a, b| catalog::age(a.time, &a.name).cmp(&catalog::age(b.time, &b.name)));
     gone.dedup_by(|a, b| a.name == b.name);

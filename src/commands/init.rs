@@ -59,7 +59,8 @@ async fn repositories(base: &Base, settings: &Settings, split: bool) -> Result<V
 
 /// One item of each kind that the settings speak of.
 fn kinds(settings: &Settings) -> Vec<Item> {
-    let mut items: Vec<Item> = settings.files.iter().flat_map(|files| files.roots.first()).cloned().map(Item::Files).collect();
+    let mut items: Vec<Item> =
+        settings.files.iter().flat_map(|files| files.roots.first()).cloned().map(Item::Files).collect();
     if settings.postgres.is_some() {
         items.push(Item::Dump);
         if settings.saved_roles != SavedRoles::None {

@@ -66,14 +66,19 @@ impl From<&Saved> for Row {
             bytes: snapshot.bytes,
         });
         let in_restic = |item: &Item| !matches!(item, Item::Files(_));
-        let restic_sql = saved.snapshots.iter().filter(|snapshot| in_restic(&snapshot.item)).map(|snapshot| snapshot.bytes);
+        let restic_sql =
+            saved.snapshots.iter().filter(|snapshot| in_restic(&snapshot.item)).map(|snapshot| snapshot.bytes);
         Row {
             run: saved.run.clone(),
             time: saved.time,
             object: dump.map(|dump| dump.name.clone()),
             snapshots: shown.collect(),
             items: items.iter().map(ToString::to_string).collect(),
-            missing: if saved.is_complete() { vec![] } else { saved.missing().iter().map(ToString::to_string).collect() },
+            missing: if saved.is_complete() {
+                vec![]
+            } else {
+                saved.missing().iter().map(ToString::to_string).collect()
+            },
             stored_bytes: dump.map(|dump| dump.bytes),
             sql_bytes: seal.map(|seal| seal.bytes).or_else(|| restic_sql.sum()),
             sealed: saved.run.is_some() && saved.is_complete(),

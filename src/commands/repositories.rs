@@ -3,12 +3,13 @@
 use anyhow::{Result, bail};
 use futures::future::try_join_all;
 
-use super::Context;
-use crate::error::Failure;
+use super::{Context, now};
+use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
+use crate::process::own_program;
 use crate::repository::bucket::store::Store;
-use crate::repository::restic::{Options, Probe, Repository, Restic};
-use crate::settings::restic::Layout;
+use crate::repository::restic::{Address, Options, Password, Probe, Repository, Restic};
+use crate::settings::restic::{self, Layout};
 use crate::sources::Item;
 
 /// Which of the restic repositories of an application.
@@ -113,6 +114,8 @@ impl Repositories {
 pub struct Base {
     /// The repository right there.
     pub repository: Repository,
+    /// The password that is to come.
+    next: Option<Password>,
     layout: Layout,
     host: String,
 }
@@ -124,9 +127,23 @@ impl Base {
     /// When the restic program is missing or too old.
     pub async fn of(context: &Context) -> Result<Option<Base>> {
         let Some(settings) = &context.settings.restic else { return Ok(None) };
-        let restic = Restic::find(Options::new(settings, context.settings.lock_wait)).await?;
-        let repository = Repository::of(restic, settings).await?;
-        Ok(Some(Base { repository, layout: settings.layout, host: settings.host.clone() }))
+        let restic = Restic::find(Options {
+            program: settings.program.clone(),
+            environment: settings.environment.clone(),
+            cacert: settings.certificate_file.clone(),
+            lock_wait: context.settings.lock_wait,
+            relay: own_program(),
+            clock: now,
+        })
+        .await?;
+        let password = match settings.password.clone() {
+            restic::Password::File(path) => Password::File(path),
+            restic::Password::Secret(secret) => Password::Secret(secret),
+            restic::Password::Command(command) => Password::Command(command),
+        };
+        let repository = Repository::new(restic, Address::new(settings.repository.expose()), password);
+        let next = settings.new_password.clone().map(Password::File);
+        Ok(Some(Base { repository, next, layout: settings.layout, host: settings.host.clone() }))
     }
 
     /// The repositories that are there; nothing when there are none.
@@ -134,18 +151,38 @@ impl Base {
     /// # Errors
     /// When it cannot be told, for whatever reason: only restic's own word that there is none counts.
     pub async fn there(&self) -> Result<Option<ResticPlaces>> {
-        if self.layout != Layout::Split && self.repository.probe().await? == Probe::There {
-            return Ok(Some(self.places(vec![(Place::All, self.repository.clone())])));
+        if self.layout != Layout::Split
+            && let Some(repository) = self.opened(&self.repository).await?
+        {
+            return Ok(Some(self.places(vec![(Place::All, repository)])));
         }
         if self.layout == Layout::One {
             return Ok(None);
         }
         let probed = try_join_all(Place::SPLIT.map(|place| async move {
-            let repository = self.at(place);
-            anyhow::Ok((repository.probe().await? == Probe::There).then_some((place, repository)))
+            anyhow::Ok(self.opened(&self.at(place)).await?.map(|repository| (place, repository)))
         }));
         let places: Vec<_> = probed.await?.into_iter().flatten().collect();
         Ok(if places.is_empty() { None } else { Some(self.places(places)) })
+    }
+
+    /// The repository as it opens: while its password is being changed, by the old one or by the new one.
+    async fn opened(&self, repository: &Repository) -> Result<Option<Repository>> {
+        let there = |probe, repository: &Repository| (probe == Probe::There).then(|| repository.clone());
+        match (repository.probe().await, &self.next) {
+            (Ok(probe), _) => Ok(there(probe, repository)),
+            (Err(error), Some(next)) if exit_of(&error) == Exit::WrongPassword => {
+                let renewed = repository.with_password(next.clone());
+                match renewed.probe().await {
+                    Ok(probe) => {
+                        tracing::info!("{} has its new password already", repository.address());
+                        Ok(there(probe, &renewed))
+                    }
+                    Err(_) => Err(error),
+                }
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
     /// What `init` makes for these items where nothing is yet.

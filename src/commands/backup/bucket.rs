@@ -7,7 +7,6 @@ use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::layout;
 use crate::repository::bucket::pump::Pump;
 use crate::repository::bucket::store::{Object, Store};
-use crate::repository::bucket::upload::Upload;
 
 /// A bucket that is not there is found out before the server is put to work.
 pub async fn reachable(store: &Store) -> Result<()> {

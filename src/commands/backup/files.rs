@@ -44,15 +44,22 @@ pub async fn save(
         [] => None,
         patterns => Some(choice::included(root, patterns)?),
     };
-    let tree = Tree { includes, excludes: choice::exclude_arguments(root, &options.exclude, &pausing::config(settings)?.own_files()) };
+    let tree = Tree {
+        includes,
+        excludes: choice::exclude_patterns(root, &options.exclude, &pausing::config(settings)?.own_files()),
+    };
     let saved = repository
         .save_tree(&common.saving(places, &item, parent), root, &tree)
         .await
         .with_context(|| format!("saving {item}"))?;
-    for what in &saved.unreadable {
+    let unreadable: Vec<String> =
+        saved.unread.iter().map(|unread| format!("{}: {}", unread.path, unread.why)).collect();
+    for what in &unreadable {
         tracing::warn!("not saved: {what}");
     }
-    tracing::info!("saved {item} as snapshot {}", &saved.id[..saved.id.len().min(8)]);
-    let kept = Kept { item, snapshot: saved.id, bytes: saved.total_bytes, added_bytes: saved.added_bytes };
-    Ok(Saved { kept, unreadable: saved.unreadable })
+    let snapshot = saved.snapshot;
+    tracing::info!("saved {item} as snapshot {}", &snapshot.id[..snapshot.id.len().min(8)]);
+    let bytes = snapshot.summary.map_or(0, |summary| summary.bytes);
+    let added_bytes = snapshot.added_bytes();
+    Ok(Saved { kept: Kept { item, snapshot: snapshot.id, bytes, added_bytes }, unreadable })
 }

@@ -120,13 +120,14 @@ impl<'a> Parts<'a> {
             digest: format!("blake3:{}", open.digest.finalize().to_hex()),
         };
         open.stream.write(seal.line()?.as_bytes()).await?;
-        let saved = open.stream.commit().await.with_context(|| format!("saving {}", open.item))?;
+        let stream = open.stream;
+        let saved = stream.commit().await.with_context(|| format!("saving {}", open.item))?;
         tracing::info!("saved {} as snapshot {}", open.item, &saved.id[..saved.id.len().min(8)]);
         self.kept.push(Kept {
             item: open.item,
+            added_bytes: saved.added_bytes(),
             snapshot: saved.id,
             bytes: open.bytes,
-            added_bytes: saved.added_bytes,
         });
         Ok(())
     }

@@ -81,8 +81,8 @@ pub async fn saved(repositories: &Repositories, settings: &Settings, host: Optio
     Ok(joined(dumps, snapshots))
 }
 
-/// Puts together what one run saved.
-fn joined(dumps: Vec<Dump>, snapshots: Vec<Snapshot>) -> Vec<Saved> {
+/// Puts together what one run saved; newest first.
+pub fn joined(dumps: Vec<Dump>, snapshots: Vec<Snapshot>) -> Vec<Saved> {
     let mut all: Vec<Saved> = Vec::new();
     let mut runs: BTreeMap<(String, String), usize> = BTreeMap::new();
     for dump in dumps {

@@ -49,7 +49,9 @@ impl Snapshot {
 pub async fn snapshots(places: &ResticPlaces, settings: &Settings) -> Result<Vec<Snapshot>> {
     let each = places.each().map(|(place, repository)| async move {
         let listed = repository.snapshots().await?;
-        anyhow::Ok(listed.into_iter().filter_map(move |snapshot| recognised(snapshot, place, settings)).collect::<Vec<_>>())
+        anyhow::Ok(
+            listed.into_iter().filter_map(move |snapshot| recognised(snapshot, place, settings)).collect::<Vec<_>>(),
+        )
     });
     Ok(try_join_all(each).await?.into_iter().flatten().collect())
 }
@@ -78,7 +80,7 @@ fn recognised(snapshot: restic::Snapshot, place: Place, settings: &Settings) -> 
         file,
         tags,
         app,
-        bytes: snapshot.total_bytes,
+        bytes: snapshot.summary.map(|summary| summary.bytes),
     })
 }
 

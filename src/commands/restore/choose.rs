@@ -82,7 +82,8 @@ fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Resul
         return Ok((latest(saved, app)?, false));
     }
     let is_called = |one: &&Saved| {
-        one.name == when || one.dump.as_ref().is_some_and(|dump| dump.name == when || dump.name.rsplit('/').next() == Some(when))
+        one.name == when
+            || one.dump.as_ref().is_some_and(|dump| dump.name == when || dump.name.rsplit('/').next() == Some(when))
     };
     if let Some(one) = saved.iter().find(is_called) {
         return Ok((one, true));
@@ -103,7 +104,9 @@ fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Resul
     let begins = |id: &str| when.len() >= 4 && id.starts_with(when);
     let of_run: Vec<&Saved> = saved
         .iter()
-        .filter(|one| one.run.as_deref().is_some_and(begins) || one.snapshots.iter().any(|snapshot| begins(&snapshot.id)))
+        .filter(|one| {
+            one.run.as_deref().is_some_and(begins) || one.snapshots.iter().any(|snapshot| begins(&snapshot.id))
+        })
         .collect();
     match of_run.as_slice() {
         [one] => Ok((one, true)),
@@ -220,8 +223,10 @@ fn nothing(saved: &[Saved], when: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::catalog::joined;
+    use crate::commands::catalog::tags::Tags;
+    use crate::commands::repositories::Place;
     use crate::sources::postgres::seal::Seal;
-    use std::collections::BTreeMap;
 
     fn dump(name: &str, time: &str, sealed: Option<(&str, &str)>) -> Dump {
         let seal = sealed.map_or(SealState::Unsealed, |(run, app)| {
@@ -251,9 +256,91 @@ mod tests {
         ]
     }
 
+    fn now() -> Timestamp {
+        "2026-11-21T13:00:00Z".parse().unwrap()
+    }
+
     fn chosen(when: &str) -> Option<String> {
-        let now = "2026-11-21T13:00:00Z".parse().unwrap();
-        choose(&bucket(), when, "shop", now).ok().map(|dump| dump.name.clone())
+        let wish = Wish { when, ..Wish::default() };
+        choose(&joined(bucket(), vec![]), &wish, "shop", now()).ok().map(|choice| choice.dump.unwrap().name)
+    }
+
+    fn shop() -> Item {
+        Item::Database("shop".into())
+    }
+
+    /// A snapshot of ours when a run is named, else one of an older script.
+    fn snapshot(id: &str, time: &str, item: Item, run: Option<&str>) -> Snapshot {
+        let plan = vec![Item::Roles, shop()];
+        let tags = run.map(|run| Tags { run: run.into(), app: "shop".into(), item: item.clone(), plan });
+        Snapshot {
+            id: id.repeat(8),
+            time: time.parse().unwrap(),
+            host: format!("pod-{id}"),
+            place: Place::All,
+            item,
+            file: Some("/stdin".into()),
+            app: tags.as_ref().map(|tags| tags.app.clone()),
+            tags,
+            bytes: None,
+        }
+    }
+
+    fn restic() -> Vec<Snapshot> {
+        let (whole, half) = (Some("20261120T231000Z-bbbbbb"), Some("20261121T060000Z-eeeeee"));
+        vec![
+            snapshot("aa", "2026-11-18T23:10:00Z", Item::Roles, None),
+            snapshot("ab", "2026-11-18T23:11:00Z", shop(), None),
+            snapshot("ac", "2026-11-19T23:10:00Z", Item::Roles, None),
+            snapshot("ad", "2026-11-20T23:10:00Z", Item::Roles, whole),
+            snapshot("ae", "2026-11-20T23:11:00Z", shop(), whole),
+            snapshot("af", "2026-11-21T06:00:00Z", Item::Roles, half),
+        ]
+    }
+
+    fn ids(dumps: Vec<Dump>, snapshots: Vec<Snapshot>, wish: &Wish<'_>) -> Option<(bool, Vec<String>)> {
+        let choice = choose(&joined(dumps, snapshots), wish, "shop", now()).ok()?;
+        let mut ids: Vec<String> = choice.snapshots.iter().map(|snapshot| snapshot.id[..2].to_owned()).collect();
+        ids.sort();
+        Some((choice.dump.is_some(), ids))
+    }
+
+    fn found(when: &str) -> Option<Vec<String>> {
+        ids(vec![], restic(), &Wish { when, ..Wish::default() }).map(|(_, ids)| ids)
+    }
+
+    #[test]
+    fn latest_is_the_newest_run_that_lacks_nothing() {
+        assert_eq!(found("latest").unwrap(), ["ad", "ae"]);
+        assert_eq!(found("20261121T060000Z-eeeeee"), None);
+        let wish = Wish { when: "20261121T060000Z-eeeeee", incomplete: true, ..Wish::default() };
+        assert_eq!(ids(vec![], restic(), &wish).unwrap().1, ["af"]);
+    }
+
+    #[test]
+    fn of_older_scripts_the_newest_of_each_item_is_taken_whatever_pod_it_came_from() {
+        assert_eq!(found("2026-11-20 00:00").unwrap(), ["ab", "ac"]);
+        assert_eq!(found("2026-11-19 00:00").unwrap(), ["aa", "ab"]);
+        assert_eq!(found("abab").unwrap(), ["ab"], "a snapshot that is named stands alone");
+    }
+
+    #[test]
+    fn a_snapshot_takes_the_place_of_the_chosen_one_of_its_item() {
+        let instead = ["aaaaaaaa".to_owned()];
+        let wish = Wish { when: "latest", instead: &instead, ..Wish::default() };
+        assert_eq!(ids(vec![], restic(), &wish).unwrap().1, ["aa", "ae"]);
+        let wish = Wish { instead: &["ffff".to_owned()], ..wish };
+        assert_eq!(ids(vec![], restic(), &wish), None);
+    }
+
+    #[test]
+    fn a_run_that_lies_in_both_is_one_and_the_dump_stands_in_for_what_restic_lacks() {
+        let dumps = || vec![dump("x", "2026-11-21T06:00:00Z", Some(("20261121T060000Z-eeeeee", "shop")))];
+        let latest = Wish { when: "latest", ..Wish::default() };
+        assert_eq!(ids(dumps(), restic(), &latest).unwrap(), (true, vec![]));
+        let mut both = restic();
+        both.push(snapshot("ba", "2026-11-21T06:01:00Z", shop(), Some("20261121T060000Z-eeeeee")));
+        assert_eq!(ids(dumps(), both, &latest).unwrap(), (false, vec!["af".into(), "ba".into()]));
     }
 
     #[test]

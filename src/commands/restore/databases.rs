@@ -197,8 +197,7 @@ impl<'a> Databases<'a> {
         };
         aside::clear(main, self.run).await;
         let replaced = self.plan.loads.iter().filter(|load| load.replaces);
-        let mut replaced: Vec<String> =
-            replaced.map(|load| side::replaced_name(&load.target, &self.run.id)).collect();
+        let mut replaced: Vec<String> = replaced.map(|load| side::replaced_name(&load.target, &self.run.id)).collect();
         if self.context.settings.restore.keep_replaced == KeepReplaced::Never {
             for name in replaced.drain(..) {
                 leftovers::drop_database(main, &name).await?;

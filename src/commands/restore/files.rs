@@ -122,7 +122,7 @@ impl<'a> Files<'a> {
             tracing::info!(
                 "{}: {} entries replaced or put aside, {} new",
                 tree.root.display(),
-                replaced.replaced,
+                replaced.aside,
                 replaced.added
             );
         }
@@ -156,7 +156,8 @@ impl<'a> Files<'a> {
         }
         for tree in &self.trees {
             let dropped = tree.root.canonicalize().map_err(anyhow::Error::from);
-            if let Err(error) = dropped.and_then(|root| block_in_place(|| exchange::drop_replaced(&root, &self.run.id))) {
+            if let Err(error) = dropped.and_then(|root| block_in_place(|| exchange::drop_replaced(&root, &self.run.id)))
+            {
                 tracing::warn!("what was replaced in {} is still there: {error:#}", tree.root.display());
             }
         }
@@ -204,9 +205,13 @@ fn root_of(snapshot: &Snapshot, count: usize, options: &Options) -> Result<PathB
         roots if roots.contains(saved) => Ok(saved.clone()),
         [only] if count == 1 => Ok(only.clone()),
         _ => bail!(
-            Failure::new(format!("snapshot {} is of {}, which BKP_FILES does not name", snapshot.short(), saved.display()))
-                .hint("add it to BKP_FILES, or restore it elsewhere with --to DIR")
-                .exit(Exit::Usage)
+            Failure::new(format!(
+                "snapshot {} is of {}, which BKP_FILES does not name",
+                snapshot.short(),
+                saved.display()
+            ))
+            .hint("add it to BKP_FILES, or restore it elsewhere with --to DIR")
+            .exit(Exit::Usage)
         ),
     }
 }
@@ -218,7 +223,21 @@ async fn folder_in(repository: &Repository, snapshot: &Snapshot) -> Result<Optio
     }
     let Item::Files(saved) = &snapshot.item else { return Ok(None) };
     let path = saved.to_string_lossy().into_owned();
-    Ok(repository.has_directory(&snapshot.id, &path).await?.then_some(path))
+    Ok(has_directory(repository, &snapshot.id, saved).await?.then_some(path))
+}
+
+async fn has_directory(repository: &Repository, id: &str, path: &Path) -> Result<bool> {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(false) };
+    // Asked from the top: restic calls a directory that is not there an error.
+    let mut here = PathBuf::from("/");
+    for part in above.components().skip(1).map(std::path::Component::as_os_str).chain([name]) {
+        let entries = repository.files_in(id, &here.to_string_lossy()).await?;
+        if !entries.iter().any(|entry| entry.kind == "dir" && Some(entry.name.as_str()) == part.to_str()) {
+            return Ok(false);
+        }
+        here.push(part);
+    }
+    Ok(true)
 }
 
 /// What can be known to hinder before anything is made.

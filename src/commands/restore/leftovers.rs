@@ -15,7 +15,7 @@ use crate::commands::held::Held;
 use crate::commands::{Context, Run, pausing};
 use crate::settings::{KeepReplaced, Settings};
 use crate::sources::Item;
-use crate::sources::files::exchange::{self, Found, Way};
+use crate::sources::files::exchange::{self, Found, Recovered, Way};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server::{self, Database, ident};
 use crate::sources::postgres::side::{self, State};
@@ -34,7 +34,8 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
     // Before the side databases go: they are what tells that a restore did not come to its COMMIT.
     if !dry_run {
         for root in roots(settings) {
-            block_in_place(|| recover(&root, &unfinished)).with_context(|| format!("setting {} right", root.display()))?;
+            block_in_place(|| recover(&root, &unfinished))
+                .with_context(|| format!("setting {} right", root.display()))?;
         }
     }
     if let Some(session) = &held.session {
@@ -52,7 +53,10 @@ fn roots(settings: &Settings) -> Vec<PathBuf> {
 /// Runs that were loading databases when they died.
 async fn loading_runs(session: &Session, app: &str) -> Result<BTreeSet<String>> {
     let journals = server::databases(session).await?.into_iter().filter_map(|database| database.journal());
-    Ok(journals.filter(|journal| journal.state == State::Loading && journal.app == app).map(|journal| journal.run).collect())
+    Ok(journals
+        .filter(|journal| journal.state == State::Loading && journal.app == app)
+        .map(|journal| journal.run)
+        .collect())
 }
 
 /// The root holds one whole tree afterwards: the old one when the run's databases are the old ones, else the new one.
@@ -78,7 +82,12 @@ fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> 
         );
     }
     for (run, what) in exchange::recover(root, Way::AsBegun)? {
-        tracing::warn!("{}: of run {run}, which died: {what}", root.display());
+        let what = match what {
+            Recovered::Removed => "removed what it had staged; nothing live had been touched",
+            Recovered::Finished => "carried its exchange to the end: the restored files are live",
+            Recovered::GivenBack => "took its exchange back: the old files are live",
+        };
+        tracing::warn!("{}: run {run} died here; {what}", root.display());
     }
     Ok(())
 }

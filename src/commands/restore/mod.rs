@@ -181,7 +181,11 @@ async fn take_back(
 async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
     let settings = &context.settings;
     let saved = catalog::saved(repositories, settings, request.host.as_deref()).await?;
-    let wish = Wish { when: &request.when, instead: &request.snapshots, incomplete: request.incomplete || request.only.is_some() };
+    let wish = Wish {
+        when: &request.when,
+        instead: &request.snapshots,
+        incomplete: request.incomplete || request.only.is_some(),
+    };
     let choice = choose::choose(&saved, &wish, &settings.app, now())?;
     if let Some(unreadable) = choice.dump.as_ref().and_then(catalog::Dump::unreadable) {
         bail!(unreadable);

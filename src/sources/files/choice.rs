@@ -10,13 +10,13 @@ use super::pattern::{Pattern, outermost};
 use super::{LOST_AND_FOUND, OWN, glob};
 use crate::error::Failure;
 
-/// restic's arguments for what is left out of a run **whose working directory is `root`** (its canonical path: restic matches
+/// restic's patterns for what is left out of a run **whose working directory is `root`** (its canonical path: restic matches
 /// the path that the kernel tells).
 ///
 /// As in gitignore, a pattern with a slash in it is meant from the root on, one without fits at any depth, and `!` takes
 /// back what an earlier one left out. `paths` are left out as they are: a maintenance file would come back with a restore.
 /// What is ours comes last, so that nothing takes it back in.
-pub fn exclude_arguments(root: &Path, patterns: &[String], paths: &[PathBuf]) -> Vec<OsString> {
+pub fn exclude_patterns(root: &Path, patterns: &[String], paths: &[PathBuf]) -> Vec<OsString> {
     let base = glob::escaped(root.as_os_str());
     let base = base.strip_suffix(b"/").unwrap_or(&base);
     let from_root = |rest: &[u8]| [base, b"/", rest].concat();
@@ -37,11 +37,7 @@ pub fn exclude_arguments(root: &Path, patterns: &[String], paths: &[PathBuf]) ->
     let own = [from_root(format!("{OWN}*").as_bytes()), from_root(LOST_AND_FOUND.as_bytes())];
     // A pattern that is only slashes or marks says nothing.
     let users = users.filter(|pattern| pattern.as_slice() != base && !matches!(&pattern[..], b"" | b"!"));
-    users
-        .chain(paths)
-        .chain(own)
-        .map(|pattern| OsString::from_vec([b"--exclude=", &pattern[..]].concat()))
-        .collect()
+    users.chain(paths).chain(own).map(OsString::from_vec).collect()
 }
 
 /// What the include patterns stand for below the root: relative paths, in order, none below another.
@@ -53,9 +49,8 @@ pub fn included(root: &Path, patterns: &[String]) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for text in patterns {
         let pattern = Pattern::parse(text)?;
-        let found = pattern
-            .expand(root)
-            .with_context(|| format!("looking for {text} in {} (to be saved)", root.display()))?;
+        let found =
+            pattern.expand(root).with_context(|| format!("looking for {text} in {} (to be saved)", root.display()))?;
         if found.is_empty() {
             bail!(
                 Failure::new(format!("nothing in {} fits {text}, which is to be saved", root.display()))
@@ -74,31 +69,35 @@ mod tests {
     fn arguments(root: &str, patterns: &[&str], paths: &[&str]) -> Vec<String> {
         let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
         let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
-        let arguments = exclude_arguments(Path::new(root), &patterns, &paths);
+        let arguments = exclude_patterns(Path::new(root), &patterns, &paths);
         arguments.into_iter().map(|argument| argument.into_string().unwrap()).collect()
     }
 
     #[test]
     fn a_slash_ties_a_pattern_to_the_root() {
         assert_eq!(
-            arguments("/d[1]", &["data/*/cache", "/tmp", "*.log", "cache/", "!data/x.log", "**/y", "/"], &["config/m*.php"]),
+            arguments(
+                "/d[1]",
+                &["data/*/cache", "/tmp", "*.log", "cache/", "!data/x.log", "**/y", "/"],
+                &["config/m*.php"]
+            ),
             [
-                "--exclude=/d\\[1\\]/data/*/cache",
-                "--exclude=/d\\[1\\]/tmp",
-                "--exclude=*.log",
-                "--exclude=cache",
-                "--exclude=!/d\\[1\\]/data/x.log",
-                "--exclude=/d\\[1\\]/**/y",
-                "--exclude=/d\\[1\\]/config/m\\*.php",
-                "--exclude=/d\\[1\\]/.bkp-*",
-                "--exclude=/d\\[1\\]/lost+found",
+                "/d\\[1\\]/data/*/cache",
+                "/d\\[1\\]/tmp",
+                "*.log",
+                "cache",
+                "!/d\\[1\\]/data/x.log",
+                "/d\\[1\\]/**/y",
+                "/d\\[1\\]/config/m\\*.php",
+                "/d\\[1\\]/.bkp-*",
+                "/d\\[1\\]/lost+found",
             ]
         );
     }
 
     #[test]
     fn our_own_entries_are_left_out_last() {
-        assert_eq!(arguments("/", &["!.bkp-*"], &[]), ["--exclude=!.bkp-*", "--exclude=/.bkp-*", "--exclude=/lost+found"]);
+        assert_eq!(arguments("/", &["!.bkp-*"], &[]), ["!.bkp-*", "/.bkp-*", "/lost+found"]);
     }
 
     #[test]

@@ -51,7 +51,10 @@ pub fn exchange(hidden: &Hidden, journal: &mut Journal, to: Side, watch: &mut Wa
         // Nothing was moved, whatever the journal says by now.
         journal.state = was;
         if hidden.write(journal).is_err() && was != State::Exchanging(to) {
-            tracing::warn!("the journal in {} may say that an exchange has begun; nothing was moved", hidden.path().display());
+            tracing::warn!(
+                "the journal in {} may say that an exchange has begun; nothing was moved",
+                hidden.path().display()
+            );
         }
         return Err(Failure::new(format!("the restored files could not be written to the disk of {shown}"))
             .hint("nothing live was touched; look at the volume: its space, its quota, its server")
@@ -78,7 +81,9 @@ pub fn exchange(hidden: &Hidden, journal: &mut Journal, to: Side, watch: &mut Wa
 
 fn hint(error: &anyhow::Error) -> &'static str {
     match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-        Some(io::ErrorKind::ResourceBusy) => "something is mounted there or uses it: end that, or keep the entry with BKP_FILES_KEEP",
+        Some(io::ErrorKind::ResourceBusy) => {
+            "something is mounted there or uses it: end that, or keep the entry with BKP_FILES_KEEP"
+        }
         Some(io::ErrorKind::CrossesDevices) => {
             "the entry is on another volume, or in a layer of the container's image: keep it with BKP_FILES_KEEP"
         }

@@ -59,7 +59,7 @@ impl Cloud {
     fn holds_nothing(&self) {
         assert_eq!(self.gcs.objects(), Vec::<String>::new());
         assert_eq!(self.gcs.open_uploads(), 0, "an upload stays open: {:?}", self.gcs.log());
-        self.bkp(["list"]).run().ok().says("no dumps yet");
+        self.bkp(["list"]).run().ok().says("no backups yet");
     }
 
     /// Does `refused` to a shop that has changed since the backup: what serves must go on serving.

@@ -32,7 +32,7 @@ fn no_backup_comes_of(name: &str, script: &str, said: &str) {
     let clients = clients_with(&shop, name, script);
     shop.bkp(["backup"]).env("BKP_PG_BIN", &clients).run().fails_with(1).says(said);
     assert!(shop.dumps().is_empty(), "{:?}", shop.dumps());
-    shop.bkp(["list"]).run().ok().says("no dumps yet");
+    shop.bkp(["list"]).run().ok().says("no backups yet");
     assert_eq!(
         fs::read_dir(shop.bucket()).map_or(0, |entries| entries.flatten().filter(|e| e.path().is_file()).count()),
         0,

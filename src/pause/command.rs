@@ -52,8 +52,11 @@ pub async fn run(config: &Config, run: &str, words: &[String]) -> Result<()> {
     let mut environment = config.environment.clone();
     environment.push(("BKP_APP".to_owned(), OsString::from(&config.app)));
     environment.push(("BKP_RUN".to_owned(), OsString::from(run)));
-    let program =
-        Program { path: PathBuf::from(program), arguments: arguments.iter().map(OsString::from).collect(), environment };
+    let program = Program {
+        path: PathBuf::from(program),
+        arguments: arguments.iter().map(OsString::from).collect(),
+        environment,
+    };
     tracing::info!("running {}", program.path.display());
     match tokio::time::timeout(config.limit, process::output(&program)).await {
         Ok(ended) => ended.map(|_| ()),

@@ -94,7 +94,8 @@ impl Maintenance {
     }
 
     fn write(&self, directory: &Path, unfinished: &Path) -> std::io::Result<()> {
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(unfinished)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(unfinished)?;
         file.write_all(self.content.as_bytes())?;
         let owner = directory.metadata()?;
         // Only root may, and only root needs to: a plain user's file in its own directory is right already.

@@ -120,7 +120,10 @@ impl<'a> Pause<'a> {
                 Ok(())
             }
             file::Standing::Foreign => {
-                tracing::warn!("{} is there already and stays: somebody else paused the application", maintenance.path.display());
+                tracing::warn!(
+                    "{} is there already and stays: somebody else paused the application",
+                    maintenance.path.display()
+                );
                 Ok(())
             }
             standing => {

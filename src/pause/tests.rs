@@ -227,7 +227,8 @@ async fn work_that_fails_is_followed_by_the_resume() {
 
 #[tokio::test]
 async fn a_command_that_takes_too_long_is_ended_with_all_it_started() {
-    let mut bench = Bench::new().commands("(sleep 600; echo late >> $BENCH/log) & echo $! > $BENCH/child; wait", RESUME);
+    let mut bench =
+        Bench::new().commands("(sleep 600; echo late >> $BENCH/log) & echo $! > $BENCH/child; wait", RESUME);
     bench.config.limit = Duration::from_millis(300);
     let mut pause = Pause::new(&bench.config, "r1");
     let error = format!("{:#}", pause.pause().await.unwrap_err());

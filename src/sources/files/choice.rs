@@ -37,11 +37,7 @@ pub fn exclude_arguments(root: &Path, patterns: &[String], paths: &[PathBuf]) ->
     let own = [from_root(format!("{OWN}*").as_bytes()), from_root(LOST_AND_FOUND.as_bytes())];
     // A pattern that is only slashes or marks says nothing.
     let users = users.filter(|pattern| pattern.as_slice() != base && !matches!(&pattern[..], b"" | b"!"));
-    users
-        .chain(paths)
-        .chain(own)
-        .map(|pattern| OsString::from_vec([b"--exclude=", &pattern[..]].concat()))
-        .collect()
+    users.chain(paths).chain(own).map(|pattern| OsString::from_vec([b"--exclude=", &pattern[..]].concat())).collect()
 }
 
 /// What the include patterns stand for below the root: relative paths, in order, none below another.
@@ -53,9 +49,8 @@ pub fn included(root: &Path, patterns: &[String]) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for text in patterns {
         let pattern = Pattern::parse(text)?;
-        let found = pattern
-            .expand(root)
-            .with_context(|| format!("looking for {text} in {} (to be saved)", root.display()))?;
+        let found =
+            pattern.expand(root).with_context(|| format!("looking for {text} in {} (to be saved)", root.display()))?;
         if found.is_empty() {
             bail!(
                 Failure::new(format!("nothing in {} fits {text}, which is to be saved", root.display()))
@@ -81,7 +76,11 @@ mod tests {
     #[test]
     fn a_slash_ties_a_pattern_to_the_root() {
         assert_eq!(
-            arguments("/d[1]", &["data/*/cache", "/tmp", "*.log", "cache/", "!data/x.log", "**/y", "/"], &["config/m*.php"]),
+            arguments(
+                "/d[1]",
+                &["data/*/cache", "/tmp", "*.log", "cache/", "!data/x.log", "**/y", "/"],
+                &["config/m*.php"]
+            ),
             [
                 "--exclude=/d\\[1\\]/data/*/cache",
                 "--exclude=/d\\[1\\]/tmp",
@@ -98,7 +97,10 @@ mod tests {
 
     #[test]
     fn our_own_entries_are_left_out_last() {
-        assert_eq!(arguments("/", &["!.bkp-*"], &[]), ["--exclude=!.bkp-*", "--exclude=/.bkp-*", "--exclude=/lost+found"]);
+        assert_eq!(
+            arguments("/", &["!.bkp-*"], &[]),
+            ["--exclude=!.bkp-*", "--exclude=/.bkp-*", "--exclude=/lost+found"]
+        );
     }
 
     #[test]

@@ -142,7 +142,8 @@ mod tests {
 
     fn found(pattern: &str) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
-        for file in ["export/a.zip", "export/b.zip", "export/c.txt", "export/.d.zip", "data/x/deep/e.zip", ".dot/f.zip"] {
+        for file in ["export/a.zip", "export/b.zip", "export/c.txt", "export/.d.zip", "data/x/deep/e.zip", ".dot/f.zip"]
+        {
             let path = dir.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, file).unwrap();

@@ -20,7 +20,9 @@ pub fn check(root: &Path, allow_empty: bool, ignored: &[PathBuf]) -> Result<Path
     let at = match root.canonicalize() {
         Ok(at) => at,
         Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-            Failure::new(format!("{shown} is not there")).hint("is the volume mounted? else correct BKP_FILES").exit(Exit::Usage)
+            Failure::new(format!("{shown} is not there"))
+                .hint("is the volume mounted? else correct BKP_FILES")
+                .exit(Exit::Usage)
         ),
         Err(error) => bail!(Failure::new(format!("{shown} cannot be reached")).because(error)),
     };

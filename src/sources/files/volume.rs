@@ -72,9 +72,10 @@ fn mounts_in(table: &[u8], directory: &Path) -> Vec<PathBuf> {
 fn unescaped(word: &[u8]) -> PathBuf {
     let (mut bytes, mut at) = (Vec::new(), 0);
     while at < word.len() {
-        let octal = word.get(at + 1..at + 4).filter(|_| word[at] == b'\\').and_then(|digits| {
-            std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 8).ok())
-        });
+        let octal = word
+            .get(at + 1..at + 4)
+            .filter(|_| word[at] == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 8).ok()));
         bytes.push(octal.unwrap_or(word[at]));
         at += if octal.is_some() { 4 } else { 1 };
     }
@@ -156,7 +157,8 @@ impl Place {
     }
 
     fn rename_unwritable(&self, to: &Place) -> rustix::io::Result<()> {
-        let directory = rustix::fs::openat(&self.directory, &self.name, LIST, Mode::empty()).map_err(|_| Errno::ACCESS)?;
+        let directory =
+            rustix::fs::openat(&self.directory, &self.name, LIST, Mode::empty()).map_err(|_| Errno::ACCESS)?;
         let mode = Mode::from_raw_mode(rustix::fs::fstat(&directory)?.st_mode);
         rustix::fs::fchmod(&directory, mode | Mode::WUSR).map_err(|_| Errno::ACCESS)?;
         let moved = self.rename_once(to);

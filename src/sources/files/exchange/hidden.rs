@@ -149,7 +149,8 @@ impl Hidden {
                 Journal::parse(&text).map(Some)
             }
             Err(Errno::NOENT) => {
-                let names = super::pattern::names(&self.path()).context("there is no journal, and it cannot be listed")?;
+                let names =
+                    super::pattern::names(&self.path()).context("there is no journal, and it cannot be listed")?;
                 match names.iter().find(|name| *name != UNFINISHED) {
                     Some(name) => bail!("{} is in it, and no journal", name.display()),
                     None => Ok(None),

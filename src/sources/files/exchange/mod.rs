@@ -49,9 +49,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::is_foreign;
 use super::owner::Owner;
 use super::pattern::{self, Pattern};
-use super::is_foreign;
 use crate::error::Failure;
 use hidden::Hidden;
 use journal::{Journal, RootOwner, Side, State};

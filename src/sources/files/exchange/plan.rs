@@ -134,7 +134,9 @@ pub fn selected(picks: &[(PathBuf, Option<&Path>)], kind: &dyn Fn(&Path) -> Kind
         if plan.moves.iter().any(|other| other.live == live && other.staged == *staged) {
             continue;
         }
-        if let Some(other) = plan.moves.iter().find(|other| other.live.starts_with(&live) || live.starts_with(&other.live)) {
+        if let Some(other) =
+            plan.moves.iter().find(|other| other.live.starts_with(&live) || live.starts_with(&other.live))
+        {
             bail!(
                 Failure::new(format!(
                     "{} and {} of the snapshot would both go to {}",
@@ -156,8 +158,11 @@ pub fn selected(picks: &[(PathBuf, Option<&Path>)], kind: &dyn Fn(&Path) -> Kind
                     }
                 }
                 Kind::Other => bail!(
-                    Failure::new(format!("{} is no directory, so nothing can be restored into it", directory.display()))
-                        .hint("links are not followed; name another destination in BKP_FILES_RESTORE")
+                    Failure::new(format!(
+                        "{} is no directory, so nothing can be restored into it",
+                        directory.display()
+                    ))
+                    .hint("links are not followed; name another destination in BKP_FILES_RESTORE")
                 ),
             }
         }
@@ -201,7 +206,11 @@ mod tests {
             _ => Kind::Missing,
         };
         let pick = |from: &str, to: Option<&'static str>| (PathBuf::from(from), to.map(Path::new));
-        let plan = selected(&[pick("export/a", Some("import/x")), pick("export/b", Some("import/x")), pick("data/a", None)], &kind).unwrap();
+        let plan = selected(
+            &[pick("export/a", Some("import/x")), pick("export/b", Some("import/x")), pick("data/a", None)],
+            &kind,
+        )
+        .unwrap();
         assert_eq!(texts(plan.added()), ["import/x/a", "import/x/b"]);
         assert_eq!(texts(plan.replaced()), ["data/a"]);
         assert_eq!(texts(plan.made.iter().map(|made| made.path.as_path())), ["import", "import/x"]);

@@ -97,8 +97,10 @@ fn unmovable(root: &Path, path: &Path) -> Option<&'static str> {
 pub(super) fn refused(root: &Path, error: io::Error) -> anyhow::Error {
     let shown = root.display();
     let failure = match error.kind() {
-        io::ErrorKind::ReadOnlyFilesystem => Failure::new(format!("{shown} is mounted read-only, so nothing can be restored there"))
-            .hint("run the restore where the volume is mounted writable, or restore elsewhere with --to"),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Failure::new(format!("{shown} is mounted read-only, so nothing can be restored there"))
+                .hint("run the restore where the volume is mounted writable, or restore elsewhere with --to")
+        }
         io::ErrorKind::PermissionDenied => {
             let user = rustix::process::geteuid().as_raw();
             Failure::new(format!("user {user} may not write to {shown}"))

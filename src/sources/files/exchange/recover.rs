@@ -185,7 +185,10 @@ pub(super) fn drop_watched(root: &Path, run: &str, watch: &mut Watch<'_>) -> Res
     let (hidden, journal) = open(root, run)?;
     if let Some(mut journal) = journal {
         if let State::Exchanging(_) = journal.state {
-            bail!(Failure::new(format!("the exchange of run {run} died halfway, so nothing of it is dropped")).hint("bkp resume finishes it"));
+            bail!(
+                Failure::new(format!("the exchange of run {run} died halfway, so nothing of it is dropped"))
+                    .hint("bkp resume finishes it")
+            );
         }
         journal.state = State::Discarding;
         hidden.write(&journal)?;

@@ -26,7 +26,9 @@ pub fn parse(text: &str) -> Result<Vec<Select>> {
 
 fn one(text: &str) -> Result<Select> {
     let (from, to) = match text.split_once(':') {
-        Some((_, to)) if to.contains(':') => bail!("there is more than one colon; it is written PATTERN or PATTERN:DIRECTORY/"),
+        Some((_, to)) if to.contains(':') => {
+            bail!("there is more than one colon; it is written PATTERN or PATTERN:DIRECTORY/")
+        }
         Some((from, to)) => (from, Some(destination(to)?)),
         None => (text, None),
     };

@@ -31,6 +31,9 @@ pub enum Step {
     Remove,
 }
 
+/// How often a place is emptied that an application fills again at once.
+const TRIES: usize = 10;
+
 /// Asked before every step; an error stands for the file system's.
 pub type Watch<'a> = dyn FnMut(Step) -> io::Result<()> + 'a;
 
@@ -51,7 +54,10 @@ pub fn exchange(hidden: &Hidden, journal: &mut Journal, to: Side, watch: &mut Wa
         // Nothing was moved, whatever the journal says by now.
         journal.state = was;
         if hidden.write(journal).is_err() && was != State::Exchanging(to) {
-            tracing::warn!("the journal in {} may say that an exchange has begun; nothing was moved", hidden.path().display());
+            tracing::warn!(
+                "the journal in {} may say that an exchange has begun; nothing was moved",
+                hidden.path().display()
+            );
         }
         return Err(Failure::new(format!("the restored files could not be written to the disk of {shown}"))
             .hint("nothing live was touched; look at the volume: its space, its quota, its server")
@@ -78,7 +84,9 @@ pub fn exchange(hidden: &Hidden, journal: &mut Journal, to: Side, watch: &mut Wa
 
 fn hint(error: &anyhow::Error) -> &'static str {
     match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-        Some(io::ErrorKind::ResourceBusy) => "something is mounted there or uses it: end that, or keep the entry with BKP_FILES_KEEP",
+        Some(io::ErrorKind::ResourceBusy) => {
+            "something is mounted there or uses it: end that, or keep the entry with BKP_FILES_KEEP"
+        }
         Some(io::ErrorKind::CrossesDevices) => {
             "the entry is on another volume, or in a layer of the container's image: keep it with BKP_FILES_KEEP"
         }
@@ -160,19 +168,15 @@ fn bring(hidden: &Hidden, entry: &Move, to: Side, watch: &mut Watch<'_>) -> io::
         if !incoming.is_taken()? {
             return Ok(());
         }
-        if live.is_taken()? {
-            let outgoing = place(hidden, entry, to.other())?;
-            let is_planned = goes && !outgoing.is_taken()?;
+        for _ in 1..TRIES {
+            clear(hidden, entry, &live, goes.then_some(to.other()), watch)?;
             watch(Step::Move)?;
-            if is_planned {
-                live.rename(&outgoing)?;
-            } else {
-                live.rename(&hidden.stray(&entry.live)?)?;
-                tracing::warn!("{} had appeared anew; it is kept in {}", entry.live.display(), hidden.path().display());
+            match incoming.rename(&live) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => return other,
             }
         }
-        watch(Step::Move)?;
-        return incoming.rename(&live);
+        return Err(io::ErrorKind::AlreadyExists.into());
     }
     let outgoing = place(hidden, entry, to.other())?;
     if live.is_taken()? && !outgoing.is_taken()? {
@@ -180,6 +184,22 @@ fn bring(hidden: &Hidden, entry: &Move, to: Side, watch: &mut Watch<'_>) -> io::
         live.rename(&outgoing)?;
     }
     Ok(())
+}
+
+/// Empties the entry's place: what stands there goes to its side, if that is planned and has not happened yet.
+fn clear(hidden: &Hidden, entry: &Move, live: &Place, goes: Option<Side>, watch: &mut Watch<'_>) -> io::Result<()> {
+    if !live.is_taken()? {
+        return Ok(());
+    }
+    watch(Step::Move)?;
+    if let Some(side) = goes {
+        let outgoing = place(hidden, entry, side)?;
+        if !outgoing.is_taken()? {
+            return live.rename(&outgoing);
+        }
+    }
+    tracing::warn!("{} had appeared anew; it is kept in {}", entry.live.display(), hidden.path().display());
+    live.rename(&hidden.stray(&entry.live)?)
 }
 
 /// An entry's place on a side; directories that lead to it are made.

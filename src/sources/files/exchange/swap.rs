@@ -59,10 +59,15 @@ pub fn exchange(hidden: &Hidden, journal: &mut Journal, to: Side, watch: &mut Wa
                 hidden.path().display()
             );
         }
-        return Err(Failure::new(format!("the restored files could not be written to the disk of {shown}"))
-            .hint("nothing live was touched; look at the volume: its space, its quota, its server")
-            .because(error)
-            .into());
+        let failure = match was {
+            State::Exchanging(_) => {
+                Failure::new(format!("in {shown} some files are old and some are new, and nothing can be written"))
+                    .hint("nothing is lost; make the volume writable, then run bkp resume there")
+            }
+            _ => Failure::new(format!("the restored files could not be written to the disk of {shown}"))
+                .hint("nothing live was touched; look at the volume: its space, its quota, its server"),
+        };
+        return Err(failure.because(error).into());
     }
     let done = moves(hidden, journal, to, watch).and_then(|()| settle(hidden, journal, to, watch));
     let Err(refused) = done else { return Ok(()) };

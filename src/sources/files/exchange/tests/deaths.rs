@@ -235,3 +235,41 @@ fn an_application_that_never_rests_is_told_and_the_next_start_ends_the_mixture()
     recover(&bench.root(), Way::AsBegun).unwrap();
     assert_eq!(bench.tree(), expected_old());
 }
+
+#[test]
+fn what_went_astray_outlives_a_swap_that_is_given_back() {
+    let bench = Bench::filled();
+    let place = bench.root().join("data");
+    let (mut filled, mut refused) = (false, false);
+    let mut watch = |step| {
+        if step == Step::Sync && filled && !refused {
+            refused = true;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if step == Step::Move && !place.exists() && !filled {
+            filled = true;
+            write(&place.join("made"), "precious");
+        }
+        Ok(())
+    };
+    let staging = bench.staged("r1");
+    let plan = staging.plan(&keep(), &[]).unwrap();
+    let error = staging.swap_watched(plan, &mut watch).unwrap_err();
+    assert!(error.to_string().ends_with("everything is as it was"), "{error:#}");
+    assert_eq!(bench.tree(), expected_old());
+    assert_eq!(std::fs::read_to_string(bench.root().join(".bkp-r1/stray/0/data/made")).unwrap(), "precious");
+    assert_eq!(leftovers(&bench.root()).unwrap()[0].found, Found::Undone);
+}
+
+#[test]
+fn a_mixture_on_a_volume_that_cannot_be_written_is_an_error_until_it_can() {
+    let bench = Bench::filled();
+    swap_with_a_busy_application(&bench, usize::MAX).unwrap_err();
+    let mixture = bench.tree();
+    let error = recover_watched(&bench.root(), Way::AsBegun, &mut |_| Err(io::ErrorKind::ReadOnlyFilesystem.into()));
+    let error = format!("{:#}", error.unwrap_err());
+    assert!(error.contains("some files are old and some are new"), "{error}");
+    assert_eq!(bench.tree(), mixture);
+    recover(&bench.root(), Way::AsBegun).unwrap();
+    assert_eq!(bench.tree(), expected_old());
+}

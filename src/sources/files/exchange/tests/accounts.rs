@@ -1,5 +1,6 @@
 //! What only another process shows: one that is killed, a plain user, a mount namespace. The test starts itself again.
 
+use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Output};
 
@@ -13,11 +14,12 @@ const NOBODY: u32 = 65534;
 /// Starts this test binary for one deed of [`what_the_other_process_does`].
 fn child(before: &[&str], what: &str, root: &Path, user: Option<u32>) -> Output {
     let own = std::env::current_exe().unwrap();
-    // Where a plain user can reach it.
-    let reachable = root.with_file_name("child");
-    if std::fs::hard_link(&own, &reachable).is_err() && !reachable.exists() {
-        std::fs::copy(&own, &reachable).unwrap();
-    }
+    // An open file, because a plain user may not reach its path; a copy would be busy while another test starts a child.
+    let opened = std::fs::File::open(&own).unwrap();
+    let reachable = match user {
+        Some(_) => PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd())),
+        None => own,
+    };
     let mut words: Vec<&OsStr> = before.iter().map(OsStr::new).collect();
     words.push(reachable.as_os_str());
     let name = "sources::files::exchange::tests::accounts::what_the_other_process_does";

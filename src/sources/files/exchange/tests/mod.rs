@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::*;
 
@@ -109,20 +110,24 @@ fn keep() -> Vec<Pattern> {
 
 /// What the root holds after a restore that keeps `config`.
 fn expected_new() -> Tree {
-    let dir = tempfile::tempdir().unwrap();
-    fill_staged(dir.path());
-    let mut expected = tree(dir.path());
-    let live = tempfile::tempdir().unwrap();
-    fill_live(live.path());
-    for stays in ["config/config.php", "lost+found/z"] {
-        expected.insert(stays.into(), tree(live.path())[Path::new(stays)].clone());
-    }
-    expected
+    static EXPECTED: LazyLock<Tree> = LazyLock::new(|| {
+        let mut expected = made_by(fill_staged);
+        for stays in ["config/config.php", "lost+found/z"] {
+            expected.insert(stays.into(), expected_old()[Path::new(stays)].clone());
+        }
+        expected
+    });
+    EXPECTED.clone()
 }
 
 fn expected_old() -> Tree {
+    static EXPECTED: LazyLock<Tree> = LazyLock::new(|| made_by(fill_live));
+    EXPECTED.clone()
+}
+
+fn made_by(fill: fn(&Path)) -> Tree {
     let dir = tempfile::tempdir().unwrap();
-    fill_live(dir.path());
+    fill(dir.path());
     tree(dir.path())
 }
 

@@ -57,9 +57,7 @@ fn an_undo_brings_back_even_where_the_application_removed_or_made_anew() {
 fn a_fresh_volume_takes_everything_even_what_is_to_be_kept() {
     let bench = Bench::new();
     restore(&bench, "r1");
-    let staged = tempfile::tempdir().unwrap();
-    fill_staged(staged.path());
-    let mut expected = tree(staged.path());
+    let mut expected = made_by(fill_staged);
     expected.retain(|path, _| !path.starts_with("lost+found"));
     assert_eq!(bench.tree(), expected);
     undo(&bench.root(), None).unwrap();

@@ -241,6 +241,18 @@ async fn a_command_that_takes_too_long_is_ended_with_all_it_started() {
 }
 
 #[tokio::test]
+async fn a_pause_that_is_cancelled_is_given_back() {
+    let bench = Bench::with_file().commands("echo begun >> $BENCH/log; exec sleep 600", RESUME);
+    let mut pause = Pause::new(&bench.config, "r1");
+    let cancelled = tokio::time::timeout(Duration::from_millis(300), pause.pause()).await;
+    assert!(cancelled.is_err());
+    assert!(bench.has("config/bkp.config.php"));
+    pause.resume().await.unwrap();
+    assert_eq!(bench.log(), "begun\nresume\n");
+    assert_eq!(bench.left(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_state_directory_that_cannot_be_written_does_not_keep_commands_from_pausing() {
     let mut bench = Bench::new().commands(PAUSE, RESUME);
     std::fs::write(bench.path("file"), "").unwrap();

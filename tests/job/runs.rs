@@ -41,7 +41,7 @@ fn a_dump_of_another_application_is_refused_unless_asked_for() {
 #[test]
 fn a_name_time_or_id_that_fits_nothing_is_an_error_that_names_candidates() {
     let shop = Shop::open();
-    shop.bkp(["restore"]).run().fails_with(1).says("no dumps");
+    shop.bkp(["restore"]).run().fails_with(1).says("no backup yet");
     shop.bkp(["backup"]).run().ok();
     let name = shop.dumps()[0].file_name().expect("a name").to_string_lossy().into_owned();
     for when in ["1999-01-01", "19990101T000000Z-abcdef", "nonsense", "100y ago"] {

@@ -1,4 +1,7 @@
 //! What is saved of a root: patterns of what is left out, for restic, and of what is taken.
+//!
+//! Special files need no pattern: restic leaves sockets out without a word, and saves fifos and devices as what they are,
+//! never what could be read from them.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -97,7 +100,10 @@ mod tests {
 
     #[test]
     fn our_own_entries_are_left_out_last() {
-        assert_eq!(arguments("/", &["!.bkp-*"], &[]), ["!.bkp-*", "/.bkp-*", "/lost+found"]);
+        assert_eq!(
+            arguments("/", &["!.bkp-*"], &[]),
+            ["!.bkp-*", "/.bkp-*", "/lost+found"]
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -30,7 +31,8 @@ pub fn free_bytes(root: &Path) -> Result<u64> {
 /// When something is in it, or it cannot be made.
 pub fn into_empty(directory: &Path) -> Result<PathBuf> {
     let shown = directory.display();
-    match std::fs::create_dir(directory) {
+    // For this account alone: what comes may be meant for fewer eyes than those of this place.
+    match std::fs::DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let names = super::pattern::names(directory).with_context(|| format!("reading {shown}"))?;

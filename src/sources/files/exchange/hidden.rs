@@ -109,6 +109,11 @@ impl Hidden {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
+    /// Whether anything went astray.
+    pub fn has_strays(&self) -> bool {
+        volume::beneath(&self.directory, Path::new(STRAY)).is_ok()
+    }
+
     /// Everything written to the volume so far is on the disk, or an error.
     pub fn sync_volume(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(&self.root)?)

@@ -195,7 +195,9 @@ impl Staging {
         match swap::exchange(&self.hidden, &mut self.journal, Side::New, watch) {
             Ok(()) => Ok(replaced),
             Err(error) => {
+                // What went astray is an application's, and nobody else has it.
                 if self.journal.is_untouched()
+                    && !self.hidden.has_strays()
                     && let Err(left) = self.discard_watched(watch)
                 {
                     tracing::warn!("what was restored could not be removed; the next run does: {left:#}");

@@ -1,5 +1,6 @@
 //! Which entries move: a pure decision over two listings.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -10,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::lossless;
 use crate::error::Failure;
-use crate::sources::files::is_foreign;
 use crate::sources::files::owner::Owner;
 use crate::sources::files::pattern::Pattern;
+use crate::sources::files::{is_foreign, listed};
 
 /// One entry that moves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,16 +82,29 @@ impl Plan {
     }
 }
 
+/// The names or patterns of a list of top-level entries that are to be kept.
+///
+/// # Errors
+/// When one makes no sense, or leads below the top: what is exchanged is exchanged whole.
+pub fn keep(text: &str) -> Result<Vec<Pattern>> {
+    let one = |entry| {
+        let pattern = Pattern::parse(entry)?;
+        if !pattern.is_top_level() {
+            bail!("{entry} leads below the top; only whole top-level entries can be kept");
+        }
+        Ok(pattern)
+    };
+    listed(text).map(one).collect()
+}
+
 /// The whole root becomes what the snapshot says, but for what is kept: what is live and fits `keep` stays.
 pub fn whole(live: &[OsString], staged: &[OsString], keep: &[Pattern]) -> Plan {
     let mut plan = Plan { is_whole: true, ..Plan::default() };
-    let mut all: Vec<&OsString> = live.iter().chain(staged).filter(|name| !is_foreign(name)).collect();
-    all.sort();
-    all.dedup();
-    for name in all {
+    let (live, staged): (BTreeSet<_>, BTreeSet<_>) = (live.iter().collect(), staged.iter().collect());
+    for name in live.union(&staged).filter(|name| !is_foreign(name)) {
         let had = live.contains(name);
         if had && keep.iter().any(|keep| keep.is_name(name)) {
-            plan.kept.push(name.clone());
+            plan.kept.push((*name).clone());
         } else {
             plan.moves.push(Move { live: name.into(), staged: name.into(), had, comes: staged.contains(name) });
         }
@@ -123,40 +137,33 @@ impl Kind {
 /// Each picked entry goes to the directory that is said, or to its own place; all else stays. `kind` tells what is in the root.
 ///
 /// # Errors
-/// When two of them would take the same place, or a place lies below something that is no directory.
+/// When two of them would take the same place, or a place is not the application's, or below something that is no directory.
 pub fn selected(picks: &[(PathBuf, Option<&Path>)], kind: &dyn Fn(&Path) -> Kind) -> Result<Plan> {
-    let mut plan = Plan::default();
+    let mut taken: BTreeMap<PathBuf, &Path> = BTreeMap::new();
     for (staged, to) in picks {
         let live = match (to, staged.file_name()) {
             (Some(to), Some(name)) => to.join(name),
             _ => staged.clone(),
         };
-        if plan.moves.iter().any(|other| other.live == live && other.staged == *staged) {
-            continue;
+        if live.iter().next().is_some_and(is_foreign) {
+            bail!("{} is a place that is not the application's", live.display());
         }
-        if let Some(other) =
-            plan.moves.iter().find(|other| other.live.starts_with(&live) || live.starts_with(&other.live))
-        {
-            bail!(
-                Failure::new(format!(
-                    "{} and {} of the snapshot would both go to {}",
-                    other.staged.display(),
-                    staged.display(),
-                    live.display()
-                ))
-                .hint("select them one after the other, or into different directories")
-            );
+        if let Some(other) = taken.insert(live.clone(), staged).filter(|other| other != staged) {
+            return Err(clash(other, staged, &live));
         }
-        let outer: Vec<&Path> = live.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
-        for directory in outer.into_iter().rev() {
+    }
+    // In order, whatever is below a path follows it at once.
+    for ((outer, first), (inner, second)) in taken.iter().zip(taken.iter().skip(1)) {
+        if inner.starts_with(outer) {
+            return Err(clash(first, second, outer));
+        }
+    }
+    let (mut plan, mut made) = (Plan::default(), BTreeSet::new());
+    for (live, staged) in taken {
+        for directory in live.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()) {
             match kind(directory) {
                 Kind::Directory => {}
-                Kind::Missing => {
-                    if !plan.made.iter().any(|made| made.path == directory) {
-                        let owner = Owner { user: 0, group: None };
-                        plan.made.push(Made { path: directory.to_owned(), mode: 0o700, owner });
-                    }
-                }
+                Kind::Missing => drop(made.insert(directory.to_owned())),
                 Kind::Other => bail!(
                     Failure::new(format!(
                         "{} is no directory, so nothing can be restored into it",
@@ -166,9 +173,18 @@ pub fn selected(picks: &[(PathBuf, Option<&Path>)], kind: &dyn Fn(&Path) -> Kind
                 ),
             }
         }
-        plan.moves.push(Move { had: kind(&live) != Kind::Missing, live, staged: staged.clone(), comes: true });
+        plan.moves.push(Move { had: kind(&live) != Kind::Missing, live, staged: staged.to_owned(), comes: true });
     }
+    let owner = Owner { user: 0, group: None };
+    plan.made = made.into_iter().map(|path| Made { path, mode: 0o700, owner }).collect();
     Ok(plan)
+}
+
+fn clash(first: &Path, second: &Path, place: &Path) -> anyhow::Error {
+    let (first, second, place) = (first.display(), second.display(), place.display());
+    Failure::new(format!("{first} and {second} of the snapshot would both go to {place}"))
+        .hint("select them one after the other, or into different directories")
+        .into()
 }
 
 #[cfg(test)]
@@ -218,5 +234,14 @@ mod tests {
         assert!(error(&[pick("a/x", Some("to")), pick("b/x", Some("to"))]).contains("both go to to/x"));
         assert!(error(&[pick("a/x", Some("link"))]).contains("link is no directory"));
         assert!(error(&[pick("data/x", Some("")), pick("x/y", None)]).contains("both"));
+        assert!(error(&[pick("data/.bkp-x", Some(""))]).contains("not the application's"));
+    }
+
+    #[test]
+    fn only_top_level_entries_can_be_kept() {
+        assert_eq!(keep("config/, *.local\n").unwrap().len(), 2);
+        for bad in ["data/config", "../x", "/config"] {
+            assert!(keep(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -31,6 +31,9 @@ pub enum Step {
     Remove,
 }
 
+/// How often a place is emptied that an application fills again at once.
+const TRIES: usize = 10;
+
 /// Asked before every step; an error stands for the file system's.
 pub type Watch<'a> = dyn FnMut(Step) -> io::Result<()> + 'a;
 
@@ -56,10 +59,15 @@ pub fn exchange(hidden: &Hidden, journal: &mut Journal, to: Side, watch: &mut Wa
                 hidden.path().display()
             );
         }
-        return Err(Failure::new(format!("the restored files could not be written to the disk of {shown}"))
-            .hint("nothing live was touched; look at the volume: its space, its quota, its server")
-            .because(error)
-            .into());
+        let failure = match was {
+            State::Exchanging(_) => {
+                Failure::new(format!("in {shown} some files are old and some are new, and nothing can be written"))
+                    .hint("nothing is lost; make the volume writable, then run bkp resume there")
+            }
+            _ => Failure::new(format!("the restored files could not be written to the disk of {shown}"))
+                .hint("nothing live was touched; look at the volume: its space, its quota, its server"),
+        };
+        return Err(failure.because(error).into());
     }
     let done = moves(hidden, journal, to, watch).and_then(|()| settle(hidden, journal, to, watch));
     let Err(refused) = done else { return Ok(()) };
@@ -165,19 +173,15 @@ fn bring(hidden: &Hidden, entry: &Move, to: Side, watch: &mut Watch<'_>) -> io::
         if !incoming.is_taken()? {
             return Ok(());
         }
-        if live.is_taken()? {
-            let outgoing = place(hidden, entry, to.other())?;
-            let is_planned = goes && !outgoing.is_taken()?;
+        for _ in 1..TRIES {
+            clear(hidden, entry, &live, goes.then_some(to.other()), watch)?;
             watch(Step::Move)?;
-            if is_planned {
-                live.rename(&outgoing)?;
-            } else {
-                live.rename(&hidden.stray(&entry.live)?)?;
-                tracing::warn!("{} had appeared anew; it is kept in {}", entry.live.display(), hidden.path().display());
+            match incoming.rename(&live) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => return other,
             }
         }
-        watch(Step::Move)?;
-        return incoming.rename(&live);
+        return Err(io::ErrorKind::AlreadyExists.into());
     }
     let outgoing = place(hidden, entry, to.other())?;
     if live.is_taken()? && !outgoing.is_taken()? {
@@ -185,6 +189,22 @@ fn bring(hidden: &Hidden, entry: &Move, to: Side, watch: &mut Watch<'_>) -> io::
         live.rename(&outgoing)?;
     }
     Ok(())
+}
+
+/// Empties the entry's place: what stands there goes to its side, if that is planned and has not happened yet.
+fn clear(hidden: &Hidden, entry: &Move, live: &Place, goes: Option<Side>, watch: &mut Watch<'_>) -> io::Result<()> {
+    if !live.is_taken()? {
+        return Ok(());
+    }
+    watch(Step::Move)?;
+    if let Some(side) = goes {
+        let outgoing = place(hidden, entry, side)?;
+        if !outgoing.is_taken()? {
+            return live.rename(&outgoing);
+        }
+    }
+    tracing::warn!("{} had appeared anew; it is kept in {}", entry.live.display(), hidden.path().display());
+    live.rename(&hidden.stray(&entry.live)?)
 }
 
 /// An entry's place on a side; directories that lead to it are made.

@@ -8,11 +8,15 @@ use bkp::commands::rewrite::Request;
 use bkp::commands::{self, Context, backup, restore};
 use bkp::error::{Failure, exit_of};
 use bkp::exit::Exit;
-use bkp::process::Stop;
+use bkp::process::{self, Stop};
 use bkp::settings::{self, Environment, Log, Overrides, Process};
 use bkp::{aliases, report};
 
 fn main() -> ExitCode {
+    // Before all else: restic starts us so, between itself and the run that it stores for.
+    if Process.arguments().get(1).is_some_and(|word| word == process::RELAY_WORD) {
+        return if process::relay().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     // Faults, too, are told in the form that was asked for.
     let log = settings::log_form(&Process);
     report::start_logging(log, Process.get("RUST_LOG").as_deref().and_then(std::ffi::OsStr::to_str));

@@ -30,7 +30,7 @@ pub struct Program {
 
 impl Program {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts children")]
-    fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
         // Messages are matched and shown: one language. A group of its own: Ctrl-C reaches us first, and we end it in order.
@@ -38,13 +38,13 @@ impl Program {
         command
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.path
             .file_name()
             .map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into_owned())
     }
 
-    fn spawn(&self, command: &mut Command) -> Result<Child> {
+    pub(super) fn spawn(&self, command: &mut Command) -> Result<Child> {
         command.spawn().with_context(|| format!("cannot start {}", self.path.display()))
     }
 }
@@ -97,7 +97,7 @@ impl Producer {
                 None => String::new(),
             };
             if !status.success() {
-                bail!("{} {}{}", self.name, ended(status), quoted(&words));
+                bail!(super::BadEnd { name: self.name.clone(), status, words });
             }
             for line in words.lines().filter(|line| !line.trim().is_empty()) {
                 tracing::warn!("{}: {line}", self.name);
@@ -239,7 +239,7 @@ pub fn ended(status: ExitStatus) -> String {
     }
 }
 
-fn quoted(words: &str) -> String {
+pub(super) fn quoted(words: &str) -> String {
     let words = words.trim();
     if words.is_empty() { String::new() } else { format!(": {words}") }
 }

@@ -1,8 +1,12 @@
 //! Children, pipes and signals: the only place that starts programs.
 
 mod child;
+mod relay;
 mod stop;
 mod tail;
+mod task;
 
 pub use child::{Consumer, Ended, Producer, Program, ended, output};
+pub use relay::{WORD as RELAY_WORD, own_program, relay};
 pub use stop::Stop;
+pub use task::{BadEnd, Feed, How, Line, Overdue, run};

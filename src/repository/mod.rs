@@ -1,3 +1,4 @@
 //! Where what is saved is kept. Knows no source.
 
 pub mod bucket;
+pub mod restic;

@@ -1,0 +1,258 @@
+//! A child whose every line matters: run to its end, or fed, and ended in order when it is no longer wanted.
+
+use std::fmt;
+use std::io::{Seek, Write};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::task::JoinHandle;
+
+use super::child::{ended, quoted};
+use super::{Program, relay};
+
+/// How long a child may take to clean up after itself, such as to remove its lock from a store far away.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is held of a fed child's output.
+const KEPT_BYTES: usize = 256 * 1024;
+
+/// A program that ended badly; its words as they came.
+#[derive(Debug)]
+pub struct BadEnd {
+    /// The program.
+    pub name: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard error.
+    pub words: String,
+}
+
+impl fmt::Display for BadEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.name, ended(self.status), quoted(&self.words))
+    }
+}
+
+impl std::error::Error for BadEnd {}
+
+/// A program that did not end in time, and was ended.
+#[derive(Debug)]
+pub struct Overdue {
+    /// The program.
+    pub name: String,
+    /// What it was given.
+    pub limit: Duration,
+}
+
+impl fmt::Display for Overdue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was ended because it took longer than {} s", self.name, self.limit.as_secs())
+    }
+}
+
+impl std::error::Error for Overdue {}
+
+/// One line that a child wrote, without its end.
+#[derive(Debug, Clone, Copy)]
+pub enum Line<'a> {
+    /// On its standard output.
+    Out(&'a [u8]),
+    /// On its standard error.
+    Err(&'a [u8]),
+}
+
+/// What a child is given beside its program.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How<'a> {
+    /// Where it works; ours otherwise.
+    pub directory: Option<&'a Path>,
+    /// Its whole standard input: there before it starts, so that our death cannot cut it short, and in no file of any disk.
+    pub input: Option<&'a [u8]>,
+    /// When it is ended at the latest.
+    pub limit: Option<Duration>,
+}
+
+/// Runs a program to its end and hands on each line as it comes. Dropped, the program is asked to end, then killed.
+///
+/// # Errors
+/// When it cannot be started, or [`Overdue`]. A bad exit is in the status.
+pub async fn run(program: &Program, how: How<'_>, mut line: impl FnMut(Line<'_>) + Send) -> Result<ExitStatus> {
+    let mut command = program.command();
+    command.stdin(how.input.map_or_else(|| Ok(Stdio::null()), held)?).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(directory) = how.directory {
+        command.current_dir(directory);
+    }
+    let mut living = Living(program.spawn(&mut command)?);
+    let (stdout, stderr) = living.pipes()?;
+    let to_the_end = async {
+        lines(stdout, stderr, &mut line).await;
+        living.0.wait().await
+    };
+    let status = match how.limit {
+        None => to_the_end.await,
+        Some(limit) => match tokio::time::timeout(limit, to_the_end).await {
+            Ok(status) => status,
+            Err(_) => bail!(Overdue { name: program.name(), limit }),
+        },
+    };
+    status.with_context(|| format!("waiting for {}", program.name()))
+}
+
+/// A file in memory, to be read from its beginning.
+fn held(input: &[u8]) -> Result<Stdio> {
+    let memory =
+        rustix::fs::memfd_create("input", rustix::fs::MemfdFlags::CLOEXEC).context("no memory for an input")?;
+    let mut file = std::fs::File::from(memory);
+    file.write_all(input)?;
+    file.rewind()?;
+    Ok(Stdio::from(file))
+}
+
+async fn lines(stdout: ChildStdout, stderr: ChildStderr, line: &mut (impl FnMut(Line<'_>) + Send)) {
+    let (mut out, mut err) = (BufReader::new(stdout).split(b'\n'), BufReader::new(stderr).split(b'\n'));
+    let (mut out_open, mut err_open) = (true, true);
+    while out_open || err_open {
+        tokio::select! {
+            next = out.next_segment(), if out_open => match next {
+                Ok(Some(bytes)) => line(Line::Out(&bytes)),
+                _ => out_open = false,
+            },
+            next = err.next_segment(), if err_open => match next {
+                Ok(Some(bytes)) => line(Line::Err(&bytes)),
+                _ => err_open = false,
+            },
+        }
+    }
+}
+
+/// A child in a group of its own, which ends with this: asked first, so that it can take its lock back, then killed.
+struct Living(Child);
+
+impl Living {
+    fn pipes(&mut self) -> Result<(ChildStdout, ChildStderr)> {
+        let stdout = self.0.stdout.take().context("no pipe from the child")?;
+        Ok((stdout, self.0.stderr.take().context("no pipe from the child")?))
+    }
+
+    fn running(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+
+    fn gone_within(&mut self, limit: Duration) -> bool {
+        let asked = Instant::now();
+        while self.running() {
+            if asked.elapsed() > limit {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        if !self.running() {
+            return;
+        }
+        let Some(group) = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return };
+        let _ = kill_process_group(group, Signal::TERM);
+        if !self.gone_within(PATIENCE) {
+            let _ = kill_process_group(group, Signal::KILL);
+            // Gone from the table of processes as well: until then its lock looks like a living one's.
+            self.gone_within(PATIENCE);
+        }
+    }
+}
+
+/// A child that we feed through a [relay](super::relay): only what is said to be whole is whole to it.
+pub struct Feed {
+    name: String,
+    // Before the pipe: the program is gone when that is closed.
+    living: Living,
+    stdin: ChildStdin,
+    begun: bool,
+    said: Option<JoinHandle<(Vec<u8>, Vec<u8>)>>,
+}
+
+impl Feed {
+    /// Starts the program, which must start the relay.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: &Program) -> Result<Feed> {
+        let mut command = program.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut living = Living(program.spawn(&mut command)?);
+        let stdin = living.0.stdin.take().context("no pipe to the child")?;
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdin, 1 << 20);
+        let (stdout, stderr) = living.pipes()?;
+        let said = tokio::spawn(async move {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let mut keep = |line: Line<'_>| {
+                let (kept, bytes) = match line {
+                    Line::Out(bytes) => (&mut out, bytes),
+                    Line::Err(bytes) => (&mut err, bytes),
+                };
+                // The last words say how it ended.
+                if kept.len() > 2 * KEPT_BYTES {
+                    kept.drain(..KEPT_BYTES);
+                }
+                kept.extend_from_slice(bytes);
+                kept.push(b'\n');
+            };
+            lines(stdout, stderr, &mut keep).await;
+            (out, err)
+        });
+        Ok(Feed { name: program.name(), living, stdin, begun: false, said: Some(said) })
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// When the program no longer reads; [`Feed::end`] tells why.
+    pub async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.begin().await?;
+        for part in bytes.chunks(1 << 20) {
+            self.stdin.write_all(&relay::head(u32::try_from(part.len()).unwrap_or(0))).await?;
+            self.stdin.write_all(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> std::io::Result<()> {
+        if !self.begun {
+            self.begun = true;
+            self.stdin.write_all(&relay::MAGIC).await?;
+        }
+        Ok(())
+    }
+
+    /// Says that all is there. From here on the program may store it.
+    ///
+    /// # Errors
+    /// When the program no longer reads.
+    pub async fn whole(&mut self) -> std::io::Result<()> {
+        self.begin().await?;
+        self.stdin.write_all(&relay::head(0)).await?;
+        self.stdin.flush().await
+    }
+
+    /// Waits until the program ends by itself; gives how, its standard output and its standard error.
+    ///
+    /// # Errors
+    /// When waiting fails.
+    pub async fn end(&mut self) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+        let status = self.living.0.wait().await.with_context(|| format!("waiting for {}", self.name))?;
+        let (out, err) = match self.said.take() {
+            Some(said) => said.await.unwrap_or_default(),
+            None => Default::default(),
+        };
+        Ok((status, out, err))
+    }
+}

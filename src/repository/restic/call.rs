@@ -1,0 +1,194 @@
+//! One run of restic: what it is given, what it says, and what happens when the repository is locked.
+
+use std::ffi::OsString;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::locks::{Here, Lock};
+use super::output::{Message, message};
+use super::refusal::{self, Cause, cause};
+use super::repo::{Password, Repository};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::process::{self, How, Line, Overdue, Program};
+
+/// What is asked of a repository and answered at once. restic itself tries for a quarter of an hour to reach a dead store.
+pub(super) const SHORT: Duration = Duration::from_secs(300);
+
+/// How often a locked repository is looked at again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// More than a million unreadable files say.
+const KEPT_BYTES: usize = 256 << 20;
+
+/// A command with its own arguments.
+pub(super) struct Call<'a> {
+    /// What it does, as in "restic could not …".
+    pub to_do: &'a str,
+    /// The command's name and arguments.
+    pub arguments: Vec<OsString>,
+    /// Directory, input and time limit.
+    pub how: How<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// A command without a time limit: what moves data takes as long as it takes.
+    pub fn new<I: IntoIterator<Item: Into<OsString>>>(to_do: &'a str, arguments: I) -> Call<'a> {
+        Call { to_do, arguments: arguments.into_iter().map(Into::into).collect(), how: How::default() }
+    }
+
+    /// A command that is answered at once, or not at all.
+    pub fn short(mut self) -> Call<'a> {
+        self.how.limit = Some(SHORT);
+        self
+    }
+
+    /// More arguments.
+    pub fn with<I: IntoIterator<Item: Into<OsString>>>(mut self, arguments: I) -> Call<'a> {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// How a run ended, and what it said but for its progress.
+pub(super) struct Answer {
+    pub status: ExitStatus,
+    pub out: Vec<u8>,
+    pub err: String,
+}
+
+impl Answer {
+    /// All messages, those on standard error first.
+    pub fn messages(&self) -> impl Iterator<Item = Message> {
+        self.err
+            .as_bytes()
+            .split(|byte| *byte == b'\n')
+            .chain(self.out.split(|byte| *byte == b'\n'))
+            .filter_map(message)
+    }
+}
+
+impl Repository {
+    /// restic with these arguments and this repository. The address and the password are in its environment alone.
+    pub(super) fn program(&self, arguments: &[OsString]) -> Program {
+        let mut environment = self.restic.environment();
+        if !matches!(self.password, Password::FromEnvironment) {
+            environment.retain(|(name, _)| !name.starts_with("RESTIC_PASSWORD"));
+        }
+        environment.push(("RESTIC_REPOSITORY".into(), self.address.expose().into()));
+        environment.extend(self.password.variable("RESTIC_PASSWORD"));
+        self.program_in(environment, arguments)
+    }
+
+    pub(super) fn program_in(&self, environment: Vec<(String, OsString)>, arguments: &[OsString]) -> Program {
+        let mut all = self.restic.global_arguments();
+        all.extend_from_slice(arguments);
+        Program { path: self.restic.path.clone(), arguments: all, environment }
+    }
+
+    /// Runs it once.
+    pub(super) async fn run(&self, program: &Program, call: &Call<'_>) -> Result<Answer> {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let keep = |line: Line<'_>| {
+            let (kept, bytes) = match line {
+                Line::Out(bytes) => (&mut out, bytes),
+                Line::Err(bytes) => (&mut err, bytes),
+            };
+            if !bytes.starts_with(br#"{"message_type":"status""#) && kept.len() < KEPT_BYTES {
+                kept.extend_from_slice(bytes);
+                kept.push(b'\n');
+            }
+        };
+        let status =
+            process::run(program, call.how, keep).await.map_err(|error| match error.downcast::<Overdue>() {
+                Ok(overdue) => Failure::new(format!("restic could not {} ({}) in time", call.to_do, self.address))
+                    .hint("see whether the store can be reached from here: address, DNS, network policy, proxy")
+                    .because(overdue)
+                    .into(),
+                Err(error) => error,
+            })?;
+        Ok(Answer { status, out, err: String::from_utf8_lossy(&err).into_owned() })
+    }
+
+    /// Runs it; a bad end is a failure.
+    pub(super) async fn ask(&self, call: Call<'_>) -> Result<Vec<u8>> {
+        let answer = self.run(&self.program(&call.arguments), &call).await?;
+        if answer.status.success() { Ok(answer.out) } else { Err(self.failure(&call, &answer)) }
+    }
+
+    /// Runs what takes a lock. Where another holds one, a dead holder's is cleared and a living one's waited for.
+    pub(super) async fn act(&self, call: &Call<'_>) -> Result<Answer> {
+        self.act_as(&self.program(&call.arguments), call).await
+    }
+
+    pub(super) async fn act_as(&self, program: &Program, call: &Call<'_>) -> Result<Answer> {
+        let mut patience = Patience::new(self.restic.options.lock_wait);
+        loop {
+            let answer = self.run(program, call).await?;
+            if cause(answer.status, &answer.err) != Cause::Locked {
+                return Ok(answer);
+            }
+            let (cleared, left) = self.clear_dead_locks().await?;
+            if cleared == 0 || !left.is_empty() {
+                patience.wait_for(self, &left).await?;
+            }
+        }
+    }
+
+    /// Waits until no prune or check keeps others out; for commands that cannot be repeated.
+    pub(super) async fn let_in(&self) -> Result<()> {
+        let mut patience = Patience::new(self.restic.options.lock_wait);
+        loop {
+            let mut locks = self.locks().await?;
+            if locks.iter().any(|lock| lock.exclusive) {
+                locks = self.clear_dead_locks().await?.1;
+            }
+            locks.retain(|lock| lock.exclusive);
+            if locks.is_empty() {
+                return Ok(());
+            }
+            patience.wait_for(self, &locks).await?;
+        }
+    }
+
+    pub(super) fn failure(&self, call: &Call<'_>, answer: &Answer) -> anyhow::Error {
+        refusal::failure(&self.address, call.to_do, answer.status, &answer.err).into()
+    }
+}
+
+/// What is left of the time that a lock is waited for.
+struct Patience {
+    until: tokio::time::Instant,
+    said: bool,
+}
+
+impl Patience {
+    fn new(limit: Duration) -> Patience {
+        Patience { until: tokio::time::Instant::now() + limit, said: false }
+    }
+
+    async fn wait_for(&mut self, repository: &Repository, holders: &[Lock]) -> Result<()> {
+        let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
+        let held = match names.as_slice() {
+            [] => "the repository is locked by somebody who is gone again".to_owned(),
+            names => format!("the repository at {} is locked by {}", repository.address, names.join(", and by ")),
+        };
+        let left = self.until.saturating_duration_since(tokio::time::Instant::now());
+        if left.is_zero() {
+            let failure = Failure::new(held).exit(Exit::Locked);
+            let hint = if Here::look().name_is_shared() {
+                "set BKP_LOCK_WAIT to wait for it; a host name that is shared with others proves nobody dead, so a dead one's lock counts as such after 30 minutes"
+            } else {
+                "set BKP_LOCK_WAIT to wait for it; one that was killed elsewhere counts as dead after 30 minutes, and its lock is removed then"
+            };
+            return Err(failure.hint(hint).into());
+        }
+        if !std::mem::replace(&mut self.said, true) {
+            tracing::info!("{held}; waiting for up to {} s", left.as_secs().max(1));
+        }
+        tokio::time::sleep(left.min(AGAIN)).await;
+        Ok(())
+    }
+}

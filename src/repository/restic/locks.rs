@@ -1,0 +1,180 @@
+//! Who holds a repository, and which of them cannot be alive.
+//!
+//! A living restic writes its lock anew every five minutes. Dead is whose lock was not for thirty, which is restic's own rule,
+//! and whose process is gone from this host, which is restic's as well. The second needs care: a pod on the host's network has the
+//! host's name but not its processes, so there a missing process proves nothing. restic removes what it holds for dead, all at
+//! once and never a named one (`unlock`); so it is asked to only when nothing doubtful is among that.
+//! What remains: two machines of one name that share a repository. A process of the one is missing on the other.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Result;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::call::Call;
+use super::output::time;
+use super::repo::Repository;
+
+/// When restic counts a lock as left behind.
+const STALE_SECONDS: i64 = 30 * 60;
+
+/// The first namespaces of a machine have fixed numbers (`include/linux/proc_ns.h`).
+const FIRST_UTS: &str = "uts:[4026531838]";
+const FIRST_PID: &str = "pid:[4026531836]";
+
+/// A lock, as its holder wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Lock {
+    /// When it was taken, or last renewed.
+    #[serde(deserialize_with = "time")]
+    pub time: Timestamp,
+    /// Whether it keeps everybody out, as prune, forget and check do.
+    #[serde(default)]
+    pub exclusive: bool,
+    /// The holder's host.
+    #[serde(rename = "hostname", default)]
+    pub host: String,
+    /// The holder's account.
+    #[serde(default)]
+    pub username: String,
+    /// The holder's process, on that host.
+    #[serde(default)]
+    pub pid: u32,
+}
+
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.exclusive { ", alone" } else { "" };
+        write!(f, "process {} of {} on {}, since {:.0}{kind}", self.pid, self.username, self.host, self.time)
+    }
+}
+
+/// Where we are, as far as it proves somebody dead.
+#[derive(Debug, Clone)]
+pub struct Here {
+    host: String,
+    shared: bool,
+}
+
+/// What a lock's holder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Dead,
+    /// restic would hold it for dead, and we do not.
+    Doubtful,
+    Alive,
+}
+
+impl Here {
+    /// This machine or container.
+    pub fn look() -> Here {
+        let namespace = |name| std::fs::read_link(Path::new("/proc/self/ns").join(name)).unwrap_or_default();
+        let shared = namespace("uts") == Path::new(FIRST_UTS) && namespace("pid") != Path::new(FIRST_PID);
+        Here { host: rustix::system::uname().nodename().to_string_lossy().into_owned(), shared }
+    }
+
+    /// Whether others who have this host name have other processes.
+    pub fn name_is_shared(&self) -> bool {
+        self.shared
+    }
+
+    fn holder(&self, lock: &Lock, now: Timestamp, runs: impl Fn(u32) -> bool) -> Holder {
+        if now.duration_since(lock.time).as_secs() > STALE_SECONDS {
+            Holder::Dead
+        } else if lock.host != self.host || runs(lock.pid) {
+            Holder::Alive
+        } else if self.shared {
+            Holder::Doubtful
+        } else {
+            Holder::Dead
+        }
+    }
+}
+
+fn runs(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
+impl Repository {
+    /// All locks on it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn locks(&self) -> Result<Vec<Lock>> {
+        let said = self.ask(Call::new("list the locks", ["list", "locks", "--no-lock", "--quiet"]).short()).await?;
+        let mut locks = Vec::new();
+        for id in String::from_utf8_lossy(&said).split_whitespace() {
+            let call = Call::new("read a lock", ["cat", "lock", "--no-lock", "--quiet", id]).short();
+            let answer = self.run(&self.program(&call.arguments), &call).await?;
+            // One that is gone in between is no lock; so is one that nobody can read, which its holder was about to write.
+            if let (true, Ok(lock)) = (answer.status.success(), serde_json::from_slice(&answer.out)) {
+                locks.push(lock);
+            }
+        }
+        Ok(locks)
+    }
+
+    /// Removes locks whose holders are dead; gives how many there were, and all that are left.
+    ///
+    /// # Errors
+    /// When the repository cannot be read, or they cannot be removed.
+    pub async fn clear_dead_locks(&self) -> Result<(usize, Vec<Lock>)> {
+        let here = Here::look();
+        let mut cleared = 0;
+        let mut locks = self.locks().await?;
+        // Twice: a dead holder's number may just be that of the restic that looks for it.
+        for _ in 0..2 {
+            let now = (self.restic.options.clock)();
+            let is = |lock: &Lock, holder| here.holder(lock, now, runs) == holder;
+            if !locks.iter().any(|lock| is(lock, Holder::Dead)) || locks.iter().any(|lock| is(lock, Holder::Doubtful)) {
+                break;
+            }
+            self.ask(Call::new("remove the locks of the dead", ["unlock", "--quiet"]).short()).await?;
+            let left = self.locks().await?;
+            for gone in locks.iter().filter(|lock| is(lock, Holder::Dead) && !left.contains(lock)) {
+                tracing::warn!("removed the lock of one who is dead: {gone}");
+                cleared += 1;
+            }
+            locks = left;
+        }
+        Ok((cleared, locks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(host: &str, minutes: i64) -> Lock {
+        let said = format!(
+            r#"{{"time":"2026-11-21T09:45:46.220886328Z","exclusive":true,"hostname":"{host}","username":"root","pid":7,"uid":0}}"#
+        );
+        let mut lock: Lock = serde_json::from_str(&said).unwrap();
+        lock.time = "2026-11-21T12:00:00Z".parse::<Timestamp>().unwrap() - jiff::SignedDuration::from_mins(minutes);
+        lock
+    }
+
+    #[test]
+    fn only_who_cannot_be_alive_is_dead() {
+        let now = "2026-11-21T12:00:00Z".parse().unwrap();
+        let here = |shared| Here { host: "vm".into(), shared };
+        for (lock, shared, runs, holder) in [
+            (lock("vm", 0), false, true, Holder::Alive),
+            (lock("vm", 0), false, false, Holder::Dead),
+            (lock("vm", 0), true, false, Holder::Doubtful),
+            (lock("vm", 31), true, false, Holder::Dead),
+            (lock("pod", 29), false, false, Holder::Alive),
+            (lock("pod", 31), false, false, Holder::Dead),
+            (lock("pod", -60), false, false, Holder::Alive),
+        ] {
+            assert_eq!(here(shared).holder(&lock, now, |_| runs), holder, "{lock} {shared} {runs}");
+        }
+    }
+
+    #[test]
+    fn a_lock_says_who_holds_it_since_when() {
+        assert_eq!(lock("vm", 0).to_string(), "process 7 of root on vm, since 2026-11-21T12:00:00Z, alone");
+    }
+}

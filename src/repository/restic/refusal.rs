@@ -1,0 +1,135 @@
+//! What restic's bad end means, in words that say what to do.
+
+use std::process::ExitStatus;
+
+use super::address::Address;
+use super::output::plain;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::process::ended;
+
+/// What restic 0.17.0 says where later ones exit with 12.
+const WRONG_PASSWORD: &str = "wrong password or no key found";
+
+/// What a bad end is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    NoRepository,
+    Locked,
+    WrongPassword,
+    Damaged,
+    Other,
+}
+
+/// Reads restic's exit code, and its words where the code says too little.
+pub(super) fn cause(status: ExitStatus, said: &str) -> Cause {
+    match status.code() {
+        Some(10) => Cause::NoRepository,
+        Some(11) => Cause::Locked,
+        Some(12) => Cause::WrongPassword,
+        _ if said.contains(WRONG_PASSWORD) => Cause::WrongPassword,
+        _ if said.contains("config or key") && said.contains("is damaged") => Cause::Damaged,
+        _ => Cause::Other,
+    }
+}
+
+/// The failure of an attempt "to list the snapshots of …".
+pub(super) fn failure(address: &Address, to_do: &str, status: ExitStatus, said: &str) -> Failure {
+    let words = address.scrub(&plain(said));
+    let because = |failure: Failure| {
+        let words = if words.is_empty() { format!("restic {}", ended(status)) } else { format!("restic: {words}") };
+        failure.because(anyhow::anyhow!(words))
+    };
+    match cause(status, said) {
+        Cause::NoRepository => because(Failure::new(format!("there is no repository at {address}")))
+            .hint("correct the address, or make the repository: bkp init")
+            .exit(Exit::NoRepository),
+        Cause::WrongPassword => Failure::new(format!("the password does not open the repository at {address}"))
+            .hint("correct RESTIC_PASSWORD_FILE; if the password was changed, the secret still holds the old one")
+            .exit(Exit::WrongPassword),
+        Cause::Locked => because(Failure::new(format!("the repository at {address} is locked"))).exit(Exit::Locked),
+        Cause::Damaged => because(Failure::new(format!("the repository at {address} is damaged")))
+            .hint("restore its config and keys from a copy of the store")
+            .exit(Exit::ProofFailed),
+        Cause::Other => {
+            let failure = because(Failure::new(format!("restic could not {to_do} ({address})")));
+            match hint(&words) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        }
+    }
+}
+
+/// What to do about words that restic leaves to stand for themselves.
+fn hint(words: &str) -> Option<&'static str> {
+    let has = |text: &str| words.contains(text);
+    if has("restic-temp-pack") || has("temporary file") || (has("/tmp") && has("read-only file system")) {
+        Some("restic needs a writable directory for its packs: mount an emptyDir and name it in TMPDIR")
+    } else if has("no space left on device") {
+        Some("free some space where TMPDIR is, or in the repository if it is on this machine")
+    } else if has("empty password") || has("Resolving password failed") {
+        Some("set RESTIC_PASSWORD_FILE to a file that holds the password")
+    } else if has("invalid backend") {
+        Some(
+            "correct RESTIC_REPOSITORY: a path, or s3:, rest:, sftp:, b2:, azure:, gs:, swift: or rclone: and what follows",
+        )
+    } else if has("x509:") {
+        Some("name the CA of the store in CERTIFICATE_FILE or RESTIC_CACERT")
+    } else if network(words) {
+        Some("see whether the store can be reached from here: address, DNS, network policy, proxy")
+    } else {
+        None
+    }
+}
+
+/// Whether words tell of a store that cannot be reached, or does not let us in, rather than of what is in it.
+pub(super) fn network(words: &str) -> bool {
+    [
+        "dial tcp",
+        "connection re",
+        "no such host",
+        "i/o timeout",
+        "TLS handshake",
+        "x509:",
+        "context canceled",
+        "context deadline",
+        "Access Denied",
+        "permission denied",
+        "unexpected HTTP response",
+        "Service Unavailable",
+        "broken pipe",
+    ]
+    .iter()
+    .any(|text| words.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+    use crate::error::exit_of;
+
+    fn exited(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    #[test]
+    fn exit_codes_are_told_apart() {
+        let address = Address::new("rest:http://u:hunter2@h/");
+        for (code, said, exit) in [
+            (10, "", Exit::NoRepository),
+            (11, "", Exit::Locked),
+            (12, "", Exit::WrongPassword),
+            (1, "Fatal: wrong password or no key found", Exit::WrongPassword),
+            (1, "Fatal: config or key 40 is damaged: ciphertext verification failed", Exit::ProofFailed),
+            (1, "Fatal: unable to open config file: dial tcp http://u:hunter2@h/", Exit::Failed),
+            (130, "", Exit::Failed),
+        ] {
+            let error = anyhow::Error::from(failure(&address, "list", exited(code), said));
+            assert_eq!(exit_of(&error), exit, "{code} {said}");
+            assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");
+        }
+    }
+}

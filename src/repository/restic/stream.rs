@@ -1,0 +1,129 @@
+//! One file out of a stream: whole, or not at all.
+//!
+//! restic starts bkp's relay as the command whose output it stores, and stores nothing unless that ends well. The relay ends well only
+//! after [`StreamIn::commit`] said that all is there. So whoever dies, and in whichever order, a stream that is not whole becomes no
+//! snapshot: see [`crate::process::relay`].
+
+use anyhow::{Result, bail};
+
+use super::call::Call;
+use super::output::{Message, Summary, message};
+use super::refusal;
+use super::repo::{Repository, Saving};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::process::{Feed, RELAY_WORD};
+
+/// What there is after a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedSnapshot {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Figures, unless restic's own report got lost.
+    pub summary: Option<Summary>,
+}
+
+/// A file on its way. Dropped before its commit, restic is ended before its input, and there is no snapshot.
+pub struct StreamIn {
+    repository: Repository,
+    feed: Feed,
+    saving: Saving,
+    path: String,
+}
+
+const TO_DO: &str = "save a stream";
+
+impl Repository {
+    /// Begins a snapshot that holds one file of this name at its root.
+    ///
+    /// # Errors
+    /// When the name has a slash, a lock is not given up in time, or restic cannot be started.
+    pub async fn save_stream(&self, saving: &Saving, filename: &str) -> Result<StreamIn> {
+        if filename.is_empty() || filename.contains('/') {
+            bail!(Failure::new(format!("{filename:?} is no name of a file")).exit(Exit::Usage));
+        }
+        let call = Call::new(TO_DO, ["backup", "--json", "--stdin-from-command", "--stdin-filename", filename])
+            .with(saving.arguments()?)
+            .with(["--retry-lock".to_owned(), format!("{}s", self.restic.options.lock_wait.as_secs()), "--".to_owned()])
+            .with([self.restic.options.relay.as_os_str(), RELAY_WORD.as_ref()]);
+        self.let_in().await?;
+        let feed = Feed::start(&self.program(&call.arguments))?;
+        Ok(StreamIn { repository: self.clone(), feed, saving: saving.clone(), path: format!("/{filename}") })
+    }
+}
+
+impl StreamIn {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// When restic has ended; why is in the error.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.feed.write(bytes).await.is_ok() {
+            return Ok(());
+        }
+        let (status, _, err) = self.feed.end().await?;
+        Err(refusal::failure(&self.repository.address, TO_DO, status, &String::from_utf8_lossy(&err)).into())
+    }
+
+    /// Ends restic without a snapshot, and waits until it is gone.
+    pub async fn abort(self) {
+        // It may take a moment to give its lock back; others work on meanwhile.
+        let _ = tokio::task::spawn_blocking(move || drop(self.feed)).await;
+    }
+
+    /// Says that all is there, and waits until it is stored.
+    ///
+    /// # Errors
+    /// When it is not stored. When that cannot be told, the error says so.
+    pub async fn commit(mut self) -> Result<SavedSnapshot> {
+        let told = self.feed.whole().await.is_ok();
+        let (status, out, err) = self.feed.end().await?;
+        if status.success()
+            && let Some(saved) = saved(&out)
+        {
+            return Ok(saved);
+        }
+        let failure = refusal::failure(&self.repository.address, TO_DO, status, &String::from_utf8_lossy(&err));
+        // restic may fail, or be killed, after the snapshot is there: while it takes its lock back, say.
+        if !told || self.saving.tags.is_empty() {
+            return Err(failure.into());
+        }
+        match self.stored().await {
+            Ok(None) => Err(failure.into()),
+            Ok(Some(saved)) => {
+                tracing::warn!(
+                    "restic ended badly after it had stored snapshot {}: {:#}",
+                    saved.id,
+                    anyhow::Error::from(failure)
+                );
+                Ok(saved)
+            }
+            Err(unknown) => Err(Failure::new("restic ended badly, and whether its snapshot is there cannot be told")
+                .hint("list what there is; if the snapshot is there, it is whole")
+                .because(unknown.context(format!("{:#}", anyhow::Error::from(failure))))
+                .into()),
+        }
+    }
+
+    /// Our snapshot, if it is there: no other has the tags of our run and this file.
+    async fn stored(&self) -> Result<Option<SavedSnapshot>> {
+        let all = self.repository.snapshots().await?;
+        let ours = all.into_iter().rev().find(|snapshot| {
+            snapshot.host == self.saving.host
+                && snapshot.paths == [self.path.as_str()]
+                && self.saving.tags.iter().all(|tag| snapshot.tags.contains(tag))
+        });
+        Ok(ours.map(|snapshot| SavedSnapshot { id: snapshot.id, summary: snapshot.summary }))
+    }
+}
+
+/// The snapshot in what `backup --json` prints.
+pub(super) fn saved(out: &[u8]) -> Option<SavedSnapshot> {
+    out.split(|byte| *byte == b'\n').filter_map(message).find_map(|said| match said {
+        Message::Summary(done) => {
+            let summary = Some(done.figures);
+            done.snapshot_id.map(|id| SavedSnapshot { id, summary })
+        }
+        _ => None,
+    })
+}

@@ -88,3 +88,8 @@ pub fn program(bin: &Path, name: &str) -> Command {
     }
     command
 }
+
+/// The restic program.
+pub fn restic() -> PathBuf {
+    cache().join("restic/0.18/restic")
+}

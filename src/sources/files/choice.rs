@@ -100,10 +100,7 @@ mod tests {
 
     #[test]
     fn our_own_entries_are_left_out_last() {
-        assert_eq!(
-            arguments("/", &["!.bkp-*"], &[]),
-            ["!.bkp-*", "/.bkp-*", "/lost+found"]
-        );
+        assert_eq!(arguments("/", &["!.bkp-*"], &[]), ["!.bkp-*", "/.bkp-*", "/lost+found"]);
     }
 
     #[test]

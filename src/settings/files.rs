@@ -19,7 +19,7 @@ pub struct Files {
     /// To whom restored files are given.
     pub owner: Option<Owner>,
     /// What of a snapshot is restored, and where to; empty: everything, to where it was.
-    pub select: Vec<(String, String)>,
+    pub select: Vec<String>,
     /// Whether an empty directory may be saved.
     pub allow_empty: bool,
 }
@@ -83,13 +83,12 @@ fn owner(text: &str) -> Result<Owner, String> {
     }
 }
 
-fn select(text: &str) -> Result<Vec<(String, String)>, String> {
+/// Only what can be told without looking at files: `PATTERN` or `PATTERN:DIRECTORY`, both relative.
+fn select(text: &str) -> Result<Vec<String>, String> {
+    let entries = list(text)?;
     let relative = |path: &str| !path.is_empty() && !path.starts_with('/');
-    list(text)?
-        .iter()
-        .map(|entry| match entry.split_once(':') {
-            Some((from, to)) if relative(from) && relative(to) => Ok((from.to_owned(), to.to_owned())),
-            _ => Err("must be PATTERN:DIRECTORY, both relative, with commas between several".into()),
-        })
-        .collect()
+    match entries.iter().all(|entry| entry.splitn(2, ':').all(relative)) {
+        true => Ok(entries),
+        false => Err("must be PATTERN:DIRECTORY, both relative, with commas between several".into()),
+    }
 }

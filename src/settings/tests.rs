@@ -293,6 +293,14 @@ fn files_alone_need_no_server_and_always_a_repository() {
             .is_none()
     );
     assert_eq!(faulty(&[(BKP_FILES, "/a")]), [RESTIC_REPOSITORY]);
+    let owner = |text: &str| {
+        settings(&[&restic[..], &[(BKP_FILES, "/a"), (BKP_FILES_OWNER, text)]].concat()).files.unwrap().owner
+    };
+    assert_eq!(owner("901:902").map(|owner| (owner.uid, owner.gid)), Some((901, Some(902))));
+    assert_eq!(owner("0").map(|owner| (owner.uid, owner.gid)), Some((0, None)));
+    for wrong in ["901:", ":901", "901:jira", "-1", "4294967295", "1:2:3"] {
+        assert_eq!(faulty(&[&restic[..], &[(BKP_FILES, "/a"), (BKP_FILES_OWNER, wrong)]].concat()), [BKP_FILES_OWNER]);
+    }
     for wrong in ["media", "/", "/a,/a/b", "/a/../b"] {
         assert_eq!(faulty(&[&restic[..], &[(BKP_FILES, wrong)]].concat()), [BKP_FILES], "{wrong}");
     }

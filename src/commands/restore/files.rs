@@ -14,8 +14,8 @@ use crate::report;
 use crate::repository::restic::Repository;
 use crate::settings::{Files as Options, KeepReplaced};
 use crate::sources::Item;
-use crate::sources::files::exchange::select::Select;
-use crate::sources::files::exchange::{self, Staging};
+use crate::sources::files::exchange::select::{self, Select};
+use crate::sources::files::exchange::{self, Staging, plan, preflight};
 use crate::sources::files::owner::Owner;
 use crate::sources::files::pattern::Pattern;
 use crate::sources::files::volume;
@@ -54,14 +54,14 @@ impl<'a> Files<'a> {
         faults: &mut Vec<String>,
     ) -> Result<Files<'a>> {
         let options = context.settings.files.clone().unwrap_or_default();
-        let keep = options.keep.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?;
-        let selects = options.select.iter().map(selected).collect::<Result<_>>()?;
+        let (mut keep, selects) = (plan::keep(&options.keep.join(","))?, select::parse(&options.select.join(","))?);
+        keep.extend(maintenance_file(context, &options)?);
         let mut trees = Vec::new();
         for snapshot in snapshots {
             let root = root_of(snapshot, snapshots.len(), &options)?;
             let repository = places.at(snapshot.place).context("the repository of a snapshot")?.clone();
             let folder = folder_in(&repository, snapshot).await?;
-            faults.extend(hindrances(&root, snapshot));
+            faults.extend(hindrances(&root, snapshot, &keep, &selects));
             trees.push(Tree { snapshot: snapshot.clone(), repository, folder, root, staging: None, is_live: false });
         }
         Ok(Files { context, run, options, keep, selects, trees })
@@ -73,10 +73,7 @@ impl<'a> Files<'a> {
             let how = match (self.options.select.as_slice(), self.options.keep.as_slice()) {
                 ([], []) => String::new(),
                 ([], keep) => format!(", except {}", keep.join(", ")),
-                (select, _) => {
-                    let moves: Vec<String> = select.iter().map(|(from, to)| format!("{from} to {to}")).collect();
-                    format!(", only {}", moves.join(", "))
-                }
+                (select, _) => format!(", only {}", select.join(", ")),
             };
             tracing::info!("the files in {} come from snapshot {}{how}", tree.root.display(), tree.snapshot.short());
         }
@@ -95,7 +92,8 @@ impl<'a> Files<'a> {
         for tree in &mut self.trees {
             let (root, run) = (tree.root.canonicalize()?, &self.run.id);
             let staging = tree.staging.insert(block_in_place(|| exchange::stage(&root, run))?);
-            let only: Vec<String> = self.options.select.iter().map(|(from, _)| format!("/{from}")).collect();
+            let from = |entry: &String| format!("/{}", entry.split(':').next().unwrap_or(entry));
+            let only: Vec<String> = self.options.select.iter().map(from).collect();
             tracing::info!("restoring snapshot {} beside {}", tree.snapshot.short(), root.display());
             let restored =
                 tree.repository.restore_tree(&tree.snapshot.id, tree.folder.as_deref(), &only, staging.target());
@@ -194,8 +192,11 @@ pub async fn into_directory(
     Ok(())
 }
 
-fn selected((from, to): &(String, String)) -> Result<Select> {
-    Ok(Select { from: Pattern::parse(from)?, to: Some(PathBuf::from(to)) })
+/// A maintenance file at the top stays where it is: the application must not start on half a tree.
+fn maintenance_file(context: &Context, options: &Options) -> Result<Option<Pattern>> {
+    let Some((path, _)) = &context.settings.pause.maintenance else { return Ok(None) };
+    let is_top = path.parent().is_some_and(|parent| options.roots.iter().any(|root| root == parent));
+    path.file_name().filter(|_| is_top).map(|name| Pattern::parse(&name.to_string_lossy())).transpose()
 }
 
 /// Where a tree goes: to the directory that it was saved from, or to the only one there is.
@@ -241,9 +242,13 @@ async fn has_directory(repository: &Repository, id: &str, path: &Path) -> Result
 }
 
 /// What can be known to hinder before anything is made.
-fn hindrances(root: &Path, snapshot: &Snapshot) -> Option<String> {
+fn hindrances(root: &Path, snapshot: &Snapshot, keep: &[Pattern], selects: &[Select]) -> Option<String> {
     if !root.is_dir() {
         return Some(format!("{} is not there: is the volume mounted?", root.display()));
+    }
+    let ready = root.canonicalize().map_err(anyhow::Error::from);
+    if let Err(error) = ready.and_then(|root| block_in_place(|| preflight::check(&root, keep, selects))) {
+        return Some(format!("{error:#}"));
     }
     let free = match block_in_place(|| volume::free_bytes(root)) {
         Ok(free) => free,

@@ -1,12 +1,14 @@
-//! bkp: backup and restore of an application's PostgreSQL databases.
+//! bkp: backup and restore of an application, its PostgreSQL databases and its files.
 //!
 //! # The way of a backup ([`commands::backup`])
-//! settings → lock → drop what dead runs left → plan → is the bucket there? → roles, then each database from one exported
-//! snapshot, through the lexer that counts and checks → seal → commit → drop replaced databases → retention → report.
+//! settings → repositories → locks → give back what dead runs left → plan → pause → roles, then each database from one exported
+//! snapshot, through the lexer that counts and checks → seal → commit; each directory by restic → resume → drop what restores
+//! replaced → retention → report.
 //!
 //! # The way of a restore ([`commands::restore`])
-//! choose one dump → read it to its end and prove it → lock → preflight → plan → missing roles → each database into a side
-//! database, through the rewriter and psql → prove its rows → swap all in one transaction → report.
+//! choose one run → read its SQL to the end and prove it → locks → give back → preflight → plan → pause → missing roles → each
+//! database into a side database, through the rewriter and psql → prove its rows → stage the files → exchange the files → swap the
+//! databases in one transaction → resume → report.
 //!
 //! # Where things are
 //! | module | what it is |
@@ -15,7 +17,10 @@
 //! | [`sources::postgres`] | the dump, the lexer, the rewriter, the seal, the replay, the swap, the lock |
 //! | [`sources::files`] | what of a directory is saved; the restore beside it, the exchange by rename and its undo |
 //! | [`pause`] | the application held still, and given back whatever happens |
+//! | [`sources::files`] | what of a directory is saved; the exchange of a restored tree with the live one |
 //! | [`repository::bucket`] | names, gzip with a seal at its end, object stores and directories |
+//! | [`repository::restic`] | the restic program, driven: streams that are whole or not there, trees, keys, locks |
+//! | [`pause`] | the application held still, and given back |
 //! | [`settings`] | the environment, resolved once into plain data; the only reader of it |
 //! | [`process`] | children, pipes and signals; the only place that starts programs |
 //! | [`report`] | the only place that prints |

@@ -4,6 +4,7 @@
 
 mod connect;
 mod job;
+mod restic;
 mod servers;
 mod store;
 mod support;

@@ -14,6 +14,7 @@
 //! | [`commands`] | one story a command; retention, choice and plan are pure functions beside it |
 //! | [`sources::postgres`] | the dump, the lexer, the rewriter, the seal, the replay, the swap, the lock |
 //! | [`repository::bucket`] | names, gzip with a seal at its end, object stores and directories |
+//! | [`repository::restic`] | the restic program: streams that are whole or not there, trees, locks, keys |
 //! | [`settings`] | the environment, resolved once into plain data; the only reader of it |
 //! | [`process`] | children, pipes and signals; the only place that starts programs |
 //! | [`report`] | the only place that prints |

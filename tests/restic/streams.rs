@@ -14,7 +14,7 @@ use crate::support::wait::until;
 async fn a_stream_comes_back_byte_for_byte_to_old_readers_too() {
     let place = Place::made().await;
     let time = "2026-11-20T23:10:00Z".parse().expect("a time");
-    for (name, content) in [("shop.sql", noise(5_000_000)), ("empty", Vec::new())] {
+    for (name, content) in [("shop.sql", noise(5_000_000)), ("one byte", vec![b'x'])] {
         let saving = bkp::repository::restic::Saving { time: Some(time), ..saving() };
         let mut stream = place.repository.save_stream(&saving, name).await.expect("begun");
         for piece in content.chunks(300_001) {
@@ -34,6 +34,13 @@ async fn a_stream_comes_back_byte_for_byte_to_old_readers_too() {
         assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), [path]);
         assert_eq!(files[0].size, Some(content.len() as u64));
     }
+}
+
+#[tokio::test]
+async fn a_stream_without_a_byte_becomes_no_snapshot() {
+    let place = Place::made().await;
+    save(&place.repository, "a.sql", b"").await.expect_err("nothing to store");
+    assert!(place.snapshots().await.is_empty() && place.stored("locks").is_empty());
 }
 
 #[tokio::test]

@@ -100,14 +100,14 @@ impl Repository {
                 kept.push(b'\n');
             }
         };
-        let status =
-            process::run(program, call.how, keep).await.map_err(|error| match error.downcast::<Overdue>() {
-                Ok(overdue) => Failure::new(format!("restic could not {} ({}) in time", call.to_do, self.address))
-                    .hint("see whether the store can be reached from here: address, DNS, network policy, proxy")
-                    .because(overdue)
-                    .into(),
-                Err(error) => error,
-            })?;
+        let how = How { limit: call.short.then_some(self.restic.options.answer_within), ..call.how };
+        let status = process::run(program, how, keep).await.map_err(|error| match error.downcast::<Overdue>() {
+            Ok(overdue) => Failure::new(format!("restic could not {} ({}) in time", call.to_do, self.address))
+                .hint("see whether the store can be reached from here: address, DNS, network policy, proxy")
+                .because(overdue)
+                .into(),
+            Err(error) => error,
+        })?;
         Ok(Answer { status, out, err: String::from_utf8_lossy(&err).into_owned() })
     }
 

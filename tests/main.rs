@@ -5,6 +5,7 @@
 mod connect;
 mod items;
 mod job;
+mod restic;
 mod servers;
 mod store;
 mod support;

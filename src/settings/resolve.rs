@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::names::*;
 use super::postgres::Databases;
 use super::reader::{Overrides, Reader};
-use super::{Environment, Faults, KeepReplaced, Log, Restore, Roles, Settings};
+use super::{Environment, Faults, KeepReplaced, Log, Restore, Roles, Settings, Standby};
 use super::{bucket, postgres, retention, span, unknown};
 
 const APP_LIMIT_BYTES: usize = 63;
@@ -38,6 +38,11 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         ),
     };
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);
+    let standby = choice(
+        &mut reader,
+        BKP_STANDBY,
+        &[("pause", Standby::Pause), ("feedback", Standby::Feedback), ("none", Standby::None)],
+    );
     let log = log(&mut reader);
     let client_dirs = reader.parsed(BKP_PG_BIN, directories).unwrap_or_default();
     for name in unknown::among(&environment.names()) {
@@ -51,6 +56,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         retention,
         restore,
         lock_wait,
+        standby,
         log,
         client_dirs,
         warnings,

@@ -21,6 +21,7 @@ use crate::sources::postgres::clients::{self, Client};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::dump::{self, Job};
 use crate::sources::postgres::seal::{FORMAT, Seal};
+use crate::sources::postgres::standby::{self, Watch};
 use crate::sources::postgres::{lock, server};
 use record::Record;
 
@@ -62,7 +63,15 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         databases: &plan.databases,
         named: plan.named,
     };
-    let saved = save(context, &run, &store, &session, &job, &plan).await;
+    let watch = Watch {
+        session: &session,
+        settings: &settings.postgres,
+        mode: settings.standby,
+        session_name: &session_name,
+        databases: &plan.databases,
+    };
+    let attempt = async || save(context, &run, &store, &session, &job, &plan).await;
+    let saved = standby::during(&watch, &context.stop, attempt).await;
     if saved.is_err() {
         lock::release(&session, &settings.app).await;
     }

@@ -12,13 +12,21 @@ use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::server::{self, Database, ident};
 use crate::sources::postgres::side::{self, State};
 
-/// Drops the side databases of dead runs of this application; only names them on a dry run. The caller holds the lock.
+/// Drops the side databases of dead runs of this application; only names them on a dry run or on a standby. The caller holds the lock.
 ///
 /// # Errors
 /// When the server cannot be asked. A database that cannot be dropped is only warned of.
 pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<()> {
+    let read_only = server::in_recovery(session).await?;
     for database in server::databases(session).await? {
         if !is_rubbish(session, &database, app).await? {
+            continue;
+        }
+        if read_only {
+            tracing::warn!(
+                "database {} is left from a dead run; a standby cannot drop it, the next run on its primary does",
+                database.name
+            );
             continue;
         }
         if dry_run {
@@ -81,12 +89,16 @@ pub async fn drop_replaced(session: &Session, saved: &Seal, keep: &KeepReplaced)
     if *keep == KeepReplaced::Always {
         return Ok(());
     }
-    let mut failed = Ok(());
+    let (mut failed, read_only) = (Ok(()), server::in_recovery(session).await?);
     for database in server::databases(session).await? {
         let Some(journal) = database.journal() else { continue };
         // Run ids begin with their time: a copy that was put aside while the backup ran is not of a database that it holds.
         let succeeded = saved.databases.contains_key(&journal.database) && time(&journal.run) <= time(&saved.run);
         if journal.state != State::Replaced || journal.app != saved.app || !succeeded {
+            continue;
+        }
+        if read_only {
+            tracing::info!("{} stays: a standby cannot drop it, the next backup of its primary does", database.name);
             continue;
         }
         match drop_database(session, &database.name).await {

@@ -29,7 +29,7 @@ use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::side;
 use crate::sources::postgres::survey::Survey;
 use crate::sources::postgres::swap::{self, Swap};
-use crate::sources::postgres::{lock, obstacles, server};
+use crate::sources::postgres::{lock, obstacles, server, standby};
 use loading::{Loaded, Loading};
 use plan::Plan;
 use preflight::{Target, Wish};
@@ -65,6 +65,8 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
 
     let dump = context.stop.or(chosen(context, &store, request)).await?;
     tracing::info!("restoring {} of {}, {}", dump.name, dump.time, report::size(dump.bytes));
+    let session_name = run.session_name("restore");
+    context.stop.or(standby::refuse_restore(&settings.postgres, &session_name)).await?;
     // Read to its end once before anything is made: proves the dump whole and says all that the plan has to know.
     let (survey, digest) = context.stop.or(reading::survey(&store, &dump)).await?;
     prove(&dump, &survey, &settings.app, request)?;
@@ -72,7 +74,6 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let wish = Wish { only: request.only.clone(), under: request.under.clone() };
     let wanted = preflight::wanted(&survey, settings, &wish)?;
     let targets: Vec<String> = wanted.iter().map(|wanted| wanted.target.clone()).collect();
-    let session_name = run.session_name("restore");
     let main = context.stop.or(server::maintenance(&settings.postgres, &session_name)).await?;
     context.stop.or(lock::acquire(&main, &settings.app, settings.lock_wait)).await?;
     leftovers::clear(&main, &settings.app, request.dry_run).await?;

@@ -29,6 +29,9 @@ struct Pair {
 /// A row leaves the middle of the table, and vacuum removes it for good: whoever still reads it is in replay's way.
 const REMOVE: &str = "UPDATE much SET n = n + 1 WHERE i % 50 = 0; VACUUM much;";
 
+/// What the table holds.
+const ROWS: &str = "SELECT count(*), sum(n), md5(string_agg(m::text, '' ORDER BY i)) FROM much m";
+
 impl Pair {
     fn of(major: u32) -> Self {
         let primary = Cluster::start(major);
@@ -111,18 +114,24 @@ impl Pair {
     }
 
     fn paused(&self) -> bool {
-        self.standby.psql("postgres", "SELECT pg_is_wal_replay_paused()").trim() == "t"
+        let mut said = None;
+        until("an answer", || {
+            said = self.standby.try_psql("postgres", "SELECT pg_is_wal_replay_paused()").ok();
+            said.is_some()
+        });
+        said.is_some_and(|said| said.trim() == "t")
     }
 
     fn rows(cluster: &Cluster) -> String {
-        cluster.psql("shop", "SELECT count(*), sum(n), md5(string_agg(m::text, '' ORDER BY i)) FROM much m")
+        cluster.psql("shop", ROWS)
     }
 
     /// Replay goes on: what the primary has now arrives.
     fn catches_up(&self) {
         until("replay goes on", || !self.paused());
         let wanted = Self::rows(&self.primary);
-        until("the standby catches up", || Self::rows(&self.standby) == wanted);
+        // Replay that catches up cancels whoever looks on.
+        until("the standby catches up", || self.standby.try_psql("shop", ROWS).is_ok_and(|rows| rows == wanted));
     }
 
     fn dumps(&self) -> Vec<PathBuf> {
@@ -133,8 +142,7 @@ impl Pair {
     fn saved(&self) -> String {
         let restore = Bkp::new(&self.primary).bucket(&self.work.join("bucket")).env("POSTGRES_DB", "shop");
         restore.args(["restore", "--as", "copy", "--only", "shop"]).run().ok();
-        let rows = "SELECT count(*), sum(n), md5(string_agg(m::text, '' ORDER BY i)) FROM much m";
-        self.primary.psql("copy", rows)
+        self.primary.psql("copy", ROWS)
     }
 }
 

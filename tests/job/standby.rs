@@ -278,15 +278,17 @@ fn a_killed_run_leaves_nothing_paused_and_needs_nobody_to_resume() {
 }
 
 #[test]
-fn a_run_right_after_a_killed_one_takes_its_pause_for_no_stranger_s() {
+fn the_pause_of_a_dead_run_is_not_taken_for_somebody_s_own() {
     let pair = Pair::of(17);
-    for _ in 0..5 {
-        let running = pair.hold(pair.held());
-        running.kill(Signal::KILL);
+    // A guard as a killed run leaves it, slowed down: it has the lock and has not resumed yet.
+    let guard = "SELECT pg_advisory_lock_shared(1651208193, 7), pg_wal_replay_pause()\\; SELECT pg_sleep(1)\\; SELECT pg_wal_replay_resume();";
+    thread::scope(|scope| {
+        let guard = scope.spawn(|| pair.standby.psql("postgres", guard));
+        until("the guard", || pair.paused());
         pair.bkp(["backup"]).run().ok().never_says("somebody").says("replay goes on");
-        assert!(!pair.paused());
-    }
-    pair.let_go();
+        guard.join().expect("the guard");
+    });
+    assert!(!pair.paused());
 }
 
 #[test]

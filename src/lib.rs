@@ -2,7 +2,8 @@
 //!
 //! # The way of a backup ([`commands::backup`])
 //! settings → lock → drop what dead runs left → plan → is the bucket there? → roles, then each database from one exported
-//! snapshot (a standby's replay is paused meanwhile), through the lexer that counts and checks → seal → commit → drop replaced databases → retention → report.
+//! snapshot (a standby's replay is paused meanwhile), through the lexer that counts and checks → seal → commit → drop replaced
+//! databases → retention → report.
 //!
 //! # The way of a restore ([`commands::restore`])
 //! choose one dump → read it to its end and prove it → lock → preflight → plan → missing roles → each database into a side

@@ -7,3 +7,4 @@ mod job;
 mod servers;
 mod store;
 mod support;
+mod systemd;

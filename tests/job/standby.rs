@@ -193,7 +193,8 @@ fn replay_is_paused_for_a_dump_and_goes_on_17() {
 
 #[test]
 fn every_major_is_saved_from_a_standby() {
-    for major in MAJORS {
+    // 13 as well: it says that it will pause, not that it has.
+    for major in [13].into_iter().chain(MAJORS) {
         let pair = Pair::of(major);
         pair.primary
             .psql("shop", "CREATE UNLOGGED TABLE brief (i serial, t text); INSERT INTO brief (t) VALUES ('gone')");

@@ -53,11 +53,15 @@ impl Cluster {
         let mut copy = primary.client("pg_basebackup");
         // A slot of its own: what the standby has not yet taken is kept for it, however slow the machine.
         let slot = format!("standby_{}", free_port());
-        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--create-slot", "--slot", &slot])
-            .arg("-D")
-            .arg(&data);
+        copy.args(["--checkpoint=fast", "--create-slot", "--slot", &slot]).arg("-D").arg(&data);
         let ran = run(&mut copy, b"");
         assert!(ran.success, "pg_basebackup: {}", ran.stderr);
+        // What pg_basebackup would write itself a 13 server does not understand, whose oldest client here is of 14.
+        fs::write(data.join("standby.signal"), "").expect("standby.signal");
+        let (host, port) = (primary.socket_dir(), primary.port());
+        let options = options
+            .conf(format!("primary_conninfo = 'host={host} port={port} user=postgres'"))
+            .conf(format!("primary_slot_name = '{slot}'"));
         parts::give_all_to_server_user(dir.path());
         Self::within(dir, options)
     }

@@ -9,3 +9,4 @@ mod restic;
 mod servers;
 mod store;
 mod support;
+mod systemd;

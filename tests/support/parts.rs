@@ -75,6 +75,16 @@ pub fn give_to_server_user(path: &Path) {
     }
 }
 
+/// The same for a directory and all that is in it.
+pub fn give_all_to_server_user(path: &Path) {
+    give_to_server_user(path);
+    if path.is_dir() && !path.is_symlink() {
+        for entry in std::fs::read_dir(path).expect("a directory") {
+            give_all_to_server_user(&entry.expect("an entry").path());
+        }
+    }
+}
+
 /// Ids of `nobody`, from the system's own table: they differ between distributions.
 fn nobody() -> (u32, u32) {
     let table = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

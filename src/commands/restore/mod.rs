@@ -30,6 +30,7 @@ use super::{Context, Run, catalog, now};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
+use crate::sources::postgres::standby;
 use choose::{Choice, Wish};
 use databases::Databases;
 use files::Files;
@@ -77,6 +78,9 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         return into_directory(context, places, &sorted, directory).await;
     }
 
+    if let (Some(postgres), Some(_)) = (&settings.postgres, &sorted.sql) {
+        context.stop.or(standby::refuse_restore(postgres, &run.session_name("restore"))).await?;
+    }
     // Read to its end once before anything is made: proves it whole and says all that the plan has to know.
     let read = match &sorted.sql {
         Some(stored) => {

@@ -8,14 +8,14 @@ use tokio::task::block_in_place;
 use crate::commands::catalog::Snapshot;
 use crate::commands::repositories::ResticPlaces;
 use crate::commands::{Context, Run};
-use crate::error::Failure;
+use crate::error::{Failure, hints_of};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::restic::Repository;
 use crate::settings::{Files as Options, KeepReplaced};
 use crate::sources::Item;
 use crate::sources::files::exchange::select::Select;
-use crate::sources::files::exchange::{self, Staging};
+use crate::sources::files::exchange::{self, Staging, preflight};
 use crate::sources::files::owner::Owner;
 use crate::sources::files::pattern::Pattern;
 use crate::sources::files::volume;
@@ -54,14 +54,14 @@ impl<'a> Files<'a> {
         faults: &mut Vec<String>,
     ) -> Result<Files<'a>> {
         let options = context.settings.files.clone().unwrap_or_default();
-        let keep = options.keep.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?;
-        let selects = options.select.iter().map(selected).collect::<Result<_>>()?;
+        let keep: Vec<Pattern> = options.keep.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?;
+        let selects: Vec<Select> = options.select.iter().map(selected).collect::<Result<_>>()?;
         let mut trees = Vec::new();
         for snapshot in snapshots {
             let root = root_of(snapshot, snapshots.len(), &options)?;
             let repository = places.at(snapshot.place).context("the repository of a snapshot")?.clone();
             let folder = folder_in(&repository, snapshot).await?;
-            faults.extend(hindrances(&root, snapshot));
+            faults.extend(hindrances(&root, snapshot, &keep, &selects));
             trees.push(Tree { snapshot: snapshot.clone(), repository, folder, root, staging: None, is_live: false });
         }
         Ok(Files { context, run, options, keep, selects, trees })
@@ -241,9 +241,14 @@ async fn has_directory(repository: &Repository, id: &str, path: &Path) -> Result
 }
 
 /// What can be known to hinder before anything is made.
-fn hindrances(root: &Path, snapshot: &Snapshot) -> Option<String> {
+fn hindrances(root: &Path, snapshot: &Snapshot, keep: &[Pattern], selects: &[Select]) -> Option<String> {
     if !root.is_dir() {
         return Some(format!("{} is not there: is the volume mounted?", root.display()));
+    }
+    let checked = block_in_place(|| preflight::check(&root.canonicalize()?, keep, selects));
+    if let Err(error) = checked {
+        let hints = hints_of(&error).join("; ");
+        return Some(if hints.is_empty() { format!("{error:#}") } else { format!("{error:#}: {hints}") });
     }
     let free = match block_in_place(|| volume::free_bytes(root)) {
         Ok(free) => free,

@@ -33,7 +33,9 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
     }
     // Before the side databases go: they are what tells that a restore did not come to its COMMIT.
     if !dry_run {
-        for root in roots(settings) {
+        let roots = roots(settings);
+        unfinished.extend(block_in_place(|| half_exchanged(&roots))?);
+        for root in roots {
             block_in_place(|| recover(&root, &unfinished))
                 .with_context(|| format!("setting {} right", root.display()))?;
         }
@@ -59,6 +61,21 @@ async fn loading_runs(session: &Session, app: &str) -> Result<BTreeSet<String>> 
         .collect())
 }
 
+/// Runs that died between two directories: one has the restored tree, the other has not.
+fn half_exchanged(roots: &[PathBuf]) -> Result<BTreeSet<String>> {
+    let (mut staged, mut begun) = (BTreeSet::new(), BTreeSet::new());
+    for root in roots {
+        for left in exchange::leftovers(root)? {
+            match left.found {
+                Found::Staged => staged.insert(left.run),
+                Found::Halfway { .. } | Found::Replaced => begun.insert(left.run),
+                _ => false,
+            };
+        }
+    }
+    Ok(staged.intersection(&begun).cloned().collect())
+}
+
 /// The root holds one whole tree afterwards: the old one when the run's databases are the old ones, else the new one.
 fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> {
     for left in exchange::leftovers(root)? {
@@ -76,7 +93,7 @@ fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> 
             _ => continue,
         }
         tracing::warn!(
-            "{}: brought back what run {} had replaced, because its databases were never swapped",
+            "{}: brought back what run {} had replaced, because it died before it had replaced all",
             root.display(),
             left.run
         );

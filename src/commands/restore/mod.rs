@@ -74,7 +74,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let sorted = sort::sort(&repositories, settings, &choice, request)?;
     if let Some(directory) = &request.to {
         let places = repositories.restic.as_ref();
-        return into_directory(context, places, &sorted, directory).await;
+        return into_directory(context, places, &sorted, directory, request.dry_run).await;
     }
 
     // Read to its end once before anything is made: proves it whole and says all that the plan has to know.
@@ -202,10 +202,22 @@ async fn into_directory(
     places: Option<&super::repositories::ResticPlaces>,
     sorted: &sort::Sorted,
     directory: &std::path::Path,
+    dry_run: bool,
 ) -> Result<Exit> {
     let (Some(places), false) = (places, sorted.trees.is_empty()) else {
         bail!(Failure::new("there are no files in this backup to restore into a directory").hint("see: bkp list"));
     };
+    if dry_run {
+        for tree in &sorted.trees {
+            tracing::info!(
+                "dry run: snapshot {} of {} would be restored into {}",
+                tree.short(),
+                tree.item,
+                directory.display()
+            );
+        }
+        return Ok(Exit::Done);
+    }
     files::into_directory(context, places, &sorted.trees, directory).await?;
     Ok(Exit::Done)
 }

@@ -17,6 +17,7 @@ use crate::settings::{KeepReplaced, Settings};
 use crate::sources::Item;
 use crate::sources::files::exchange::{self, Found, Recovered, Way};
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::obstacles;
 use crate::sources::postgres::server::{self, Database, ident};
 use crate::sources::postgres::side::{self, State};
 
@@ -29,7 +30,7 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
     let settings = &context.settings;
     let mut unfinished = BTreeSet::new();
     if let Some(session) = &held.session {
-        unfinished = loading_runs(session, &settings.app).await?;
+        unfinished = loading_runs(session, &settings.app, dry_run).await?;
     }
     // Before the side databases go: they are what tells that a restore did not come to its COMMIT.
     if !dry_run {
@@ -53,7 +54,19 @@ fn roots(settings: &Settings) -> Vec<PathBuf> {
 }
 
 /// Runs that were loading databases when they died.
-async fn loading_runs(session: &Session, app: &str) -> Result<BTreeSet<String>> {
+async fn loading_runs(session: &Session, app: &str, dry_run: bool) -> Result<BTreeSet<String>> {
+    let runs = noted_runs(session, app).await?;
+    if runs.is_empty() || dry_run {
+        return Ok(runs);
+    }
+    // The server may not have noticed yet that they are dead, and still be at their COMMIT.
+    for run in &runs {
+        obstacles::end_sessions_named(session, &format!("bkp restore {run}")).await?;
+    }
+    noted_runs(session, app).await
+}
+
+async fn noted_runs(session: &Session, app: &str) -> Result<BTreeSet<String>> {
     let journals = server::databases(session).await?.into_iter().filter_map(|database| database.journal());
     Ok(journals
         .filter(|journal| journal.state == State::Loading && journal.app == app)

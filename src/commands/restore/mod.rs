@@ -165,14 +165,27 @@ async fn take_back(
     files: Option<&mut Files<'_>>,
     error: anyhow::Error,
 ) -> Result<()> {
-    if let Some(databases) = databases
-        && databases.take_back().await == Taken::NotBack
-    {
-        tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
-        return Ok(());
+    let taken = match databases {
+        Some(databases) => databases.outcome().await,
+        None => Taken::Back,
+    };
+    match taken {
+        Taken::NotBack => {
+            tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
+            return Ok(());
+        }
+        Taken::Unknown => bail!(
+            Failure::new("whether the databases were swapped cannot be asked: the server is away")
+                .hint("when it is there again: bkp resume. It finds out, and gives the files back if the databases are the old ones")
+                .because(error)
+        ),
+        Taken::Back => {}
     }
     if let Some(files) = files {
         files.take_back();
+    }
+    if let Some(databases) = databases {
+        databases.take_back().await;
     }
     Err(error)
 }

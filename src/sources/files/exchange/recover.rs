@@ -85,7 +85,7 @@ fn look(root: &Path, run: &str) -> Found {
     let journal = Hidden::open(root, run).context("opening it").and_then(|hidden| hidden.read());
     match journal {
         Err(error) => Found::Unknown { why: format!("{error:#}") },
-        Ok(None) => Found::Staged,
+        Ok(None) => Found::Garbage,
         Ok(Some(journal)) => match journal.state {
             State::Staging => Found::Staged,
             State::Discarding => Found::Garbage,

@@ -79,15 +79,16 @@ fn who_holds_the_repository_alone_is_waited_for_and_named() {
     secrets.bkp(["check"]).run().fails_with(11).says(&holder.name());
     assert_eq!((secrets.runs(), secrets.stored("locks").len()), (1, 1), "a list needs no lock, and a living one stays");
 
-    // What restic answers is noted, so that it is known when bkp was refused.
+    // What restic answers is noted, so that it is known when bkp was refused, and has tried again.
     let noting = secrets.script("\"$restic\" \"$@\"; code=$?; echo \"$code $*\" >>answers; exit $code");
     let waiting = secrets.bkp(["backup"]).env("BKP_RESTIC_BIN", noting).env("BKP_LOCK_WAIT", "60").spawn();
-    until("a refusal", || {
+    until("two refusals", || {
         let answers = fs::read_to_string(secrets.work.join("answers")).unwrap_or_default();
-        answers.lines().any(|line| line.starts_with("11 ") && line.contains(" backup "))
+        answers.lines().filter(|line| line.starts_with("11 ") && line.contains(" backup ")).count() == 2
     });
+    let name = holder.name();
     holder.goes_on();
-    waiting.wait().ok().says("; waiting for up to 60 s");
+    waiting.wait().ok().says(&name).says("; waiting for up to ");
     assert_eq!(secrets.runs(), 2);
 }
 
@@ -123,6 +124,17 @@ fn a_locked_repository_does_not_keep_the_others_from_their_new_password() {
     assert_eq!(opens(), [(true, true), (true, false), (false, true)]);
     saving.kill();
     alone.goes_on();
-    secrets.bkp(["change-password"]).run().ok();
+
+    // And killed among them, it is finished by the next.
+    let killing = secrets.script(
+        "case \"$RESTIC_REPOSITORY $* \" in */pg-database*\" key remove \"*) kill -9 $PPID; exit 1 ;; esac\n\
+         exec \"$restic\" \"$@\"",
+    );
+    secrets.bkp(["change-password"]).env("BKP_RESTIC_BIN", killing).run().fails_with(137);
+    assert_eq!(opens(), [(false, true), (true, true), (false, true)]);
+    let done = secrets.bkp(["change-password", "--json"]).run().ok();
+    let record: serde_json::Value = serde_json::from_str(&done.stdout).expect("JSON");
+    let changes: Vec<_> = (0..3).map(|n| record["repositories"][n]["change"].as_str().expect("a word")).collect();
+    assert_eq!((changes, &record["done"]), (vec!["none", "finished", "none"], &true.into()), "{record}");
     assert_eq!(opens(), [(false, true); 3]);
 }

@@ -29,23 +29,3 @@ fn until_the_secret_is_swapped_every_command_works_with_the_old_one_in_it() {
     secrets.work.file("old", format!("{NEW}\n"));
     secrets.bkp(["list"]).env("RESTIC_NEW_PASSWORD_FILE", &wrong).run().ok().says("shop");
 }
-
-#[test]
-fn what_a_killed_proof_leaves_is_no_backup() {
-    let secrets = Secrets::one();
-    let killing =
-        secrets.script("case \" $* \" in *\" dump \"*) kill -9 $PPID; exit 1 ;; esac\nexec \"$restic\" \"$@\"");
-    secrets.change_with(&killing).run().fails_with(137);
-    assert_eq!(secrets.stored("snapshots").len(), 2, "the proof is there");
-    assert_eq!(secrets.runs(), 1, "and is not listed");
-    let run = secrets.stored("snapshots");
-    // As the newest, it would push the run out, or be restored in its place.
-    let forget = secrets.bkp(["forget"]).env("BKP_KEEP_LAST", "1").env("BKP_KEEP_MIN", "1");
-    forget.run().ok().says("0 backups forgotten");
-    assert_eq!(secrets.stored("snapshots"), run);
-    fs::remove_file(secrets.work.join("files/a/b.txt")).expect("an accident");
-    secrets.bkp(["restore"]).run().ok();
-    assert_eq!(fs::read(secrets.work.join("files/a/b.txt")).expect("restored"), b"content");
-    secrets.bkp(["change-password"]).run().ok();
-    secrets.assert_changed();
-}

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::support::bkp::Bkp;
-use crate::support::parts;
 use crate::support::run::{Ran, run};
 use crate::support::workdir::WorkDir;
+use crate::support::{parts, quick};
 
 pub(super) const OLD: &str = "open sesame";
 pub(super) const NEW: &str = "nouveau mot d'\u{e9}t\u{e9}";
@@ -70,15 +70,15 @@ impl Secrets {
             .env("RESTIC_REPOSITORY", self.repository())
             .env("RESTIC_PASSWORD_FILE", self.work.join("old"))
             .env("RESTIC_NEW_PASSWORD_FILE", self.work.join("new"))
-            .env("BKP_RESTIC_BIN", parts::restic("0.18"))
+            .env("BKP_RESTIC_BIN", quick::restic(&self.work))
             .env("BKP_STATE_DIR", self.work.join("state"))
             .args(arguments)
     }
 
-    /// A program in restic's place: `$restic` is the real one.
+    /// A program in restic's place: `$restic` is the usual one, `$real` the one that minds signals.
     pub(super) fn script(&self, words: &str) -> PathBuf {
-        let restic = parts::restic("0.18");
-        let script = format!("#!/bin/sh\nrestic={}\ncd {}\n{words}\n", restic.display(), self.work.path().display());
+        let (restic, real, here) = (quick::restic(&self.work), parts::restic("0.18"), self.work.path().display());
+        let script = format!("#!/bin/sh\nrestic={} real={}\ncd {here}\n{words}\n", restic.display(), real.display());
         let path = self.work.file("script", script);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("chmod");
         path
@@ -86,8 +86,12 @@ impl Secrets {
 
     /// The real restic, by itself, with a password.
     fn restic<const N: usize>(&self, below: &str, password: &str, arguments: [&str; N]) -> Ran {
-        let mut restic = Command::new(parts::restic("0.18"));
-        restic.env_clear().env("RESTIC_REPOSITORY", self.repository().join(below)).env("RESTIC_PASSWORD", password);
+        let mut restic = Command::new(quick::restic(&self.work));
+        restic
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("RESTIC_REPOSITORY", self.repository().join(below))
+            .env("RESTIC_PASSWORD", password);
         run(restic.arg("--no-cache").args(arguments).current_dir(self.work.path()), b"")
     }
 

@@ -1,7 +1,6 @@
 //! Killed anywhere: some password opens the repository, and the next call finishes.
 //!
-//! Nothing but restic changes a repository, so a death between two of its calls leaves what the first of them left. Killed are
-//! bkp after each call that changes something, bkp and restic in the middle of each call that holds a lock, and bkp in order.
+//! Killed are bkp between any two calls of restic, and bkp and restic in the middle of each call that holds a lock.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,6 +9,35 @@ use super::{NEW, OLD, Secrets};
 
 fn assert_opens(secrets: &Secrets, when: &str) {
     assert!(secrets.opens("", OLD) || secrets.opens("", NEW), "locked out, killed at {when}");
+}
+
+#[test]
+fn killed_before_any_call_of_restic_it_is_finished_by_the_next() {
+    let secrets = Secrets::one();
+    let (mut finished, mut nth) = (BTreeSet::new(), 0);
+    let last = loop {
+        nth += 1;
+        assert!(nth < 40, "it never finishes");
+        let _ = fs::remove_file(secrets.work.join("count"));
+        let killing = secrets.script(&format!(
+            "n=$(($(cat count 2>/dev/null || echo 0) + 1)); echo $n >count\n\
+             if [ $n -eq {nth} ]; then kill -9 $PPID; exit 1; fi\nexec \"$restic\" \"$@\""
+        ));
+        let out = secrets.bkp(["change-password"]).env("BKP_RESTIC_BIN", killing).run();
+        if out.code == 0 {
+            break nth;
+        }
+        out.fails_with(137);
+        // What two deaths leave alike is finished alike.
+        if finished.insert(secrets.state()) {
+            assert_opens(&secrets, &format!("call {nth}"));
+            let copy = secrets.copy();
+            copy.bkp(["change-password"]).run().ok();
+            copy.assert_changed();
+        }
+    };
+    secrets.assert_changed();
+    assert!(last > 10 && finished.len() >= 4, "killed before call {last}, which left {finished:?}");
 }
 
 #[test]
@@ -52,7 +80,7 @@ fn killed_together_with_a_restic_that_holds_a_lock_it_is_finished_by_the_next() 
         let killing = secrets.script(&format!(
             "held() {{ find repository/locks -type f ! -name '*-tmp-*' | sort; }}\n\
              case \" $* \" in *\" {step} \"*) ;; *) exec \"$restic\" \"$@\" ;; esac\n\
-             before=$(held); exec 3<&0; \"$restic\" \"$@\" <&3 & pid=$!\n\
+             before=$(held); exec 3<&0; \"$real\" \"$@\" <&3 & pid=$!\n\
              while kill -0 $pid && [ \"$(held)\" = \"$before\" ]; do :; done 2>/dev/null\n\
              kill -9 $pid; kill -9 $PPID"
         ));
@@ -72,9 +100,9 @@ fn killed_together_with_a_restic_that_holds_a_lock_it_is_finished_by_the_next() 
 #[test]
 fn ended_in_order_it_is_finished_by_the_next() {
     let secrets = Secrets::one();
-    for step in ["key add", "key remove"] {
+    for step in ["key add", "backup", "key remove"] {
         let ending = secrets
-            .script(&format!("case \" $* \" in *\" {step} \"*) kill -TERM $PPID ;; esac\nexec \"$restic\" \"$@\""));
+            .script(&format!("case \" $* \" in *\" {step} \"*) kill -TERM $PPID ;; esac\nexec \"$real\" \"$@\""));
         secrets.bkp(["change-password"]).env("BKP_RESTIC_BIN", ending).run().fails_with(143);
         assert_opens(&secrets, step);
         assert_eq!(secrets.stored("locks"), [""; 0], "{step} gives its lock back");

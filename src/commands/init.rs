@@ -38,14 +38,17 @@ pub async fn init(context: &Context, split: bool) -> Result<Exit> {
 /// Goes on with the layout that is there; where nothing is, makes the wanted one.
 async fn repositories(base: &Base, settings: &Settings, split: bool) -> Result<Value> {
     let items = kinds(settings);
-    let split = match base.there().await? {
+    let there = base.there().await?;
+    let split = match &there {
         Some(there) => there.is_split(),
         None => split || base.makes_split(),
     };
     let mut said = Vec::new();
     let wanted = base.wanted(&items, split);
     let mut first = None;
-    for (_, repository) in wanted.each() {
+    for (place, repository) in wanted.each() {
+        // One that is there was opened already, maybe by its new password.
+        let repository = there.as_ref().and_then(|there| there.at(place)).unwrap_or(repository);
         let new = repository.probe().await? == Probe::Missing;
         if new {
             repository.init(first).await?;

@@ -1,6 +1,8 @@
 //! An application of databases and files, saved item by item into restic repositories by the real restic.
 
+mod change_password;
 mod kills;
+mod locks;
 mod quick;
 mod round_trip;
 mod saves;

@@ -36,7 +36,7 @@ pub(super) fn snapshot_ids(repository: &Path) -> Vec<String> {
 
 /// The real restic on a repository.
 pub(super) fn restic_at(repository: &Path, arguments: &[&str]) -> Ran {
-    let mut restic = Command::new(parts::restic());
+    let mut restic = Command::new(parts::restic("0.18"));
     restic.env_clear().env("RESTIC_REPOSITORY", repository).env("RESTIC_PASSWORD", PASSWORD).env("TZ", "UTC");
     run(restic.arg("--no-cache").args(arguments), b"")
 }
@@ -46,7 +46,7 @@ pub(super) fn restic_at(repository: &Path, arguments: &[&str]) -> Ran {
 pub(super) fn restic_that(work: &WorkDir, script: &str) -> PathBuf {
     let directory = work.dir("faults");
     let path = directory.join("restic");
-    let real = parts::restic();
+    let real = parts::restic("0.18");
     let text = format!(
         "#!/bin/sh\nREAL={}\nD={}\ncase \"$*\" in *version*) exec $REAL \"$@\";; esac\n{script}\n",
         real.display(),
@@ -120,7 +120,7 @@ impl Plain {
             .env("RESTIC_REPOSITORY", self.repository())
             .env("RESTIC_PASSWORD_FILE", self.work.join("password"))
             .env("RESTIC_CACHE_DIR", self.work.join("cache"))
-            .env("BKP_RESTIC_BIN", parts::restic())
+            .env("BKP_RESTIC_BIN", parts::restic("0.18"))
             .env("BKP_STATE_DIR", self.work.join("state"))
             .args(arguments)
     }

@@ -8,3 +8,4 @@ mod job;
 mod servers;
 mod store;
 mod support;
+mod systems;

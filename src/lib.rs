@@ -2,7 +2,7 @@
 //!
 //! # The way of a backup ([`commands::backup`])
 //! settings → repositories → locks → give back what dead runs left → plan → pause → roles, then each database from one exported
-//! snapshot, through the lexer that counts and checks → seal → commit; each directory by restic → resume → drop what restores
+//! snapshot (a standby's replay is paused meanwhile), through the lexer that counts and checks → seal → commit; each directory by restic → resume → drop what restores
 //! replaced → retention → report.
 //!
 //! # The way of a restore ([`commands::restore`])

@@ -68,41 +68,12 @@ async fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Init { split } => commands::init::init(&context, split).await,
         Command::Backup { dry_run, tags } => backup::backup(&context, &backup::Request { dry_run, tags }).await,
-        Command::Restore(given) => restore::restore(&context, &request(given)).await,
+        Command::Restore(given) => restore::restore(&context, &given).await,
         Command::List { host } => commands::list::list(&context, host.as_deref()).await,
         Command::Check { read_data } => commands::check::check(&context, read_data).await,
         Command::ChangePassword => commands::change_password::change_password(&context).await,
         Command::Resume => commands::resume::resume(&context).await,
         Command::Forget { dry_run } => commands::forget::forget(&context, dry_run).await,
         Command::Rewrite(_) | Command::Wait => Ok(Exit::Done),
-    }
-}
-
-fn request(given: cli::Restore) -> restore::Request {
-    let cli::Restore {
-        when,
-        only,
-        snapshots,
-        host,
-        under,
-        to,
-        dry_run,
-        yes,
-        incomplete,
-        allow_unproven,
-        allow_other_app,
-    } = given;
-    restore::Request {
-        when,
-        snapshots,
-        host,
-        only,
-        under,
-        to,
-        dry_run,
-        yes,
-        incomplete,
-        allow_unproven,
-        allow_other_app,
     }
 }

@@ -5,7 +5,9 @@
 mod connect;
 mod items;
 mod job;
+mod restic;
 mod servers;
 mod store;
 mod support;
+mod systemd;
 mod systems;

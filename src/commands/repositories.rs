@@ -132,6 +132,7 @@ impl Base {
             environment: settings.environment.clone(),
             cacert: settings.certificate_file.clone(),
             lock_wait: context.settings.lock_wait,
+            answer_within: Options::ANSWER_WITHIN,
             relay: own_program(),
             clock: now,
         })

@@ -64,6 +64,8 @@ pub struct Settings {
     pub restore: Restore,
     /// How long to wait for another run of the same application.
     pub lock_wait: Duration,
+    /// What keeps a standby from cancelling a dump.
+    pub standby: Standby,
     /// How lines are written.
     pub log: Log,
     /// Where to look for PostgreSQL's client programs first.
@@ -114,6 +116,17 @@ pub enum KeepReplaced {
     Always,
     /// It goes when the swap is done.
     Never,
+}
+
+/// What keeps a standby from cancelling a dump whose rows the primary has vacuumed meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standby {
+    /// Its replay is paused for the dump.
+    Pause,
+    /// It tells the primary which rows it still needs (`hot_standby_feedback`).
+    Feedback,
+    /// Nothing; a cancelled dump is done again.
+    None,
 }
 
 /// How lines are written.

@@ -95,6 +95,8 @@ variables! {
     BKP_KEEP_REPLACED, "`until-backup`", twin;
     /// How long to wait for another run of the same application: `0`, seconds, or `5m`.
     BKP_LOCK_WAIT, "`0`", twin;
+    /// What keeps a standby from cancelling a dump: `pause` its replay, rely on hot standby `feedback`, or `none`.
+    BKP_STANDBY, "`pause`", twin;
     /// How lines are written: `text` or `json`.
     BKP_LOG, "`text`", twin;
     /// Directories with PostgreSQL's client programs, colons between them.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::names::*;
 use super::postgres::Databases;
 use super::reader::{Overrides, Reader};
-use super::{Environment, Faults, KeepReplaced, Log, Restore, Roles, SavedRoles, Settings};
+use super::{Environment, Faults, KeepReplaced, Log, Restore, Roles, SavedRoles, Settings, Standby};
 use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
 
 const APP_LIMIT_BYTES: usize = 63;
@@ -45,6 +45,8 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         ),
     };
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);
+    let standby = reader
+        .choice(BKP_STANDBY, &[("pause", Standby::Pause), ("feedback", Standby::Feedback), ("none", Standby::None)]);
     let log = log(&mut reader);
     let client_dirs = reader.parsed(BKP_PG_BIN, directories).unwrap_or_default();
     for name in unknown::among(&environment.names()) {
@@ -63,6 +65,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         retention,
         restore,
         lock_wait,
+        standby,
         log,
         client_dirs,
         warnings,

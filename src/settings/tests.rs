@@ -43,6 +43,7 @@ fn with_nothing_set_the_defaults_hold() {
     assert_eq!(postgres.tls.mode, TlsMode::Prefer);
     assert!(settings.retention.keeps_everything() && settings.retention.min == 3);
     assert_eq!(settings.lock_wait, Duration::ZERO);
+    assert_eq!(settings.standby, Standby::Pause);
     assert!(settings.warnings.is_empty());
 }
 

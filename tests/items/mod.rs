@@ -50,14 +50,14 @@ impl App {
             .env("RESTIC_REPOSITORY", self.repository())
             .env("RESTIC_PASSWORD_FILE", self.work.join("password"))
             .env("RESTIC_CACHE_DIR", self.work.join("cache"))
-            .env("BKP_RESTIC_BIN", parts::restic())
+            .env("BKP_RESTIC_BIN", parts::restic("0.18"))
             .env("BKP_STATE_DIR", self.work.join("state"))
             .args(arguments)
     }
 
     /// The real restic, by itself, on one of the repositories.
     fn restic<const N: usize>(&self, below: &str, arguments: [&str; N]) -> Ran {
-        let mut restic = Command::new(parts::restic());
+        let mut restic = Command::new(parts::restic("0.18"));
         restic.env_clear().env("RESTIC_REPOSITORY", self.repository().join(below)).env("RESTIC_PASSWORD", PASSWORD);
         restic.env("RESTIC_CACHE_DIR", self.work.join("cache")).current_dir(self.work.path());
         run(restic.args(arguments), b"")

@@ -14,6 +14,7 @@ mod round_trip;
 mod runs;
 mod secrets;
 mod signals;
+mod standby;
 mod swap;
 mod targets;
 mod tls;

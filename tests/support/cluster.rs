@@ -38,10 +38,43 @@ impl Cluster {
         Options::new(major)
     }
 
+    /// Starts a hot standby that streams from a running server and answers as soon as it can be read.
+    pub fn standby_of(primary: &Cluster) -> Self {
+        Self::standby_with(primary, Options::new(primary.major()))
+    }
+
+    /// The same with lines of its own in `postgresql.conf`.
+    ///
+    /// # Panics
+    /// When the primary cannot be copied.
+    pub fn standby_with(primary: &Cluster, options: Options) -> Self {
+        let dir = WorkDir::in_memory();
+        let data = dir.join("data");
+        let mut copy = primary.client("pg_basebackup");
+        // A slot of its own: what the standby has not yet taken is kept for it, however slow the machine.
+        let slot = format!("standby_{}", free_port());
+        copy.args(["--checkpoint=fast", "--create-slot", "--slot", &slot]).arg("-D").arg(&data);
+        let ran = run(&mut copy, b"");
+        assert!(ran.success, "pg_basebackup: {}", ran.stderr);
+        // What pg_basebackup would write itself a 13 server does not understand, whose oldest client here is of 14.
+        fs::write(data.join("standby.signal"), "").expect("standby.signal");
+        let (host, port) = (primary.socket_dir(), primary.port());
+        let options = options
+            .conf(format!("primary_conninfo = 'host={host} port={port} user=postgres'"))
+            .conf(format!("primary_slot_name = '{slot}'"));
+        parts::give_all_to_server_user(dir.path());
+        Self::within(dir, options)
+    }
+
     pub(super) fn with(options: Options) -> Self {
         let dir = WorkDir::in_memory();
         parts::give_to_server_user(dir.path());
         template::copy_to(&dir.join("data"), options.major, &options.initdb);
+        Self::within(dir, options)
+    }
+
+    /// Starts a server on the data that is there.
+    fn within(dir: WorkDir, options: Options) -> Self {
         let original = fs::read_to_string(dir.join("data/postgresql.conf")).expect("postgresql.conf");
         let mut cluster = Self { options, port: 0, keeper: None, dir };
 
@@ -81,7 +114,7 @@ impl Cluster {
         let ready = poll(Duration::from_secs(60), || {
             // The eighth line says how far the server is; it may be seen half written.
             let status = fs::read_to_string(&pid_file).unwrap_or_default();
-            if status.lines().nth(7).is_some_and(|line| line.trim() == "ready") {
+            if status.lines().nth(7).is_some_and(|line| matches!(line.trim(), "ready" | "standby")) {
                 return Some(Ok(()));
             }
             let log = self.log();

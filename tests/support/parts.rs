@@ -43,6 +43,16 @@ pub fn client_path() -> String {
     dirs.join(":")
 }
 
+/// A restic: `0.18`, which bkp uses, or `0.14`, Debian 12's.
+///
+/// # Panics
+/// When it is not installed, saying how to install it.
+pub fn restic(version: &str) -> PathBuf {
+    let program = cache().join(format!("restic/{version}/restic"));
+    assert!(program.exists(), "no {}: run `make install-parts`", program.display());
+    program
+}
+
 /// Whether the tests run as root, as they do in a container.
 pub fn root() -> bool {
     rustix::process::geteuid().is_root()
@@ -62,6 +72,16 @@ pub fn give_to_server_user(path: &Path) {
     if root() {
         let (uid, gid) = nobody();
         std::os::unix::fs::chown(path, Some(uid), Some(gid)).expect("chown to nobody");
+    }
+}
+
+/// The same for a directory and all that is in it.
+pub fn give_all_to_server_user(path: &Path) {
+    give_to_server_user(path);
+    if path.is_dir() && !path.is_symlink() {
+        for entry in std::fs::read_dir(path).expect("a directory") {
+            give_all_to_server_user(&entry.expect("an entry").path());
+        }
     }
 }
 
@@ -87,9 +107,4 @@ pub fn program(bin: &Path, name: &str) -> Command {
         command.env("LD_LIBRARY_PATH", lib);
     }
     command
-}
-
-/// The restic program.
-pub fn restic() -> PathBuf {
-    cache().join("restic/0.18/restic")
 }

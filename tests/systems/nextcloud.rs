@@ -123,8 +123,8 @@ impl Host {
     }
 }
 
-fn old_backup(pod: &Pod, cluster: &Cluster, restic: &str, days: u32) {
-    pod.script(restic, Some(cluster), OLD_BACKUP).env("when", days_ago(days)).run().ok();
+fn old_backup(pod: &Pod, cluster: &Cluster, restic: &str, when: &str) {
+    pod.script(restic, Some(cluster), OLD_BACKUP).env("when", when).run().ok();
 }
 
 /// Nextcloud's liveness probe, more eager than the real one: a new connection every 50 ms, until this is dropped.
@@ -155,14 +155,16 @@ fn nextcloud_is_taken_over_with_all_that_its_scripts_saved() {
     let all = |name: &str| snapshots(&repositories, &place(name), RESTIC_PASSWORD);
     cloud.pod.script("0.14", None, OLD_INIT).run().ok();
 
-    // Three nights of today's scripts: the first two of one month long ago, by Debian 12's restic.
-    old_backup(&cloud.pod, &host.cluster, "0.14", 900);
+    // Nights of today's scripts, the first two of one month long ago, by Debian 12's restic.
+    old_backup(&cloud.pod, &host.cluster, "0.14", "2024-03-05 23:10:00");
     let first = (host.content(), tree(host.volume.path()));
     host.photo("another photo");
-    old_backup(&cloud.pod, &host.cluster, "0.18", 2);
+    let files_alone = "cd /var/backups && restic -r \"$RESTIC_REPOSITORY/files\" backup --time '2024-03-20 23:10:00' .";
+    cloud.pod.script("0.14", None, files_alone).run().ok();
+    old_backup(&cloud.pod, &host.cluster, "0.18", &days_ago(2));
     let (content, files) = (host.content(), tree(host.volume.path()));
     let hosts: Vec<_> = all("files").iter().map(|one| one["hostname"].as_str().expect("a host").to_owned()).collect();
-    assert!(hosts.len() == 2 && hosts[0] != hosts[1], "each pod has another name: {hosts:?}");
+    assert!(hosts.len() == 3 && hosts[0] != hosts[1], "each pod has another name: {hosts:?}");
 
     let listed = cloud.run("list-snapshots.bb", []).ok();
     for id in ["files", "pg-role", "pg-database"].iter().flat_map(|name| short_ids(&all(name))) {
@@ -188,9 +190,8 @@ fn nextcloud_is_taken_over_with_all_that_its_scripts_saved() {
     let (newest, before) = (&saved[saved.len() - 1], &saved[saved.len() - 2]);
     assert_eq!((newest["hostname"].as_str(), &newest["parent"]), (Some("nextcloud"), &before["id"]), "{newest:#}");
     assert_eq!(newest["summary"]["files_new"], 0, "{newest:#}");
-    for name in ["files", "pg-role", "pg-database"] {
-        assert_eq!(all(name).len(), 3, "nothing old is forgotten before there is enough that is sealed: {name}");
-    }
+    let counts = ["files", "pg-role", "pg-database"].map(|name| all(name).len());
+    assert_eq!(counts, [4, 3, 3], "nothing old is forgotten before there is enough that is sealed");
     let dumped = restic(&repositories, &place("pg-database"), RESTIC_PASSWORD, &["dump", "latest", "/stdin"]);
     assert!(dumped.success && dumped.text().contains("COPY public.oc_filecache"), "an old image can read it");
 
@@ -198,20 +199,49 @@ fn nextcloud_is_taken_over_with_all_that_its_scripts_saved() {
     let other = Host::fresh();
     let fresh = other.pod(&repositories);
     fresh.run("restore.bb", []).ok();
-    assert_same(&content, &other.content());
+    assert_same(&without_superuser(&content), &without_superuser(&other.content()));
     assert_eq!(tree(other.volume.path()), files);
 
     // Snapshots by their ids, in the old places: role, database, files.
     let (database, tree_id) = (short_ids(&all("pg-database"))[0].clone(), short_ids(&all("files"))[0].clone());
     other.cluster.psql("cloud", "DELETE FROM oc_filecache WHERE true");
     fresh.run("restore.bb", ["latest", &database, &tree_id]).ok();
-    assert_same(&first.0, &other.content());
+    assert_same(&without_superuser(&first.0), &without_superuser(&other.content()));
     assert_eq!(tree(other.volume.path()), first.1);
 
-    // What is too old goes, whatever pod it came from; the floor was kept by name.
-    let forgotten = cloud.check(cloud.pod.call("bkp", ["forget"]).env("BKP_KEEP_MIN", "1").run()).ok();
-    assert_eq!(all("files").len(), 2, "{forgotten:?}");
-    assert_eq!(all("pg-database").len(), 2, "{forgotten:?}");
+    // Of a month long ago the newest stays, whatever pod it came from.
+    cloud.check(cloud.pod.call("bkp", ["forget"]).env("BKP_KEEP_MIN", "1").run()).ok();
+    assert_eq!((all("files").len(), all("pg-database").len()), (3, 3));
+    assert!(!short_ids(&all("files")).contains(&tree_id), "the older one of that month");
+}
+
+/// Each host's own superuser has a password of its own making.
+fn without_superuser(content: &Snapshot) -> Snapshot {
+    content.clone().ignoring(|_, line| line.contains("cloud") && line.contains("SCRAM"))
+}
+
+/// From what today's scripts saved alone, onto a host that has nothing yet.
+#[test]
+fn nextcloud_comes_back_on_a_fresh_host_from_what_its_scripts_saved() {
+    let (host, repositories) = (Host::installed(), WorkDir::new());
+    let old = host.pod(&repositories);
+    old.pod.script("0.18", None, OLD_INIT).run().ok();
+    old_backup(&old.pod, &host.cluster, "0.18", &days_ago(1));
+    let (files, rows) = (tree(host.volume.path()), "SELECT count(*), md5(string_agg(path, ',' ORDER BY id)) FROM oc_filecache");
+    let before = host.cluster.psql("cloud", rows);
+
+    let other = Host::fresh();
+    let fresh = other.pod(&repositories);
+    // `grep oc_` dropped a role that the dump grants something to: told before anything is made.
+    fresh.run("restore.bb", []).fails_with(1).says("CREATE ROLE reporting;");
+    assert!(!other.cluster.databases().contains(&"cloud".to_owned()));
+    other.cluster.psql("postgres", "CREATE ROLE reporting");
+    fresh.run("restore.bb", []).ok();
+    assert_eq!((other.cluster.psql("cloud", rows), tree(other.volume.path())), (before, files));
+    let hash = "SELECT rolpassword FROM pg_authid WHERE rolname = 'oc_admin'";
+    assert_eq!(other.cluster.psql("postgres", hash), host.cluster.psql("postgres", hash), "with its password");
+    let owner = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'oc_filecache'";
+    assert_eq!(other.cluster.psql("cloud", owner), "oc_admin");
 }
 
 #[test]

@@ -24,6 +24,7 @@ use crate::sources::Item;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::dump::{self, Job};
 use crate::sources::postgres::seal::{FORMAT, Seal};
+use crate::sources::postgres::standby::{self, Watch};
 use everywhere::Everywhere;
 use parts::{Common, Kept, Parts};
 use plan::Plan;
@@ -126,10 +127,19 @@ impl Saving<'_> {
             client: dump.map(|dump| dump.client.version.clone()).unwrap_or_default(),
             tags: tags.to_vec(),
         };
-        let mut saved = Saved::default();
-        if let (Some(session), Some(_)) = (session, dump) {
-            self.databases(session, &common, &mut saved).await?;
-        }
+        let mut saved = match (session, dump) {
+            (Some(session), Some(dump)) => {
+                let watch = Watch {
+                    session,
+                    settings: self.context.postgres()?,
+                    mode: settings.standby,
+                    session_name: self.session_name,
+                    databases: &dump.databases,
+                };
+                standby::during(&watch, &self.context.stop, async || self.databases(session, &common).await).await?
+            }
+            _ => Saved::default(),
+        };
         if let (Some(options), Some(places)) = (&settings.files, &self.repositories.restic) {
             let known = catalog::snapshots::snapshots(places, settings);
             let known: Vec<Snapshot> = self.context.stop.or(known).await?;
@@ -145,7 +155,8 @@ impl Saving<'_> {
 
     /// Produces once for all stores. Another application's run of the same second may take the name in the bucket while we
     /// produce; then that is done again under another one, because nothing is ever overwritten.
-    async fn databases(&self, session: &Session, common: &Common, saved: &mut Saved) -> Result<()> {
+    async fn databases(&self, session: &Session, common: &Common) -> Result<Saved> {
+        let mut saved = Saved::default();
         for attempt in 0..5 {
             let mut stores = Everywhere::default();
             if let Some(store) = &self.repositories.bucket {
@@ -154,8 +165,8 @@ impl Saving<'_> {
             if attempt == 0 {
                 stores.restic = self.repositories.restic.as_ref().map(|places| Parts::new(places, common));
             }
-            if self.dump(session, stores, saved).await? {
-                return Ok(());
+            if self.dump(session, stores, &mut saved).await? {
+                return Ok(saved);
             }
         }
         bail!("other runs took every name of this second")

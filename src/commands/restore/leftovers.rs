@@ -97,8 +97,16 @@ fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> 
 /// # Errors
 /// When the server cannot be asked. A database that cannot be dropped is only warned of.
 pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<()> {
+    let read_only = server::in_recovery(session).await?;
     for database in server::databases(session).await? {
         if !is_rubbish(session, &database, app).await? {
+            continue;
+        }
+        if read_only {
+            tracing::warn!(
+                "database {} is left from a dead run; a standby cannot drop it, the next run on its primary does",
+                database.name
+            );
             continue;
         }
         if dry_run {
@@ -164,11 +172,19 @@ pub async fn drop_replaced(settings: &Settings, held: &Held, run: &Run, saved: &
     let mut failed = Ok(());
     let databases = databases_of(saved);
     if let Some(session) = &held.session {
+        let read_only = server::in_recovery(session).await?;
         for database in server::databases(session).await? {
             let Some(journal) = database.journal() else { continue };
             // Run ids begin with their time: a copy that was put aside while the backup ran is not of a database that it holds.
             let succeeded = databases.contains(&journal.database) && time(&journal.run) <= time(&run.id);
             if journal.state != State::Replaced || journal.app != settings.app || !succeeded {
+                continue;
+            }
+            if read_only {
+                tracing::info!(
+                    "{} stays: a standby cannot drop it, the next backup of its primary does",
+                    database.name
+                );
                 continue;
             }
             match drop_database(session, &database.name).await {

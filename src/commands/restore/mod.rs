@@ -19,8 +19,6 @@ mod roles;
 mod sort;
 mod undo;
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 
 use super::held::Held;
@@ -30,37 +28,14 @@ use super::{Context, Run, catalog, now};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
+use crate::sources::postgres::standby;
 use choose::{Choice, Wish};
 use databases::Databases;
 use files::Files;
 use undo::Taken;
 
 /// What the operator asked for.
-#[derive(Debug, Default)]
-pub struct Request {
-    /// Which backup: see [`choose::choose`].
-    pub when: String,
-    /// Snapshots that are taken for their items, whatever else is chosen.
-    pub snapshots: Vec<String>,
-    /// Only snapshots of this host.
-    pub host: Option<String>,
-    /// Only this database of the dump, or only `files`.
-    pub only: Option<String>,
-    /// Load under this name and touch nothing else.
-    pub under: Option<String>,
-    /// Restore files into this directory and touch nothing else.
-    pub to: Option<PathBuf>,
-    /// Show the plan and what the rewriter changes; do nothing.
-    pub dry_run: bool,
-    /// Do not ask.
-    pub yes: bool,
-    /// Take a run that lacks something.
-    pub incomplete: bool,
-    /// Take a dump that cannot be proven whole.
-    pub allow_unproven: bool,
-    /// Take a backup of another application.
-    pub allow_other_app: bool,
-}
+pub use crate::cli::Restore as Request;
 
 /// Restores one run: its databases and its files.
 ///
@@ -77,6 +52,9 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         return into_directory(context, places, &sorted, directory).await;
     }
 
+    if let (Some(postgres), Some(_)) = (&settings.postgres, &sorted.sql) {
+        context.stop.or(standby::refuse_restore(postgres, &run.session_name("restore"))).await?;
+    }
     // Read to its end once before anything is made: proves it whole and says all that the plan has to know.
     let read = match &sorted.sql {
         Some(stored) => {

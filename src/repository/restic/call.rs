@@ -14,9 +14,6 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::process::{self, How, Line, Overdue, Program};
 
-/// What is asked of a repository and answered at once. restic itself tries for a quarter of an hour to reach a dead store.
-pub(super) const SHORT: Duration = Duration::from_secs(300);
-
 /// How often a locked repository is looked at again.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -29,19 +26,21 @@ pub(super) struct Call<'a> {
     pub to_do: &'a str,
     /// The command's name and arguments.
     pub arguments: Vec<OsString>,
-    /// Directory, input and time limit.
+    /// Directory and input.
     pub how: How<'a>,
+    /// Whether it is answered at once, or not at all.
+    short: bool,
 }
 
 impl<'a> Call<'a> {
     /// A command without a time limit: what moves data takes as long as it takes.
     pub fn new<I: IntoIterator<Item: Into<OsString>>>(to_do: &'a str, arguments: I) -> Call<'a> {
-        Call { to_do, arguments: arguments.into_iter().map(Into::into).collect(), how: How::default() }
+        Call { to_do, arguments: arguments.into_iter().map(Into::into).collect(), how: How::default(), short: false }
     }
 
     /// A command that is answered at once, or not at all.
     pub fn short(mut self) -> Call<'a> {
-        self.how.limit = Some(SHORT);
+        self.short = true;
         self
     }
 
@@ -101,14 +100,14 @@ impl Repository {
                 kept.push(b'\n');
             }
         };
-        let status =
-            process::run(program, call.how, keep).await.map_err(|error| match error.downcast::<Overdue>() {
-                Ok(overdue) => Failure::new(format!("restic could not {} ({}) in time", call.to_do, self.address))
-                    .hint("see whether the store can be reached from here: address, DNS, network policy, proxy")
-                    .because(overdue)
-                    .into(),
-                Err(error) => error,
-            })?;
+        let how = How { limit: call.short.then_some(self.restic.options.answer_within), ..call.how };
+        let status = process::run(program, how, keep).await.map_err(|error| match error.downcast::<Overdue>() {
+            Ok(overdue) => Failure::new(format!("restic could not {} ({}) in time", call.to_do, self.address))
+                .hint("see whether the store can be reached from here: address, DNS, network policy, proxy")
+                .because(overdue)
+                .into(),
+            Err(error) => error,
+        })?;
         Ok(Answer { status, out, err: String::from_utf8_lossy(&err).into_owned() })
     }
 

@@ -46,10 +46,17 @@ pub struct Options {
     pub cacert: Option<PathBuf>,
     /// How long a live lock is waited for.
     pub lock_wait: Duration,
+    /// How long what is answered at once may take: restic itself tries for a quarter of an hour to reach a dead store.
+    pub answer_within: Duration,
     /// bkp itself, as restic can start it: [`process::own_program`].
     pub relay: PathBuf,
     /// Tells the time; how old a lock is decides whether its holder can be alive.
     pub clock: fn() -> Timestamp,
+}
+
+impl Options {
+    /// Enough for a slow store with many snapshots.
+    pub const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 }
 
 impl fmt::Debug for Options {
@@ -207,6 +214,7 @@ mod tests {
             environment: vec![("AWS_SECRET_ACCESS_KEY".into(), "hunter2".into())],
             cacert: None,
             lock_wait: Duration::ZERO,
+            answer_within: Options::ANSWER_WITHIN,
             relay: PathBuf::new(),
             clock: || Timestamp::UNIX_EPOCH,
         };

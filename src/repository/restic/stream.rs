@@ -36,6 +36,7 @@ pub struct StreamIn {
     feed: Feed,
     saving: Saving,
     path: String,
+    empty: bool,
 }
 
 const TO_DO: &str = "save a stream";
@@ -55,7 +56,13 @@ impl Repository {
             .with([self.restic.options.relay.as_os_str(), RELAY_WORD.as_ref()]);
         self.let_in().await?;
         let feed = Feed::start(&self.program(&call.arguments))?;
-        Ok(StreamIn { repository: self.clone(), feed, saving: saving.clone(), path: format!("/{filename}") })
+        Ok(StreamIn {
+            repository: self.clone(),
+            feed,
+            saving: saving.clone(),
+            path: format!("/{filename}"),
+            empty: true,
+        })
     }
 }
 
@@ -65,6 +72,7 @@ impl StreamIn {
     /// # Errors
     /// When restic has ended; why is in the error.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.empty &= bytes.is_empty();
         if self.feed.write(bytes).await.is_ok() {
             return Ok(());
         }
@@ -81,8 +89,13 @@ impl StreamIn {
     /// Says that all is there, and waits until it is stored.
     ///
     /// # Errors
-    /// When it is not stored. When that cannot be told, the error says so.
+    /// When it is not stored. When that cannot be told, the error says so. When there was not one byte: restic would make a
+    /// snapshot without the file.
     pub async fn commit(mut self) -> Result<SavedSnapshot> {
+        if self.empty {
+            self.abort().await;
+            bail!("there was nothing to store");
+        }
         let told = self.feed.whole().await.is_ok();
         let (status, out, err) = self.feed.end().await?;
         if status.success()

@@ -16,6 +16,7 @@ mod rules;
 pub mod seal;
 pub mod server;
 pub mod side;
+pub mod standby;
 pub mod statement;
 pub mod survey;
 pub mod swap;

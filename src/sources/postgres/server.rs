@@ -104,6 +104,15 @@ pub async fn version(session: &Session) -> Result<String> {
     Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
+/// Whether the server is a standby (or restoring an archive): read-only, and replaying what another server did.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn in_recovery(session: &Session) -> Result<bool> {
+    let row = session.query_one("SELECT pg_catalog.pg_is_in_recovery()", &[]).await;
+    Ok(row.context("asking whether the server is a standby")?.get(0))
+}
+
 /// All databases, by name; `template0` is nobody's data and left out.
 ///
 /// # Errors

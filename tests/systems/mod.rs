@@ -38,7 +38,7 @@ impl Watched {
 
 /// restic by itself, as an operator would ask it.
 fn restic(work: &WorkDir, repository: &Path, password: &str, arguments: &[&str]) -> Ran {
-    let mut restic = Command::new(parts::restic());
+    let mut restic = Command::new(parts::restic("0.18"));
     restic.env_clear().env("RESTIC_REPOSITORY", repository).env("RESTIC_PASSWORD", password);
     restic.env("RESTIC_CACHE_DIR", work.join("cache")).current_dir(work.path());
     run(restic.args(arguments), b"")

@@ -233,7 +233,7 @@ fn nextcloud_comes_back_on_a_fresh_host_from_what_its_scripts_saved() {
     let other = Host::fresh();
     let fresh = other.pod(&repositories);
     // `grep oc_` dropped a role that the dump grants something to: told before anything is made.
-    fresh.run("restore.bb", []).fails_with(1).says("CREATE ROLE reporting;");
+    fresh.run("restore.bb", []).fails_with(1).says("CREATE ROLE \"reporting\";");
     assert!(!other.cluster.databases().contains(&"cloud".to_owned()));
     other.cluster.psql("postgres", "CREATE ROLE reporting");
     fresh.run("restore.bb", []).ok();

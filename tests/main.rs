@@ -10,3 +10,4 @@ mod servers;
 mod store;
 mod support;
 mod systemd;
+mod systems;

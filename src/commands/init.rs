@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::repositories::Base;
+use super::repositories::{Base, Place};
 use super::{Context, store_failure};
 use crate::exit::Exit;
 use crate::report;
@@ -37,10 +37,15 @@ pub async fn init(context: &Context, split: bool) -> Result<Exit> {
 
 /// Goes on with the layout that is there; where nothing is, makes the wanted one.
 async fn repositories(base: &Base, settings: &Settings, split: bool) -> Result<Value> {
-    let items = kinds(settings);
+    let mut items = kinds(settings);
     let there = base.there().await?;
     let split = match &there {
-        Some(there) => there.is_split(),
+        Some(there) => {
+            // Older scripts made no repository for roles where they saved none: they go with the databases, and none is missing.
+            let with_databases = |(place, _)| place == Place::Databases;
+            items.retain(|item| *item != Item::Roles || !there.for_item(item).is_some_and(with_databases));
+            there.is_split()
+        }
         None => split || base.makes_split(),
     };
     let mut said = Vec::new();

@@ -97,7 +97,7 @@ impl App {
 }
 
 /// Every entry below a directory with what it holds, less our own.
-fn tree(root: &Path) -> Vec<String> {
+pub fn tree(root: &Path) -> Vec<String> {
     let listed = run(
         Command::new("sh")
             .arg("-c")

@@ -1,6 +1,6 @@
 //! The main job against object stores: what an operator meets when a store refuses, breaks, or gives other bytes.
 
-pub(super) mod credentials;
+pub(crate) mod credentials;
 mod downloads;
 mod others;
 mod refusals;
@@ -12,7 +12,7 @@ use crate::support::compare::{Snapshot, assert_same};
 use crate::support::gcs::{BUCKET, Fault, Gcs};
 
 /// A server with the shop, and Google's store with an empty bucket.
-pub(super) struct Cloud {
+pub(crate) struct Cloud {
     pub(super) shop: Shop,
     pub(super) gcs: Gcs,
 }

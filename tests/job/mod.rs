@@ -1,6 +1,6 @@
 //! The main job, against real servers: what an operator does, and what happens to them.
 
-mod bucket;
+pub(crate) mod bucket;
 mod damage;
 mod endurance;
 mod foreign;
@@ -121,7 +121,7 @@ fn gunzip(stored: &[u8]) -> Vec<u8> {
     sql
 }
 
-fn gzip(sql: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(sql: &[u8]) -> Vec<u8> {
     let mut stored = Vec::new();
     flate2::read::GzEncoder::new(sql, flate2::Compression::fast()).read_to_end(&mut stored).expect("gzip");
     stored

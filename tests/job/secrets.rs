@@ -76,7 +76,7 @@ fn every_command_keeps_every_secret_to_itself() {
     let cloud = super::bucket::Cloud { shop, gcs: Gcs::start() };
     cloud.gcs.require_token();
     let proxy = Proxy::before(&cloud.gcs);
-    let (file, key) = key_file(&cloud);
+    let (file, key) = key_file(&cloud.shop.work);
     canaries.0.extend(key.lines().filter(|line| !line.starts_with("---")).map(str::to_owned));
     canaries.0.push("ya29.token".to_owned());
     let clients = recording_clients(&cloud.shop.work);

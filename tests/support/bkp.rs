@@ -27,8 +27,12 @@ pub struct Bkp {
 impl Bkp {
     /// bkp without any setting.
     pub fn bare() -> Self {
+        Self::by(Command::new(env!("CARGO_BIN_EXE_bkp")))
+    }
+
+    /// bkp by way of another program that becomes it.
+    pub fn by(mut command: Command) -> Self {
         let home = WorkDir::new();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bkp"));
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", home.path()).env("TMPDIR", home.dir("tmp"));
         command.env("RUST_BACKTRACE", "1").current_dir(home.path()).process_group(0);
         Self { command, input: None, limit: LIMIT, home }

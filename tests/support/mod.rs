@@ -10,6 +10,7 @@ pub mod gcs;
 pub mod normal;
 pub mod options;
 pub mod parts;
+pub mod pod;
 pub mod quick;
 pub mod run;
 pub mod template;

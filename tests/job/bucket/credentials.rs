@@ -6,6 +6,7 @@ use std::process::Command;
 use super::{Cloud, comes_back};
 use crate::support::bkp::Bkp;
 use crate::support::gcs::{BUCKET, Fault, Op, Proxy};
+use crate::support::workdir::WorkDir;
 
 #[test]
 fn a_pod_with_the_old_names_uses_its_service_account() {
@@ -35,13 +36,13 @@ fn a_pod_without_a_service_account_is_told() {
 }
 
 /// A new key file of a service account, and the text of its key.
-pub fn key_file(cloud: &Cloud) -> (std::path::PathBuf, String) {
+pub fn key_file(work: &WorkDir) -> (std::path::PathBuf, String) {
     let arguments = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
     let made = Command::new("openssl").args(arguments).output().expect("openssl runs");
     let key = String::from_utf8(made.stdout).expect("PEM");
     let file = serde_json::json!({"type": "service_account", "project_id": "p", "private_key_id": "1", "private_key": key,
         "client_email": "bkp@p.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token"});
-    (cloud.shop.work.file("key.json", file.to_string()), key)
+    (work.file("key.json", file.to_string()), key)
 }
 
 /// bkp as behind a company's proxy, with a key file and no word of another endpoint.
@@ -56,7 +57,7 @@ fn a_key_file_works_through_the_proxy_of_the_environment() {
     let cloud = Cloud::open();
     cloud.gcs.require_token();
     let proxy = Proxy::before(&cloud.gcs);
-    let (file, _) = key_file(&cloud);
+    let (file, _) = key_file(&cloud.shop.work);
     comes_back(&cloud.shop, |arguments| behind(&cloud, &proxy, &file).args(arguments));
     let hosts = proxy.hosts();
     for host in ["oauth2.googleapis.com:443", "storage.googleapis.com:443"] {
@@ -73,7 +74,7 @@ fn a_key_file_works_through_the_proxy_of_the_environment() {
 #[test]
 fn a_key_file_that_is_cut_is_told_before_anything_is_asked() {
     let cloud = Cloud::open();
-    let (file, key) = key_file(&cloud);
+    let (file, key) = key_file(&cloud.shop.work);
     let text = fs::read_to_string(&file).expect("the file");
     fs::write(&file, &text[..text.len() / 2]).expect("written");
     let out = cloud.bkp(["backup"]).env("GOOGLE_APPLICATION_CREDENTIALS", &file).run();

@@ -54,23 +54,30 @@ pub enum Fault {
 }
 
 #[derive(Default)]
-pub struct Queue(VecDeque<(Op, Fault)>);
+pub struct Queue {
+    once: VecDeque<(Op, Fault)>,
+    /// What the account may never do.
+    pub forbidden: Vec<Op>,
+}
 
 impl Queue {
     pub fn push(&mut self, op: Op, fault: Fault) {
-        self.0.push_back((op, fault));
+        self.once.push_back((op, fault));
     }
 
     pub fn take(&mut self, op: Op) -> Option<Fault> {
-        let at = self.0.iter().position(|(queued, _)| *queued == op)?;
-        self.0.remove(at).map(|(_, fault)| fault)
+        if self.forbidden.contains(&op) {
+            return Some(Fault::Refuse(403, "bkp@p.iam.gserviceaccount.com does not have that access."));
+        }
+        let at = self.once.iter().position(|(queued, _)| *queued == op)?;
+        self.once.remove(at).map(|(_, fault)| fault)
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.once.len()
     }
 
     pub fn describe(&self) -> String {
-        self.0.iter().map(|(op, fault)| format!("{op:?} {fault:?}")).collect::<Vec<_>>().join(", ")
+        self.once.iter().map(|(op, fault)| format!("{op:?} {fault:?}")).collect::<Vec<_>>().join(", ")
     }
 }

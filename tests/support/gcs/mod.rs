@@ -109,6 +109,11 @@ impl Gcs {
         self.lock().faults.push(op, fault);
     }
 
+    /// From now on the account may not do these, and may do all else.
+    pub fn forbid<const N: usize>(&self, ops: [Op; N]) {
+        self.lock().faults.forbidden = ops.to_vec();
+    }
+
     /// Faults that were queued and not met yet.
     pub fn faults_left(&self) -> usize {
         self.lock().faults.len()

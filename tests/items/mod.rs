@@ -33,6 +33,7 @@ impl App {
         fixtures::shop(&cluster);
         let app = Self { cluster, work: WorkDir::new() };
         app.work.file("password", format!("{PASSWORD}\n"));
+        crate::support::quick::restic(&app.work);
         for (name, content) in [("config/app.php", "secret"), ("data/a/photo.jpg", "a photo"), (".hidden", "dot")] {
             app.work.file(&format!("files/{name}"), content);
         }
@@ -63,7 +64,7 @@ impl App {
             .env("RESTIC_REPOSITORY", self.repository())
             .env("RESTIC_PASSWORD_FILE", self.work.join("password"))
             .env("RESTIC_CACHE_DIR", self.work.join("cache"))
-            .env("BKP_RESTIC_BIN", parts::restic("0.18"))
+            .env("BKP_RESTIC_BIN", self.work.join("quick-restic"))
             .env("BKP_STATE_DIR", self.work.join("state"))
             .args(arguments)
     }

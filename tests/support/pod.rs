@@ -83,7 +83,9 @@ impl Pod {
     /// What a script of before did: commands of a shell that finds restic (0.14 or 0.18) and a server's client programs.
     pub fn script(&self, restic: &str, cluster: Option<&Cluster>, script: &str) -> Bkp {
         let restic = parts::restic(restic);
-        let bin = cluster.map(|cluster| Cluster::client_bin(cluster.major()).display().to_string()).unwrap_or_else(|| "/usr/bin".to_owned());
+        let bin = cluster
+            .map(|cluster| Cluster::client_bin(cluster.major()).display().to_string())
+            .unwrap_or_else(|| "/usr/bin".to_owned());
         let bkp = self.start(&restic, "sh", ["-euc", script]);
         bkp.env("PATH", format!("/usr/local/bin:{bin}:/usr/bin:/bin:/usr/sbin:/sbin"))
     }

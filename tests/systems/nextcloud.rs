@@ -227,7 +227,8 @@ fn nextcloud_comes_back_on_a_fresh_host_from_what_its_scripts_saved() {
     let old = host.pod(&repositories);
     old.pod.script("0.18", None, OLD_INIT).run().ok();
     old_backup(&old.pod, &host.cluster, "0.18", &days_ago(1));
-    let (files, rows) = (tree(host.volume.path()), "SELECT count(*), md5(string_agg(path, ',' ORDER BY id)) FROM oc_filecache");
+    let (files, rows) =
+        (tree(host.volume.path()), "SELECT count(*), md5(string_agg(path, ',' ORDER BY id)) FROM oc_filecache");
     let before = host.cluster.psql("cloud", rows);
 
     let other = Host::fresh();

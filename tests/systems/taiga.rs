@@ -131,7 +131,8 @@ fn taiga_is_taken_over_and_restored_under_open_connections() {
     let saved = all("files");
     let newest = saved.last().expect("a snapshot");
     assert_eq!((&newest["summary"]["files_new"], newest["hostname"].as_str()), (&0.into(), Some("taiga")));
-    let dumped = restic(&repositories, &repositories.join("taiga/pg-database"), PASSWORD, &["dump", "latest", "/stdin"]);
+    let dumped =
+        restic(&repositories, &repositories.join("taiga/pg-database"), PASSWORD, &["dump", "latest", "/stdin"]);
     assert!(dumped.text().contains("COPY public.stories"), "an old image finds the database where it looks for it");
     operator.run("list-snapshots.sh", []).ok().says("yes, taiga").says(&by_script.0);
 

@@ -17,7 +17,7 @@ use crate::sources::postgres::seal::Seal;
 ///
 /// # Errors
 /// When the bucket cannot be listed. Damaged ones are told one by one, and end in exit code 5; those that the store does not
-/// give now are no proof of anything, and end in exit code 1.
+/// give now are no proof of anything, and end in exit code 1, or 11 when only locks kept us from them.
 pub async fn check(context: &Context, read_data: bool) -> Result<Exit> {
     let repositories = context.stop.or(Repositories::open(context)).await?;
     let mut found = Found { command: "check", read_data, ..Found::default() };
@@ -32,6 +32,7 @@ pub async fn check(context: &Context, read_data: bool) -> Result<Exit> {
     }
     Ok(match (found.damaged.is_empty(), found.unread.is_empty()) {
         (false, _) => Exit::ProofFailed,
+        (true, false) if found.locked == found.unread.len() => Exit::Locked,
         (true, false) => Exit::Failed,
         (true, true) => Exit::Done,
     })
@@ -48,6 +49,9 @@ struct Found {
     repositories: Vec<String>,
     damaged: Vec<String>,
     unread: Vec<String>,
+    /// Of those that were not read, how many somebody else works on.
+    #[serde(skip)]
+    locked: usize,
 }
 
 impl Found {
@@ -55,6 +59,7 @@ impl Found {
     fn bad(&mut self, name: String, error: &anyhow::Error) {
         tracing::error!("{name}: {error:#}");
         let store_failed = error.chain().any(|cause| cause.is::<Failure>()) && exit_of(error) != Exit::ProofFailed;
+        self.locked += usize::from(exit_of(error) == Exit::Locked);
         if store_failed { &mut self.unread } else { &mut self.damaged }.push(name);
     }
 }

@@ -21,15 +21,36 @@ impl Held {
     /// # Errors
     /// Exit code 11 naming the holder.
     pub async fn take(context: &Context, session_name: &str) -> Result<Held> {
-        let settings = &context.settings;
-        let session = match &settings.postgres {
-            Some(postgres) => {
-                let session = server::maintenance(postgres, session_name).await?;
-                lock::acquire(&session, &settings.app, settings.lock_wait).await?;
-                Some(session)
-            }
+        let session = match &context.settings.postgres {
+            Some(postgres) => Some(server::maintenance(postgres, session_name).await?),
             None => None,
         };
+        Held::with(context, session).await
+    }
+
+    /// Takes all locks that can be reached: what does not touch the databases does not wait for their server to be mended.
+    ///
+    /// # Errors
+    /// Exit code 11 naming the holder.
+    pub async fn take_without_server(context: &Context, session_name: &str) -> Result<Held> {
+        let session = match &context.settings.postgres {
+            Some(postgres) => match server::maintenance(postgres, session_name).await {
+                Ok(session) => Some(session),
+                Err(error) => {
+                    tracing::warn!("going on without the lock on the database server: {error:#}");
+                    None
+                }
+            },
+            None => None,
+        };
+        Held::with(context, session).await
+    }
+
+    async fn with(context: &Context, session: Option<Session>) -> Result<Held> {
+        let settings = &context.settings;
+        if let Some(session) = &session {
+            lock::acquire(session, &settings.app, settings.lock_wait).await?;
+        }
         let mut locks = Vec::new();
         for root in settings.files.iter().flat_map(|files| &files.roots) {
             // A directory that is not there is found, and told, by whoever needs it.

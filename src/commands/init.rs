@@ -38,7 +38,8 @@ pub async fn init(context: &Context, split: bool) -> Result<Exit> {
 /// Goes on with the layout that is there; where nothing is, makes the wanted one.
 async fn repositories(base: &Base, settings: &Settings, split: bool) -> Result<Value> {
     let mut items = kinds(settings);
-    let split = match base.there().await? {
+    let there = base.there().await?;
+    let split = match &there {
         Some(there) => {
             // Older scripts made no repository for roles where they saved none: they go with the databases, and none is missing.
             let with_databases = |(place, _)| place == Place::Databases;
@@ -50,7 +51,9 @@ async fn repositories(base: &Base, settings: &Settings, split: bool) -> Result<V
     let mut said = Vec::new();
     let wanted = base.wanted(&items, split);
     let mut first = None;
-    for (_, repository) in wanted.each() {
+    for (place, repository) in wanted.each() {
+        // One that is there was opened already, maybe by its new password.
+        let repository = there.as_ref().and_then(|there| there.at(place)).unwrap_or(repository);
         let new = repository.probe().await? == Probe::Missing;
         if new {
             repository.init(first).await?;

@@ -186,6 +186,12 @@ impl Base {
         }
     }
 
+    /// A repository as the old password opens it, and as the new one does, when one is set.
+    pub fn under_both(&self, repository: &Repository) -> (Repository, Option<Repository>) {
+        let new = self.next.clone().map(|next| repository.with_password(next));
+        (repository.with_password(self.repository.password().clone()), new)
+    }
+
     /// What `init` makes for these items where nothing is yet.
     pub fn wanted(&self, items: &[Item], split: bool) -> ResticPlaces {
         if !split {

@@ -1,6 +1,12 @@
 //! An application of databases and files, saved item by item into restic repositories by the real restic.
 
+mod change_password;
+mod kills;
+mod locks;
+mod quick;
 mod round_trip;
+mod saves;
+mod whole;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +37,13 @@ impl App {
             app.work.file(&format!("files/{name}"), content);
         }
         std::os::unix::fs::symlink("a/photo.jpg", app.files().join("data/link")).expect("a link");
+        app
+    }
+
+    /// The same with a repository that opens in no time.
+    fn quick() -> Self {
+        let app = Self::open();
+        quick::lay_repository(&app.repository());
         app
     }
 
@@ -66,6 +79,11 @@ impl App {
     /// The orders, as the application sees them.
     fn orders(&self) -> String {
         self.cluster.psql("shop", "SELECT count(*), md5(string_agg(o::text, '' ORDER BY o::text)) FROM orders o")
+    }
+
+    /// Databases and files as they are, told apart from any other state.
+    fn state(&self) -> (String, Vec<String>) {
+        (self.orders(), tree(&self.files()))
     }
 
     /// What an accident does.

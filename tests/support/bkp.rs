@@ -80,6 +80,16 @@ impl Bkp {
         self
     }
 
+    /// Runs as this user and group.
+    #[must_use]
+    pub fn as_user(mut self, id: u32) -> Self {
+        for directory in [self.home.path().to_owned(), self.home.join("tmp")] {
+            std::os::unix::fs::chown(directory, Some(id), Some(id)).expect("chown needs root");
+        }
+        self.command.uid(id).gid(id);
+        self
+    }
+
     /// What stands on standard input; without it there is none.
     #[must_use]
     pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {

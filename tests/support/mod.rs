@@ -11,6 +11,7 @@ pub mod normal;
 pub mod options;
 pub mod parts;
 pub mod pod;
+pub mod quick;
 pub mod run;
 pub mod template;
 pub mod wait;

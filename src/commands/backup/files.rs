@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use tokio::task::block_in_place;
 
 use super::parts::{Common, Kept, no_place};
 use crate::commands::catalog::Snapshot;
@@ -11,7 +12,7 @@ use crate::commands::repositories::ResticPlaces;
 use crate::repository::restic::Tree;
 use crate::settings::{Files, Settings};
 use crate::sources::Item;
-use crate::sources::files::choice;
+use crate::sources::files::{choice, socket};
 
 /// A directory that is saved, and what of it could not be read.
 pub struct Saved {
@@ -52,8 +53,12 @@ pub async fn save(
         .save_tree(&common.saving(places, &item, parent), root, &tree)
         .await
         .with_context(|| format!("saving {item}"))?;
-    let unreadable: Vec<String> =
+    let mut unreadable: Vec<String> =
         saved.unread.iter().map(|unread| format!("{}: {}", unread.path, unread.why)).collect();
+    let sockets = block_in_place(|| socket::sockets(root, tree.includes.as_deref(), &options.exclude));
+    unreadable.extend(sockets.iter().map(|path| {
+        format!("{}: a socket, which nothing can save; BKP_FILES_EXCLUDE leaves it out unsaid", path.display())
+    }));
     for what in &unreadable {
         tracing::warn!("not saved: {what}");
     }

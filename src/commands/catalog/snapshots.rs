@@ -6,7 +6,7 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
-use super::tags::Tags;
+use super::tags::{PROOF, Tags};
 use crate::commands::repositories::{Place, ResticPlaces};
 use crate::repository::restic;
 use crate::settings::{Databases, Settings};
@@ -58,6 +58,9 @@ pub async fn snapshots(places: &ResticPlaces, settings: &Settings) -> Result<Vec
 
 /// Tells what a snapshot is. Nothing for what bkp cannot restore.
 fn recognised(snapshot: restic::Snapshot, place: Place, settings: &Settings) -> Option<Snapshot> {
+    if snapshot.tags.iter().any(|tag| tag == PROOF) {
+        return None;
+    }
     let tags = Tags::read(&snapshot.tags);
     let path = snapshot.paths.first()?;
     let (item, file) = match &tags {

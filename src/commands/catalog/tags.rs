@@ -10,6 +10,9 @@ use crate::sources::Item;
 
 const OURS: &str = "bkp";
 
+/// The tag of a snapshot that proves a password and holds nothing else: no backup, wherever backups are looked for.
+pub const PROOF: &str = "bkp-password-proof";
+
 /// The tags of one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tags {

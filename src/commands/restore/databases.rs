@@ -170,16 +170,23 @@ impl<'a> Databases<'a> {
                 }
             })
             .collect();
-        swap::swap(main, &helper, &swaps, &loaded.existing_roles, &settings.app, &self.run.id).await?;
+        let swapped = swap::swap(main, &helper, &swaps, &loaded.existing_roles, &settings.app, &self.run.id).await;
+        self.undo.in_doubt = swapped.as_ref().is_err_and(|error| error.is::<swap::InDoubt>());
+        swapped?;
         for swap in &swaps {
             swap::comment_in_its_own_encoding(self.postgres, &session_name, swap).await;
         }
         Ok(())
     }
 
-    /// Takes back what was made, unless the swap turns out to be done.
-    pub async fn take_back(&self) -> Taken {
-        self.undo.run(self.main, self.postgres, &self.run.session_name("restore")).await
+    /// Whether the swap turns out to be done.
+    pub async fn outcome(&self) -> Taken {
+        self.undo.outcome(self.main, self.postgres, &self.run.session_name("restore")).await
+    }
+
+    /// Takes back what was made, when the swap is not done.
+    pub async fn take_back(&self) {
+        self.undo.clear(self.main, self.postgres, &self.run.session_name("restore")).await;
     }
 
     /// After the swap: drops what it stood in, and what is not to be kept; names what is.

@@ -8,7 +8,7 @@ use tokio::task::block_in_place;
 use crate::commands::catalog::Snapshot;
 use crate::commands::repositories::ResticPlaces;
 use crate::commands::{Context, Run};
-use crate::error::Failure;
+use crate::error::{Failure, hints_of};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::restic::Repository;
@@ -246,9 +246,10 @@ fn hindrances(root: &Path, snapshot: &Snapshot, keep: &[Pattern], selects: &[Sel
     if !root.is_dir() {
         return Some(format!("{} is not there: is the volume mounted?", root.display()));
     }
-    let ready = root.canonicalize().map_err(anyhow::Error::from);
-    if let Err(error) = ready.and_then(|root| block_in_place(|| preflight::check(&root, keep, selects))) {
-        return Some(format!("{error:#}"));
+    let checked = block_in_place(|| preflight::check(&root.canonicalize()?, keep, selects));
+    if let Err(error) = checked {
+        let hints = hints_of(&error).join("; ");
+        return Some(if hints.is_empty() { format!("{error:#}") } else { format!("{error:#}: {hints}") });
     }
     let free = match block_in_place(|| volume::free_bytes(root)) {
         Ok(free) => free,

@@ -17,6 +17,7 @@ use crate::settings::{KeepReplaced, Settings};
 use crate::sources::Item;
 use crate::sources::files::exchange::{self, Found, Recovered, Way};
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::obstacles;
 use crate::sources::postgres::server::{self, Database, ident};
 use crate::sources::postgres::side::{self, State};
 
@@ -29,11 +30,13 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
     let settings = &context.settings;
     let mut unfinished = BTreeSet::new();
     if let Some(session) = &held.session {
-        unfinished = loading_runs(session, &settings.app).await?;
+        unfinished = loading_runs(session, &settings.app, dry_run).await?;
     }
     // Before the side databases go: they are what tells that a restore did not come to its COMMIT.
     if !dry_run {
-        for root in roots(settings) {
+        let roots = roots(settings);
+        unfinished.extend(block_in_place(|| half_exchanged(&roots))?);
+        for root in roots {
             block_in_place(|| recover(&root, &unfinished))
                 .with_context(|| format!("setting {} right", root.display()))?;
         }
@@ -51,12 +54,39 @@ fn roots(settings: &Settings) -> Vec<PathBuf> {
 }
 
 /// Runs that were loading databases when they died.
-async fn loading_runs(session: &Session, app: &str) -> Result<BTreeSet<String>> {
+async fn loading_runs(session: &Session, app: &str, dry_run: bool) -> Result<BTreeSet<String>> {
+    let runs = noted_runs(session, app).await?;
+    if runs.is_empty() || dry_run {
+        return Ok(runs);
+    }
+    // The server may not have noticed yet that they are dead, and still be at their COMMIT.
+    for run in &runs {
+        obstacles::end_sessions_named(session, &format!("bkp restore {run}")).await?;
+    }
+    noted_runs(session, app).await
+}
+
+async fn noted_runs(session: &Session, app: &str) -> Result<BTreeSet<String>> {
     let journals = server::databases(session).await?.into_iter().filter_map(|database| database.journal());
     Ok(journals
         .filter(|journal| journal.state == State::Loading && journal.app == app)
         .map(|journal| journal.run)
         .collect())
+}
+
+/// Runs that died between two directories: one has the restored tree, the other has not.
+fn half_exchanged(roots: &[PathBuf]) -> Result<BTreeSet<String>> {
+    let (mut staged, mut begun) = (BTreeSet::new(), BTreeSet::new());
+    for root in roots {
+        for left in exchange::leftovers(root)? {
+            match left.found {
+                Found::Staged => staged.insert(left.run),
+                Found::Halfway { .. } | Found::Replaced => begun.insert(left.run),
+                _ => false,
+            };
+        }
+    }
+    Ok(staged.intersection(&begun).cloned().collect())
 }
 
 /// The root holds one whole tree afterwards: the old one when the run's databases are the old ones, else the new one.
@@ -76,7 +106,7 @@ fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> 
             _ => continue,
         }
         tracing::warn!(
-            "{}: brought back what run {} had replaced, because its databases were never swapped",
+            "{}: brought back what run {} had replaced, because it died before it had replaced all",
             root.display(),
             left.run
         );

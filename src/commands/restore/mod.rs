@@ -49,7 +49,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let sorted = sort::sort(&repositories, settings, &choice, request)?;
     if let Some(directory) = &request.to {
         let places = repositories.restic.as_ref();
-        return into_directory(context, places, &sorted, directory).await;
+        return into_directory(context, places, &sorted, directory, request.dry_run).await;
     }
 
     if let (Some(postgres), Some(_)) = (&settings.postgres, &sorted.sql) {
@@ -143,14 +143,27 @@ async fn take_back(
     files: Option<&mut Files<'_>>,
     error: anyhow::Error,
 ) -> Result<()> {
-    if let Some(databases) = databases
-        && databases.take_back().await == Taken::NotBack
-    {
-        tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
-        return Ok(());
+    let taken = match databases {
+        Some(databases) => databases.outcome().await,
+        None => Taken::Back,
+    };
+    match taken {
+        Taken::NotBack => {
+            tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
+            return Ok(());
+        }
+        Taken::Unknown => bail!(
+            Failure::new("whether the databases were swapped cannot be asked: the server is away")
+                .hint("when it is there again: bkp resume. It finds out, and gives the files back if the databases are the old ones")
+                .because(error)
+        ),
+        Taken::Back => {}
     }
     if let Some(files) = files {
         files.take_back();
+    }
+    if let Some(databases) = databases {
+        databases.take_back().await;
     }
     Err(error)
 }
@@ -181,10 +194,22 @@ async fn into_directory(
     places: Option<&super::repositories::ResticPlaces>,
     sorted: &sort::Sorted,
     directory: &std::path::Path,
+    dry_run: bool,
 ) -> Result<Exit> {
     let (Some(places), false) = (places, sorted.trees.is_empty()) else {
         bail!(Failure::new("there are no files in this backup to restore into a directory").hint("see: bkp list"));
     };
+    if dry_run {
+        for tree in &sorted.trees {
+            tracing::info!(
+                "dry run: snapshot {} of {} would be restored into {}",
+                tree.short(),
+                tree.item,
+                directory.display()
+            );
+        }
+        return Ok(Exit::Done);
+    }
     files::into_directory(context, places, &sorted.trees, directory).await?;
     Ok(Exit::Done)
 }

@@ -1,9 +1,15 @@
 //! What a restore that failed takes back, and how it finds out that it had not failed.
 
+use std::time::Duration;
+
 use super::{aside, leftovers};
 use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::server;
+use crate::sources::postgres::{obstacles, server};
+
+/// How often a server that went away at the COMMIT is looked for again, and how long it is waited between: it may be starting again.
+const TRIES: u32 = 15;
+const PACE: Duration = Duration::from_secs(1);
 
 /// What a failed restore takes back: side databases and roles that it made.
 #[derive(Default)]
@@ -14,6 +20,8 @@ pub struct Undo {
     pub roles: Vec<String>,
     /// Everything is loaded and proven: what follows is the swap.
     pub loaded: bool,
+    /// The swap's COMMIT was sent, and its answer never came.
+    pub in_doubt: bool,
 }
 
 /// How a failed restore ended.
@@ -23,12 +31,63 @@ pub enum Taken {
     Back,
     /// The swap had been committed when the connection was lost: the new application serves.
     NotBack,
+    /// Whether it was committed cannot be asked, because the server is away.
+    Unknown,
 }
 
 impl Undo {
-    /// Takes it all back, unless the swap turns out to be done.
-    pub async fn run(&self, main: &Session, postgres: &Postgres, session_name: &str) -> Taken {
-        // The session may be what was lost.
+    /// How it ended, as far as the server can tell. Changes nothing but that it ends what is left of our own sessions.
+    pub async fn outcome(&self, main: &Session, postgres: &Postgres, session_name: &str) -> Taken {
+        if !self.loaded {
+            return Taken::Back;
+        }
+        let again;
+        let session = if main.is_closed() {
+            match self.reconnect(postgres, session_name).await {
+                Some(session) => {
+                    again = session;
+                    &again
+                }
+                None if self.in_doubt => return Taken::Unknown,
+                None => return Taken::Back,
+            }
+        } else {
+            main
+        };
+        let _ = session.batch_execute("ROLLBACK").await;
+        // A session that we have lost may still be at its COMMIT, which nobody sees before it is over.
+        if self.in_doubt && obstacles::end_sessions_named(session, session_name).await.is_err() {
+            return Taken::Unknown;
+        }
+        match server::databases(session).await {
+            // The side databases lose their names in the swap, all at once: without them it was committed.
+            Ok(here) => {
+                let ours = |name: &String| self.databases.contains(name) && !aside::is_one(name);
+                let is_done = !self.databases.is_empty() && !here.iter().any(|database| ours(&database.name));
+                if is_done { Taken::NotBack } else { Taken::Back }
+            }
+            Err(_) if self.in_doubt => Taken::Unknown,
+            Err(_) => Taken::Back,
+        }
+    }
+
+    async fn reconnect(&self, postgres: &Postgres, session_name: &str) -> Option<Session> {
+        for left in (0..if self.in_doubt { TRIES } else { 1 }).rev() {
+            match server::maintenance(postgres, session_name).await {
+                Ok(session) => return Some(session),
+                Err(_) if left > 0 => tokio::time::sleep(PACE).await,
+                Err(error) => tracing::warn!("the server is away: {error:#}"),
+            }
+        }
+        None
+    }
+
+    /// Takes back what was made. Only when the swap is not done; and after the files, because the side databases are what tells the
+    /// next run of a restore that died.
+    pub async fn clear(&self, main: &Session, postgres: &Postgres, session_name: &str) {
+        if self.databases.is_empty() && self.roles.is_empty() {
+            return;
+        }
         let again;
         let session = if main.is_closed() {
             match server::maintenance(postgres, session_name).await {
@@ -37,32 +96,15 @@ impl Undo {
                     &again
                 }
                 Err(error) => {
-                    if self.loaded {
-                        tracing::warn!(
-                            "whether the swap was done cannot be asked: the server is away; if it was, what was there before is kept under a name with __was_ in it"
-                        );
-                    }
-                    if !self.databases.is_empty() {
-                        tracing::warn!(
-                            "{} could not be dropped; the next run drops it: {error:#}",
-                            self.databases.join(", ")
-                        );
-                    }
-                    return Taken::Back;
+                    let names = self.databases.join(", ");
+                    tracing::warn!("{names} could not be dropped; the next run drops it: {error:#}");
+                    return;
                 }
             }
         } else {
             main
         };
         let _ = session.batch_execute("ROLLBACK").await;
-        // The side databases lose their names in the swap, all at once: without them it was committed.
-        if !self.databases.is_empty()
-            && let Ok(here) = server::databases(session).await
-            && !here.iter().any(|database| self.databases.contains(&database.name) && !aside::is_one(&database.name))
-            && self.loaded
-        {
-            return Taken::NotBack;
-        }
         for name in &self.databases {
             if let Err(error) = leftovers::drop_database(session, name).await {
                 tracing::warn!("{name} could not be dropped; the next run drops it: {error:#}");
@@ -73,6 +115,5 @@ impl Undo {
                 tracing::warn!("role {role}, which this restore made, could not be dropped: {error}");
             }
         }
-        Taken::Back
     }
 }

@@ -140,10 +140,8 @@ impl Repository {
     pub(super) async fn let_in(&self) -> Result<()> {
         let mut patience = Patience::new(self.restic.options.lock_wait);
         loop {
-            let mut locks = self.locks().await?;
-            if locks.iter().any(|lock| lock.exclusive) {
-                locks = self.clear_dead_locks().await?.1;
-            }
+            // All of the dead, not only those who keep others out: each that stays is one more to be read the next time.
+            let (_, mut locks) = self.clear_dead_of(self.locks().await?).await?;
             locks.retain(|lock| lock.exclusive);
             if locks.is_empty() {
                 return Ok(());

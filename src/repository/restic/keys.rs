@@ -36,6 +36,21 @@ impl Repository {
         serde_json::from_slice(&said).context("restic's list of keys is none")
     }
 
+    /// The id of the key that our password opens; nothing when it opens none.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub async fn own_key(&self) -> Result<Option<String>> {
+        match self.keys().await {
+            Ok(keys) => {
+                let own = keys.into_iter().find(|key| key.current).map(|key| key.id);
+                own.map(Some).context("restic does not say which key it opened the repository with")
+            }
+            Err(error) if exit_of(&error) == Exit::WrongPassword => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Adds a password, and gives its key's id. The old ones stay.
     ///
     /// # Errors

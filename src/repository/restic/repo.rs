@@ -119,6 +119,11 @@ impl Repository {
         Repository { password, ..self.clone() }
     }
 
+    /// What it is opened with.
+    pub fn password(&self) -> &Password {
+        &self.password
+    }
+
     /// Where it is.
     pub fn address(&self) -> &Address {
         &self.address

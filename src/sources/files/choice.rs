@@ -1,6 +1,6 @@
 //! What is saved of a root: patterns of what is left out, for restic, and of what is taken.
 //!
-//! Special files need no pattern: restic leaves sockets out without a word, and saves fifos and devices as what they are,
+//! Special files need no pattern: restic leaves sockets out without a word ([`super::socket`] finds them), and saves fifos and devices as what they are,
 //! never what could be read from them.
 
 use std::ffi::OsString;

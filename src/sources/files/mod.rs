@@ -5,6 +5,7 @@
 //! | `root` | is there anything to save, or is the volume not mounted? |
 //! | `glob`, `pattern` | names and paths with wildcards |
 //! | `choice` | what is left out, and what is taken |
+//! | `socket` | what is left out because nothing could save it |
 //! | `lock` | one run at a time on a directory |
 //! | `volume` | mount points, free space, and moves that never overwrite |
 //! | `walk` | all entries of a tree, children first |
@@ -21,6 +22,7 @@ pub mod lock;
 pub mod owner;
 pub mod pattern;
 pub mod root;
+pub mod socket;
 pub mod volume;
 pub mod walk;
 

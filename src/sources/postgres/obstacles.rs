@@ -1,7 +1,9 @@
 //! What on the server would keep a live database from being renamed. A swap that cannot work is better known before hours of
 //! loading than after.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
 
 use super::connect::Session;
 use super::server::{ident, literal, text};
@@ -61,6 +63,29 @@ pub async fn slots(session: &Session, databases: &[&str]) -> Result<Vec<String>>
         .await
         .context("asking for replication slots")?;
     Ok(rows.iter().map(|row| text(row.get(0))).collect())
+}
+
+/// Ends all sessions of this application name but the one that asks, and waits until they are gone: what they were about to commit
+/// can be seen then.
+///
+/// # Errors
+/// When they cannot be asked for, or do not go.
+pub async fn end_sessions_named(session: &Session, name: &str) -> Result<()> {
+    for _ in 0..100 {
+        let rows = session
+            .query(
+                "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+                 WHERE application_name = $1 AND pid <> pg_catalog.pg_backend_pid()",
+                &[&name],
+            )
+            .await
+            .with_context(|| format!("ending the sessions of {name}"))?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bail!("the sessions of {name} do not end")
 }
 
 /// Who is connected to `databases`, in words for the operator: at most five.

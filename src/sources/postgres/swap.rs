@@ -30,12 +30,22 @@ pub struct Swap {
     pub live_comment: Option<String>,
 }
 
+/// The COMMIT was sent, and its answer never came.
+#[derive(Debug)]
+pub struct InDoubt;
+
+impl std::fmt::Display for InDoubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the server did not answer to the swap's COMMIT")
+    }
+}
+
 /// Swaps all of them, or none.
 ///
 /// `statements` run first, in the same transaction.
 ///
 /// # Errors
-/// When a session could not be ended or a rename failed: nothing has changed then.
+/// When a session could not be ended or a rename failed: nothing has changed then. [`InDoubt`] when that is not known.
 pub async fn swap(
     main: &Session,
     helper: &Session,
@@ -76,7 +86,7 @@ pub async fn swap(
         // COMMIT is a statement of its own, sent when everything before it is known to have worked.
         match while_ending_sessions(main, helper, &names, &script).await {
             Ok(()) => {
-                return main.batch_execute("COMMIT").await.context("committing the swap");
+                return main.batch_execute("COMMIT").await.context(InDoubt);
             }
             Err(error) => {
                 main.batch_execute("ROLLBACK")

@@ -217,7 +217,9 @@ impl Staging {
 
     fn discard_watched(&mut self, watch: &mut Watch<'_>) -> Result<()> {
         self.journal.state = State::Discarding;
-        self.hidden.write(&self.journal)?;
-        self.hidden.remove(watch)
+        // Worth nothing to anybody, staged or half removed; a volume that is full must get its space back all the same.
+        let noted = self.hidden.write(&self.journal);
+        self.hidden.remove(watch)?;
+        noted.or_else(|error| if self.hidden.path().exists() { Err(error) } else { Ok(()) })
     }
 }

@@ -24,7 +24,9 @@ pub struct Leftover {
 /// What an earlier run left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// It died before it touched anything live, or while it removed what nobody needs: garbage.
+    /// It died before it touched anything live: what it staged is garbage.
+    Staged,
+    /// It died while it removed what nobody needs: garbage.
     Garbage,
     /// It died while entries moved, so the live tree is a mixture; `finishing` is false when it was on the way back.
     Halfway {
@@ -85,7 +87,8 @@ fn look(root: &Path, run: &str) -> Found {
         Err(error) => Found::Unknown { why: format!("{error:#}") },
         Ok(None) => Found::Garbage,
         Ok(Some(journal)) => match journal.state {
-            State::Staging | State::Discarding => Found::Garbage,
+            State::Staging => Found::Staged,
+            State::Discarding => Found::Garbage,
             State::Exchanging(to) => Found::Halfway { finishing: to == Side::New },
             State::Settled(Side::New) => Found::Replaced,
             State::Settled(Side::Old) => Found::Undone,
@@ -105,7 +108,7 @@ pub(super) fn recover_watched(root: &Path, way: Way, watch: &mut Watch<'_>) -> R
     let mut done = Vec::new();
     for Leftover { run, found } in leftovers(root)? {
         match found {
-            Found::Garbage => match open(root, &run).and_then(|(hidden, _)| hidden.remove(watch)) {
+            Found::Staged | Found::Garbage => match open(root, &run).and_then(|(hidden, _)| hidden.remove(watch)) {
                 Ok(()) => done.push((run, Recovered::Removed)),
                 Err(error) => tracing::warn!("what run {run} left could not be removed: {error:#}"),
             },

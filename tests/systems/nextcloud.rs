@@ -19,6 +19,7 @@ use crate::support::workdir::WorkDir;
 /// What `sed` over config.php broke.
 const DATABASE_PASSWORD: &str = "p);w'\"\\ $HOME canary";
 const ROLE_PASSWORD: &str = "oc);pass'wörd canary";
+const NEW_PASSWORD: &str = "new $canary";
 const RESTIC_PASSWORD: &str = "restic);canary";
 
 /// What today's `backup.bb` did, less its maintenance: the argument of restic's --time is in `when`.
@@ -213,6 +214,20 @@ fn nextcloud_is_taken_over_with_all_that_its_scripts_saved() {
     cloud.check(cloud.pod.call("bkp", ["forget"]).env("BKP_KEEP_MIN", "1").run()).ok();
     assert_eq!((all("files").len(), all("pg-database").len()), (3, 3));
     assert!(!short_ids(&all("files")).contains(&tree_id), "the older one of that month");
+
+    // A new password, as the manual says: first beside the old one in the secret, then in its place.
+    cloud.run("change-password.bb", []).fails_with(2).says("restic-new-password");
+    cloud.pod.add_secret("restic-new-password", NEW_PASSWORD);
+    cloud.run("change-password.bb", []).ok().says("restic-new-password under restic-password");
+    cloud.run("change-password.bb", []).ok().says("already");
+    cloud.run("list-snapshots.bb", []).ok().says("yes, nextcloud");
+    for name in ["files", "pg-role", "pg-database"] {
+        let opens = |password| restic(&repositories, &place(name), password, &["cat", "config", "--no-lock"]).success;
+        assert!(opens(NEW_PASSWORD) && !opens(RESTIC_PASSWORD), "{name}");
+    }
+    fresh.run("list-snapshots.bb", []).fails_with(12);
+    fresh.pod.add_secret("restic-password", NEW_PASSWORD);
+    fresh.run("list-snapshots.bb", []).ok().says("yes, nextcloud");
 }
 
 /// Each host's own superuser has a password of its own making.

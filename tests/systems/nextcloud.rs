@@ -129,7 +129,10 @@ fn old_backup(pod: &Pod, cluster: &Cluster, restic: &str, when: &str) {
 }
 
 /// Nextcloud's liveness probe, more eager than the real one: a new connection every 50 ms, until this is dropped.
-struct Probe(Child);
+struct Probe {
+    shell: Child,
+    answers: WorkDir,
+}
 
 impl Probe {
     fn start(cluster: &Cluster) -> Self {
@@ -137,14 +140,21 @@ impl Probe {
         let mut probe = Command::new("sh");
         probe.args(["-c", script]).env("PATH", format!("{}:/usr/bin:/bin", Cluster::client_bin(15).display()));
         probe.env("PGHOST", cluster.socket_dir()).env("PGPORT", cluster.port().to_string()).env("PGUSER", "postgres");
-        Self(probe.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell"))
+        let answers = WorkDir::new();
+        let answer = fs::File::create(answers.join("answers")).expect("a file");
+        Self { shell: probe.stdout(answer).stderr(Stdio::null()).spawn().expect("a shell"), answers }
+    }
+
+    /// How often it was answered so far.
+    fn answers(&self) -> usize {
+        fs::read_to_string(self.answers.join("answers")).unwrap_or_default().matches("(1 row)").count()
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
     }
 }
 
@@ -176,7 +186,9 @@ fn nextcloud_is_taken_over_with_all_that_its_scripts_saved() {
     host.lose_everything();
     host.volume.file("config/config.php", "of this host");
     let probe = Probe::start(&host.cluster);
+    until("it is probed", || probe.answers() > 0);
     cloud.run("restore.bb", []).ok();
+    assert!(probe.answers() > 10, "{}", probe.answers());
     drop(probe);
     assert_same(&content, &host.content());
     assert_eq!(fs::read_to_string(host.volume.join("config/config.php")).expect("kept"), "of this host");

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::support::bkp::Bkp;
 use crate::support::run::{Ran, run};
@@ -25,15 +26,19 @@ pub(super) struct Secrets {
 }
 
 impl Secrets {
-    /// One repository with one run in it.
+    /// One repository with one run in it: made once, unpacked for each test.
     pub(super) fn one() -> Self {
-        let secrets = Self::empty();
-        secrets.bkp(["init"]).run().ok();
-        secrets.bkp(["backup"]).run().ok();
-        secrets
+        static MADE: OnceLock<Vec<u8>> = OnceLock::new();
+        let made = MADE.get_or_init(|| {
+            let secrets = Self::empty();
+            secrets.bkp(["init"]).run().ok();
+            secrets.bkp(["backup"]).run().ok();
+            secrets.pack()
+        });
+        Self::empty().unpacked(made)
     }
 
-    /// Three of them, as older scripts made them.
+    /// Three of them without a run, as older scripts made them.
     pub(super) fn split() -> Self {
         let secrets = Self::empty();
         for place in SPLIT {
@@ -50,12 +55,21 @@ impl Secrets {
         Self { work }
     }
 
+    fn pack(&self) -> Vec<u8> {
+        let packed = run(Command::new("tar").arg("-C").arg(self.work.path()).args(["-c", "repository"]), b"");
+        assert!(packed.success, "{}", packed.stderr);
+        packed.stdout
+    }
+
+    fn unpacked(self, packed: &[u8]) -> Self {
+        let unpacked = run(Command::new("tar").arg("-C").arg(self.work.path()).arg("-x"), packed);
+        assert!(unpacked.success, "{}", unpacked.stderr);
+        self
+    }
+
     /// The same once more, to be changed in other ways.
     fn copy(&self) -> Self {
-        let copy = Self::empty();
-        let mut cp = Command::new("cp");
-        assert!(run(cp.arg("-a").arg(self.repository()).arg(copy.work.path()), b"").success);
-        copy
+        Self::empty().unpacked(&self.pack())
     }
 
     pub(super) fn repository(&self) -> PathBuf {

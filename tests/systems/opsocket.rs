@@ -125,14 +125,14 @@ fn opsocket_goes_on_in_its_repository_and_both_units_find_their_own() {
     // Saved from within now, and no longer by the whole path: read once more, but nothing of it is stored twice.
     let newest = &last[last.len() - 1];
     assert_eq!(newest["summary"]["data_blobs"], 0, "{newest:#}");
+    files.run("bkp", ["backup"]).ok();
+    let last = all();
+    assert_eq!(last[last.len() - 1]["summary"]["files_unmodified"], 3, "{:#}", last[last.len() - 1]);
     lose();
     databases.run("bkp", ["restore"]).ok().says("proven");
     databases.run("bkp", ["backup"]).ok();
     files.run("bkp", ["restore"]).ok();
     is_back(&host);
-    files.run("bkp", ["backup"]).ok();
-    let last = all();
-    assert_eq!(last[last.len() - 1]["summary"]["files_unmodified"], 3, "{:#}", last[last.len() - 1]);
     let runs = files.run("bkp", ["list"]).ok();
     assert_eq!(runs.stdout.matches("yes, demo").count(), 4, "{}", runs.stdout);
 

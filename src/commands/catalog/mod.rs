@@ -1,6 +1,7 @@
 //! What there is to restore: runs, newest first, each with what it saved and where that lies.
 
 pub mod dumps;
+mod kinds;
 pub mod snapshots;
 pub mod tags;
 
@@ -15,6 +16,7 @@ use crate::repository::bucket::layout;
 use crate::settings::Settings;
 use crate::sources::Item;
 pub use dumps::{Dump, SealState};
+pub use kinds::Kinds;
 pub use snapshots::Snapshot;
 
 /// What one run saved; of other tools, one dump or one snapshot.

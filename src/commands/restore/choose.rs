@@ -7,7 +7,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-use crate::commands::catalog::{Dump, Saved, SealState, Snapshot};
+use crate::commands::catalog::{Dump, Kinds, Saved, SealState, Snapshot};
 use crate::error::{Failure, exit_of};
 use crate::sources::Item;
 
@@ -33,7 +33,7 @@ pub struct Choice {
 /// # Errors
 /// When nothing or more than one fits, or the run lacks what it set out to save and `incomplete` does not allow that.
 pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Result<Choice> {
-    let (meant, named) = meant(saved, wish.when.trim(), app, now)?;
+    let (meant, named) = meant(saved, wish, app, now)?;
     let missing: Vec<String> = meant.missing().into_iter().map(ToString::to_string).collect();
     if !meant.is_complete() && !wish.incomplete {
         bail!(
@@ -60,7 +60,7 @@ pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Re
 }
 
 /// What the operator said.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Wish<'a> {
     /// `latest` and so on.
     pub when: &'a str,
@@ -68,10 +68,13 @@ pub struct Wish<'a> {
     pub instead: &'a [String],
     /// Whether a run that lacks an item may be taken.
     pub incomplete: bool,
+    /// What is to be restored: a backup without any of it is taken only when it is called by its name.
+    pub kinds: Kinds,
 }
 
 /// The one that is meant, and whether it was called by its name.
-fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Result<(&'a Saved, bool)> {
+fn meant<'a>(saved: &'a [Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Result<(&'a Saved, bool)> {
+    let when = wish.when.trim();
     if saved.is_empty() {
         bail!(
             Failure::new("there is no backup yet")
@@ -79,7 +82,7 @@ fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Resul
         );
     }
     if when == "latest" {
-        return Ok((latest(saved, app)?, false));
+        return Ok((latest(saved, wish.kinds, app)?, false));
     }
     let is_called = |one: &&Saved| {
         one.name == when
@@ -90,14 +93,14 @@ fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Resul
     }
     if let Some(day) = exactly::<Date>(when, 10) {
         let is_of_day = |one: &&Saved| one.time.to_zoned(TimeZone::UTC).date() == day;
-        return match saved.iter().filter(is_of_day).find(|one| usable(one, app)) {
-            Some(one) => Ok((none_lost_between(saved, one, |other| is_of_day(&other))?, false)),
+        return match saved.iter().filter(is_of_day).find(|one| usable(one, wish.kinds, app)) {
+            Some(one) => Ok((none_lost_between(saved, one, wish.kinds, |other| is_of_day(&other))?, false)),
             None => bail!(nothing(saved, when)),
         };
     }
     if let Some(time) = moment(when, now) {
-        return match saved.iter().find(|one| one.time <= time && usable(one, app)) {
-            Some(one) => Ok((none_lost_between(saved, one, |other| other.time <= time)?, false)),
+        return match saved.iter().find(|one| one.time <= time && usable(one, wish.kinds, app)) {
+            Some(one) => Ok((none_lost_between(saved, one, wish.kinds, |other| other.time <= time)?, false)),
             None => bail!(nothing(saved, when)),
         };
     }
@@ -122,24 +125,32 @@ fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Resul
 }
 
 /// The newest whole run of the application; where there is none, the newest that another tool made.
-fn latest<'a>(saved: &'a [Saved], app: &str) -> Result<&'a Saved> {
-    if let Some(at) = saved.iter().position(|one| one.sealed_for(app) && one.is_complete()) {
-        for newer in saved[..at].iter().filter(|one| one.may_be_of(app) && one.unreadable().is_none()) {
+fn latest<'a>(saved: &'a [Saved], kinds: Kinds, app: &str) -> Result<&'a Saved> {
+    if let Some(at) = saved.iter().position(|one| one.sealed_for(app) && usable(one, kinds, app)) {
+        let newer = saved[..at].iter().filter(|one| one.may_be_of(app) && one.kinds().meets(kinds));
+        for newer in newer.filter(|one| one.unreadable().is_none()) {
             match &newer.run {
                 None => tracing::warn!("{} is newer, but has no seal; name it to restore it", newer.name),
                 Some(run) => tracing::warn!("run {run} is newer, but incomplete; name it to restore it"),
             }
         }
-        return none_lost_between(saved, &saved[at], |_| true);
+        return none_lost_between(saved, &saved[at], kinds, |_| true);
     }
-    if let Some(one) = saved.iter().find(|one| usable(one, app)) {
-        return none_lost_between(saved, one, |_| true);
+    if let Some(one) = saved.iter().find(|one| usable(one, kinds, app)) {
+        return none_lost_between(saved, one, kinds, |_| true);
     }
-    if let Some(incomplete) = saved.iter().find(|one| one.sealed_for(app)) {
+    if let Some(incomplete) = saved.iter().find(|one| one.sealed_for(app) && one.kinds().meets(kinds)) {
         return Ok(incomplete);
     }
     match saved.iter().find_map(Saved::unreadable) {
         Some(unreadable) => bail!(unreadable),
+        None if saved.iter().any(|one| one.may_be_of(app)) => {
+            let what = if kinds.files { "files" } else { "databases" };
+            bail!(
+                Failure::new(format!("there is no backup of {what} of application {app}"))
+                    .hint("see what there is: bkp list")
+            )
+        }
         None => bail!(
             Failure::new(format!("there is no backup of application {app}"))
                 .hint(format!("set BKP_APP to the application's name, one of: {}", apps(saved)))
@@ -148,8 +159,14 @@ fn latest<'a>(saved: &'a [Saved], app: &str) -> Result<&'a Saved> {
 }
 
 /// A newer dump that cannot be read may be the one that is meant: nobody gets older data without having said so.
-fn none_lost_between<'a>(saved: &[Saved], chosen: &'a Saved, meant: impl Fn(&Saved) -> bool) -> Result<&'a Saved> {
-    let newer = saved.iter().take_while(|one| one.name != chosen.name).filter(|one| meant(one));
+fn none_lost_between<'a>(
+    saved: &[Saved],
+    chosen: &'a Saved,
+    kinds: Kinds,
+    meant: impl Fn(&Saved) -> bool,
+) -> Result<&'a Saved> {
+    let newer =
+        saved.iter().take_while(|one| one.name != chosen.name).filter(|one| one.kinds().meets(kinds) && meant(one));
     let Some(unreadable) = newer.filter_map(Saved::unreadable).next() else { return Ok(chosen) };
     let error = anyhow::Error::from(unreadable);
     bail!(
@@ -189,8 +206,9 @@ fn apps(saved: &[Saved]) -> String {
 }
 
 /// Whether it may be taken without having been named.
-fn usable(one: &Saved, app: &str) -> bool {
+fn usable(one: &Saved, kinds: Kinds, app: &str) -> bool {
     match &one.dump {
+        _ if !one.kinds().meets(kinds) => false,
         Some(Dump { seal: SealState::Unreadable { .. }, .. }) if one.snapshots.is_empty() => false,
         _ if one.run.is_some() => one.sealed_for(app) && one.is_complete(),
         _ => one.may_be_of(app),
@@ -261,7 +279,7 @@ mod tests {
     }
 
     fn chosen(when: &str) -> Option<String> {
-        let wish = Wish { when, ..Wish::default() };
+        let wish = Wish { when, ..wish() };
         choose(&joined(bucket(), vec![]), &wish, "shop", now()).ok().map(|choice| choice.dump.unwrap().name)
     }
 
@@ -305,16 +323,37 @@ mod tests {
         Some((choice.dump.is_some(), ids))
     }
 
+    fn wish() -> Wish<'static> {
+        Wish { when: "latest", instead: &[], incomplete: false, kinds: Kinds::ALL }
+    }
+
     fn found(when: &str) -> Option<Vec<String>> {
-        ids(vec![], restic(), &Wish { when, ..Wish::default() }).map(|(_, ids)| ids)
+        ids(vec![], restic(), &Wish { when, ..wish() }).map(|(_, ids)| ids)
     }
 
     #[test]
     fn latest_is_the_newest_run_that_lacks_nothing() {
         assert_eq!(found("latest").unwrap(), ["ad", "ae"]);
         assert_eq!(found("20261121T060000Z-eeeeee"), None);
-        let wish = Wish { when: "20261121T060000Z-eeeeee", incomplete: true, ..Wish::default() };
+        let wish = Wish { when: "20261121T060000Z-eeeeee", incomplete: true, ..wish() };
         assert_eq!(ids(vec![], restic(), &wish).unwrap().1, ["af"]);
+    }
+
+    #[test]
+    fn a_run_of_another_kind_is_passed_over_unless_it_is_named() {
+        let run = "20261121T070000Z-ffffff";
+        let mut saved = restic();
+        saved.push(snapshot("fa", "2026-11-21T07:00:00Z", Item::Files("/media/shop".into()), Some(run)));
+        if let Some(tags) = &mut saved.last_mut().unwrap().tags {
+            tags.plan = vec![Item::Files("/media/shop".into())];
+        }
+        let (files, databases) = (Kinds { databases: false, ..Kinds::ALL }, Kinds { files: false, ..Kinds::ALL });
+        let taken = |when, kinds| ids(vec![], saved.clone(), &Wish { when, kinds, ..wish() }).map(|(_, ids)| ids);
+        assert_eq!(taken("latest", files).unwrap(), ["fa"]);
+        assert_eq!(taken("latest", databases).unwrap(), ["ad", "ae"]);
+        assert_eq!(taken("2026-11-21", databases), None);
+        assert_eq!(taken(run, databases).unwrap(), ["fa"]);
+        assert_eq!(taken("2026-11-20", files), None);
     }
 
     #[test]
@@ -327,7 +366,7 @@ mod tests {
     #[test]
     fn a_snapshot_takes_the_place_of_the_chosen_one_of_its_item() {
         let instead = ["aaaaaaaa".to_owned()];
-        let wish = Wish { when: "latest", instead: &instead, ..Wish::default() };
+        let wish = Wish { when: "latest", instead: &instead, ..wish() };
         assert_eq!(ids(vec![], restic(), &wish).unwrap().1, ["aa", "ae"]);
         let wish = Wish { instead: &["ffff".to_owned()], ..wish };
         assert_eq!(ids(vec![], restic(), &wish), None);
@@ -336,7 +375,7 @@ mod tests {
     #[test]
     fn a_run_that_lies_in_both_is_one_and_the_dump_stands_in_for_what_restic_lacks() {
         let dumps = || vec![dump("x", "2026-11-21T06:00:00Z", Some(("20261121T060000Z-eeeeee", "shop")))];
-        let latest = Wish { when: "latest", ..Wish::default() };
+        let latest = Wish { when: "latest", ..wish() };
         assert_eq!(ids(dumps(), restic(), &latest).unwrap(), (true, vec![]));
         let mut both = restic();
         both.push(snapshot("ba", "2026-11-21T06:01:00Z", shop(), Some("20261121T060000Z-eeeeee")));

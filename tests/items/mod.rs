@@ -1,6 +1,8 @@
 //! An application of databases and files, saved item by item into restic repositories by the real restic.
 
+mod dumps;
 mod kills;
+mod nights;
 mod quick;
 mod round_trip;
 mod saves;

@@ -53,7 +53,8 @@ impl App {
         let restic = restic_that(&self.work, &script(nth, signal, moment));
         self.work.file("faults/calls", "0");
         let out = self.careful([command]).env("BKP_RESTIC_BIN", restic).run();
-        let calls: usize = fs::read_to_string(self.work.join("faults/calls")).expect("calls").trim().parse().expect("a number");
+        let calls: usize =
+            fs::read_to_string(self.work.join("faults/calls")).expect("calls").trim().parse().expect("a number");
         (calls >= nth).then_some(out)
     }
 
@@ -97,7 +98,10 @@ fn backup_hit_by(signal: &str, codes: &[i32], moments: &[Moment]) {
             let before = app.whole_runs();
             let Some(out) = app.hit("backup", nth, signal, *moment) else { continue };
             hits += 1;
-            let told = format!("{signal} {moment:?} call {nth}: {out:?}\n{}", fs::read_to_string(app.work.join("faults/log")).expect("log"));
+            let told = format!(
+                "{signal} {moment:?} call {nth}: {out:?}\n{}",
+                fs::read_to_string(app.work.join("faults/log")).expect("log")
+            );
             assert!(codes.contains(&out.code), "{told}");
             assert!(signal == "KILL" || !app.is_paused(), "{told}");
             let after = app.whole_runs();
@@ -155,7 +159,10 @@ fn restore_hit_by(signal: &str, codes: &[i32], moments: &[Moment]) {
             spoil();
             let Some(out) = app.hit("restore", nth, signal, *moment) else { continue };
             hits += 1;
-            let told = format!("{signal} {moment:?} call {nth}: {out:?}\n{}", fs::read_to_string(app.work.join("faults/log")).expect("log"));
+            let told = format!(
+                "{signal} {moment:?} call {nth}: {out:?}\n{}",
+                fs::read_to_string(app.work.join("faults/log")).expect("log")
+            );
             assert!(codes.contains(&out.code), "{told}");
             let resumed = app.careful(["resume"]).run();
             assert_eq!(resumed.code, 0, "{told}\n{resumed:?}");
@@ -164,7 +171,9 @@ fn restore_hit_by(signal: &str, codes: &[i32], moments: &[Moment]) {
             assert!(state == saved || state == spoilt, "{told}\n{state:?}");
             outcomes[usize::from(state == saved)] += 1;
             let databases = app.cluster.databases();
-            let known = |name: &String| ["postgres", "shop", "template0", "template1"].contains(&name.as_str()) || name.contains("__was_");
+            let known = |name: &String| {
+                ["postgres", "shop", "template0", "template1"].contains(&name.as_str()) || name.contains("__was_")
+            };
             assert!(databases.iter().all(known), "{told}\n{databases:?}");
         }
         if hits == 0 {

@@ -61,7 +61,16 @@ fn one_night(plain: &Plain, root: &str, night: usize, time: Timestamp) {
         restic.args(["--host", &format!("backup-restore-{night:x}-pod"), root]);
     } else {
         let run = zoned.strftime("%Y%m%dT%H%M%SZ");
-        restic.args(["--host", "shop", "--tag", "bkp", "--tag", &format!("run={run}-{night:06x}"), "--tag", "app=shop"]);
+        restic.args([
+            "--host",
+            "shop",
+            "--tag",
+            "bkp",
+            "--tag",
+            &format!("run={run}-{night:06x}"),
+            "--tag",
+            "app=shop",
+        ]);
         restic.args(["--tag", &format!("item=files:{root}"), "--tag", &format!("plan=files:{root}"), "."]);
     }
     let ran = run(restic.current_dir(plain.files()), b"");
@@ -89,11 +98,35 @@ fn four_hundred_nights_leave_what_the_rules_say() {
 
     // From the laxest to the strictest, each on what the one before has left.
     for (settings, rules) in [
-        (&[("BKP_KEEP_DAILY", "300"), ("BKP_KEEP_YEARLY", "5")][..], &["--keep-daily", "300", "--keep-yearly", "5"][..]),
-        (&[("RESTIC_DAYS_TO_KEEP", "30"), ("RESTIC_MONTHS_TO_KEEP", "12")], &["--keep-within", "30d", "--keep-monthly", "12"]),
         (
-            &[("BKP_KEEP_MIN", "1"), ("BKP_KEEP_LAST", "2"), ("BKP_KEEP_WEEKLY", "6"), ("BKP_KEEP_MONTHLY", "4"), ("BKP_KEEP_YEARLY", "9"), ("BKP_KEEP_HOURLY", "5")],
-            &["--keep-last", "2", "--keep-weekly", "6", "--keep-monthly", "4", "--keep-yearly", "9", "--keep-hourly", "5"],
+            &[("BKP_KEEP_DAILY", "300"), ("BKP_KEEP_YEARLY", "5")][..],
+            &["--keep-daily", "300", "--keep-yearly", "5"][..],
+        ),
+        (
+            &[("RESTIC_DAYS_TO_KEEP", "30"), ("RESTIC_MONTHS_TO_KEEP", "12")],
+            &["--keep-within", "30d", "--keep-monthly", "12"],
+        ),
+        (
+            &[
+                ("BKP_KEEP_MIN", "1"),
+                ("BKP_KEEP_LAST", "2"),
+                ("BKP_KEEP_WEEKLY", "6"),
+                ("BKP_KEEP_MONTHLY", "4"),
+                ("BKP_KEEP_YEARLY", "9"),
+                ("BKP_KEEP_HOURLY", "5"),
+            ],
+            &[
+                "--keep-last",
+                "2",
+                "--keep-weekly",
+                "6",
+                "--keep-monthly",
+                "4",
+                "--keep-yearly",
+                "9",
+                "--keep-hourly",
+                "5",
+            ],
         ),
     ] {
         let mut backup = plain.bkp(["backup"]);

@@ -46,7 +46,7 @@ fn a_file_that_cannot_be_read_is_named_and_the_rest_is_restorable() {
     }
     assert!(run(Command::new("chown").args(["-R", "65534:65534"]).arg(plain.work.path()), b"").success);
     assert!(run(Command::new("chown").arg("0:0").arg(&closed).arg(other.parent().expect("a directory")), b"").success);
-    let out = plain.bkp(["backup"]).as_user(65534).run().fails_with(3);
+    let out = plain.bkp(["backup"]).user(65534).run().fails_with(3);
     out.clone().says("not saved: data/closed.txt").says("not saved: data/locked").says("permission denied");
     let listed = plain.listed();
     assert_eq!(listed[0]["sealed"], true, "{listed:?}");
@@ -110,7 +110,8 @@ fn everything_that_a_file_is_survives() {
     assert!(made.success, "{}", made.stderr);
     let photo = files.join("data/a/photo.jpg");
     // An ACL is an attribute too: user 1234 may read.
-    let entry = |tag: u16, rights: u16, id: u32| [&tag.to_le_bytes()[..], &rights.to_le_bytes(), &id.to_le_bytes()].concat();
+    let entry =
+        |tag: u16, rights: u16, id: u32| [&tag.to_le_bytes()[..], &rights.to_le_bytes(), &id.to_le_bytes()].concat();
     let all = [entry(1, 6, !0), entry(2, 4, 1234), entry(4, 4, !0), entry(16, 4, !0), entry(32, 0, !0)];
     let acl = [&2u32.to_le_bytes()[..], &all.concat()].concat();
     let attributes = [("user.note", &b"kept \xff"[..]), ("system.posix_acl_access", &acl)];
@@ -156,7 +157,9 @@ fn a_wrong_password_is_told_apart_and_no_secret_is_said() {
     let secret = "s3cr3t-in-the-address";
     let address = format!("rest:http://user:{secret}@127.0.0.1:9/repo");
     // restic tries a dead store for a quarter of an hour; a script says at once what it would say.
-    let script = format!("echo 'Fatal: unable to open config file: Head \"http://user:{secret}@127.0.0.1:9/repo/config\": connection refused' >&2; exit 1");
+    let script = format!(
+        "echo 'Fatal: unable to open config file: Head \"http://user:{secret}@127.0.0.1:9/repo/config\": connection refused' >&2; exit 1"
+    );
     let restic = restic_that(&plain.work, &script);
     let out = plain.bkp(["backup"]).env("RESTIC_REPOSITORY", address).env("BKP_RESTIC_BIN", restic).run();
     out.fails_with(1).says("connection refused").never_says(secret);
@@ -183,10 +186,8 @@ fn a_read_only_volume_is_saved_and_not_restored_into() {
 fn a_staged_tree_of_a_dead_restore_does_not_stop_backups_of_the_read_only_volume() {
     let plain = Plain::open();
     plain.bkp(["backup"]).run().ok();
-    let restic = restic_that(
-        &plain.work,
-        "case \" $* \" in *' restore '*) kill -9 $PPID; exit 1;; esac\nexec $REAL \"$@\"",
-    );
+    let restic =
+        restic_that(&plain.work, "case \" $* \" in *' restore '*) kill -9 $PPID; exit 1;; esac\nexec $REAL \"$@\"");
     plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic).run().fails_with(137);
     let read_only = Mounted::read_only(&plain.files());
     plain.bkp(["backup"]).run().ok();

@@ -53,13 +53,17 @@ impl Held {
         let statement = "BEGIN; LOCK TABLE pg_database IN SHARE MODE; SELECT pg_sleep(100)";
         psql.args(["-X", "-q", "-d", "postgres", "-c", statement]).stdout(Stdio::null()).stderr(Stdio::null());
         let held = Self(psql.env("PGAPPNAME", "holder").spawn().expect("psql"));
-        let granted = "SELECT count(*) FROM pg_locks WHERE relation = 'pg_database'::regclass AND mode = 'ShareLock' AND granted";
+        let granted =
+            "SELECT count(*) FROM pg_locks WHERE relation = 'pg_database'::regclass AND mode = 'ShareLock' AND granted";
         until("the lock", || app.cluster.psql("postgres", granted) == "1");
         held
     }
 
     fn let_go(self, app: &App) {
-        app.cluster.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'");
+        app.cluster.psql(
+            "postgres",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'",
+        );
         drop(self);
     }
 }
@@ -108,7 +112,10 @@ fn a_session_lost_before_the_commit_gives_the_old_files_back_before_anything_els
     go_on(&app);
     restored_files_are_live(&app);
     until("the swap", || {
-        app.cluster.psql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%RENAME%' AND wait_event_type = 'Lock'") == "1"
+        app.cluster.psql(
+            "postgres",
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%RENAME%' AND wait_event_type = 'Lock'",
+        ) == "1"
     });
     app.cluster.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%RENAME%' AND wait_event_type = 'Lock'");
     // Still held: no side database can go, and as long as they are there a death would be known for what it is.

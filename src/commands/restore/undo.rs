@@ -62,8 +62,7 @@ impl Undo {
         match server::databases(session).await {
             // The side databases lose their names in the swap, all at once: without them it was committed.
             Ok(here) => {
-                let ours =
-                    |name: &String| self.databases.contains(name) && !aside::is_one(name);
+                let ours = |name: &String| self.databases.contains(name) && !aside::is_one(name);
                 let is_done = !self.databases.is_empty() && !here.iter().any(|database| ours(&database.name));
                 if is_done { Taken::NotBack } else { Taken::Back }
             }

@@ -1,8 +1,10 @@
 //! An application of databases and files, saved item by item into restic repositories by the real restic.
 
 mod change_password;
+mod dumps;
 mod kills;
 mod locks;
+mod nights;
 mod quick;
 mod round_trip;
 mod saves;

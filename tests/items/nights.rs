@@ -52,7 +52,7 @@ fn spend_the_nights(plain: &Plain) {
 
 fn one_night(plain: &Plain, root: &str, night: usize, time: Timestamp) {
     let zoned = time.to_zoned(TimeZone::UTC);
-    let mut restic = Command::new(parts::restic());
+    let mut restic = Command::new(parts::restic("0.18"));
     restic.env_clear().env("RESTIC_REPOSITORY", plain.repository()).env("RESTIC_PASSWORD", PASSWORD).env("TZ", "UTC");
     restic.args(["--no-cache", "--quiet", "backup", "--force", "--no-scan", "--time"]);
     restic.arg(zoned.strftime("%Y-%m-%d %H:%M:%S").to_string());

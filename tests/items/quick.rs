@@ -125,6 +125,10 @@ impl Plain {
             .args(arguments)
     }
 
+    pub fn restic(&self, arguments: &[&str]) -> Ran {
+        restic_at(&self.repository(), arguments)
+    }
+
     pub fn tree(&self) -> Vec<String> {
         tree(&self.files())
     }

@@ -1,16 +1,18 @@
 //! `bkp forget`: retention by hand. `backup` applies the same after success.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use jiff::Timestamp;
 
 use super::backup::retain::{Saved as Kept, to_forget};
-use super::catalog::{self, Saved};
+use super::catalog::{self, Kind, Saved};
 use super::repositories::{Place, Repositories};
 use super::{Context, now, store_failure};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::layout;
+use crate::settings::Retention;
 use crate::sources::Item;
 
 /// Forgets what no rule keeps.
@@ -53,25 +55,34 @@ pub async fn apply(
     if let Some(unreadable) = saved.iter().find_map(Saved::unreadable) {
         return Err(anyhow::Error::from(unreadable).context("nothing was forgotten"));
     }
-    let app = &settings.app;
-    let whole = |one: &&Saved| one.sealed_for(app) && one.is_complete();
-    let sealed: Vec<Kept> = saved.iter().filter(whole).map(|one| seen(one, true)).collect();
-
-    let mut gone: Vec<&Saved> = Vec::new();
-    for series in series(&saved, app) {
-        let runs: Vec<Kept> =
-            sealed.iter().cloned().chain(series.iter().filter(|one| !whole(one)).map(|one| seen(one, false))).collect();
-        let names = to_forget(&runs, &settings.retention, now());
-        gone.extend(
-            series.iter().filter(|one| names.contains(&one.name) && !(run.is_some() && one.run.as_deref() == run)),
-        );
-    }
+    let mut gone = decided(&saved, &settings.app, Kind::only_one(settings), &settings.retention, now());
+    gone.retain(|one| run.is_none() || one.run.as_deref() != run);
     gone.sort_by(|a, b| catalog::age(a.time, &a.name).cmp(&catalog::age(b.time, &b.name)));
     gone.dedup_by(|a, b| a.name == b.name);
     if !dry_run {
         delete(repositories, &gone).await?;
     }
     Ok(gone.into_iter().map(|one| one.name.clone()).collect())
+}
+
+/// What no rule keeps. Files and databases may be saved by runs of their own, and each has its own floor: however many runs save
+/// the one, the last ones of the other stay. `kind` is the only one that the settings speak of; runs without it are none of ours.
+fn decided<'a>(saved: &'a [Saved], app: &str, kind: Option<Kind>, rules: &Retention, now: Timestamp) -> Vec<&'a Saved> {
+    let whole = |one: &Saved| one.sealed_for(app) && one.is_complete();
+    let mut gone = Vec::new();
+    for series in series(saved, app) {
+        let mut kept: BTreeSet<&str> = BTreeSet::new();
+        for kind in Kind::ALL {
+            let sealed = saved.iter().filter(|one| whole(one) && one.holds(kind)).map(|one| seen(one, true));
+            let others = series.iter().filter(|one| !whole(one) && one.holds(kind)).map(|one| seen(one, false));
+            let names = to_forget(&sealed.chain(others).collect::<Vec<_>>(), rules, now);
+            let stays = |one: &&&Saved| one.holds(kind) && !names.contains(&one.name);
+            kept.extend(series.iter().filter(stays).map(|one| one.name.as_str()));
+        }
+        let ours = |one: &&Saved| kind.is_none_or(|kind| one.holds(kind));
+        gone.extend(series.into_iter().filter(ours).filter(|one| !kept.contains(one.name.as_str())));
+    }
+    gone
 }
 
 fn seen(one: &Saved, sealed: bool) -> Kept {
@@ -114,4 +125,65 @@ async fn delete(repositories: &Repositories, gone: &[&Saved]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::catalog::{Snapshot, joined, tags::Tags};
+    use crate::sources::Item;
+
+    fn now() -> Timestamp {
+        "2026-11-21T12:00:00Z".parse().unwrap()
+    }
+
+    /// A run of one item, so many days ago.
+    fn run(days: i64, item: &Item) -> Snapshot {
+        let run = format!("run-{days}-{item}");
+        let tags = Tags { run: run.clone(), app: "shop".into(), item: item.clone(), plan: vec![item.clone()] };
+        Snapshot {
+            id: run,
+            time: now() - jiff::SignedDuration::from_hours(24 * days),
+            host: "shop".into(),
+            place: Place::All,
+            item: item.clone(),
+            file: None,
+            app: Some("shop".into()),
+            tags: Some(tags),
+            bytes: None,
+        }
+    }
+
+    fn gone(runs: Vec<Snapshot>, kind: Option<Kind>) -> Vec<String> {
+        let week = crate::settings::Span { days: 7, ..Default::default() };
+        let rules = Retention {
+            last: None,
+            hourly: None,
+            daily: None,
+            weekly: None,
+            monthly: None,
+            yearly: None,
+            within: Some(week),
+            min: 3,
+        };
+        let saved = joined(vec![], runs);
+        let mut gone: Vec<String> =
+            decided(&saved, "shop", kind, &rules, now()).iter().map(|one| one.name.clone()).collect();
+        gone.sort();
+        gone
+    }
+
+    #[test]
+    fn runs_of_files_never_push_out_the_last_ones_of_databases() {
+        let (files, database) = (Item::Files("/media/shop".into()), Item::Database("shop".into()));
+        let runs = || {
+            let nights = (8..13).map(|day| run(day, &database));
+            (0..10).map(|day| run(day, &files)).chain(nights).collect::<Vec<_>>()
+        };
+        let files_gone = ["run-8-files /media/shop", "run-9-files /media/shop"];
+        let databases_gone = ["run-11-database shop", "run-12-database shop"];
+        assert_eq!(gone(runs(), Some(Kind::Files)), files_gone, "who saves files leaves the databases' runs alone");
+        assert_eq!(gone(runs(), Some(Kind::Sql)), databases_gone);
+        assert_eq!(gone(runs(), None), [databases_gone, files_gone].concat());
+    }
 }

@@ -17,6 +17,30 @@ use crate::sources::Item;
 pub use dumps::{Dump, SealState};
 pub use snapshots::Snapshot;
 
+/// What runs are told apart by: one may save the files every hour, and another one, of the same application, the databases at
+/// night.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Directories.
+    Files,
+    /// Databases and roles.
+    Sql,
+}
+
+impl Kind {
+    /// Both.
+    pub const ALL: [Kind; 2] = [Kind::Files, Kind::Sql];
+
+    /// The only one that the settings speak of; none where they speak of both.
+    pub fn only_one(settings: &Settings) -> Option<Kind> {
+        match (&settings.files, &settings.postgres) {
+            (Some(_), None) => Some(Kind::Files),
+            (None, Some(_)) => Some(Kind::Sql),
+            _ => None,
+        }
+    }
+}
+
 /// What one run saved; of other tools, one dump or one snapshot.
 #[derive(Debug, Clone)]
 pub struct Saved {
@@ -38,6 +62,12 @@ impl Saved {
     /// Whether it is proven whole, part by part, and of this application.
     pub fn sealed_for(&self, app: &str) -> bool {
         self.run.is_some() && self.app.as_deref() == Some(app)
+    }
+
+    /// Whether anything of this kind is in it.
+    pub fn holds(&self, kind: Kind) -> bool {
+        let of_kind = |item: &Item| matches!(item, Item::Files(_)) == (kind == Kind::Files);
+        (kind == Kind::Sql && self.dump.is_some()) || self.snapshots.iter().any(|snapshot| of_kind(&snapshot.item))
     }
 
     /// Whether nothing says that it is of another application.

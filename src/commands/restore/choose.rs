@@ -7,7 +7,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-use crate::commands::catalog::{Dump, Saved, SealState, Snapshot};
+use crate::commands::catalog::{Dump, Kind, Saved, SealState, Snapshot};
 use crate::error::{Failure, exit_of};
 use crate::sources::Item;
 
@@ -33,7 +33,10 @@ pub struct Choice {
 /// # Errors
 /// When nothing or more than one fits, or the run lacks what it set out to save and `incomplete` does not allow that.
 pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Result<Choice> {
-    let (meant, named) = meant(saved, wish.when.trim(), app, now)?;
+    let of_kind = |one: &&Saved| wish.kind.is_none_or(|kind| one.holds(kind));
+    let fitting: Vec<Saved> = saved.iter().filter(of_kind).cloned().collect();
+    let fitting = if fitting.is_empty() { saved } else { &fitting };
+    let (meant, named) = meant(saved, fitting, wish.when.trim(), app, now)?;
     let missing: Vec<String> = meant.missing().into_iter().map(ToString::to_string).collect();
     if !meant.is_complete() && !wish.incomplete {
         bail!(
@@ -68,10 +71,18 @@ pub struct Wish<'a> {
     pub instead: &'a [String],
     /// Whether a run that lacks an item may be taken.
     pub incomplete: bool,
+    /// What alone is wanted: a run without it is meant only when it is called by its name.
+    pub kind: Option<Kind>,
 }
 
-/// The one that is meant, and whether it was called by its name.
-fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Result<(&'a Saved, bool)> {
+/// The one of all that is meant, and whether it was called by its name; a time means one of the `fitting`.
+fn meant<'a>(
+    saved: &'a [Saved],
+    fitting: &'a [Saved],
+    when: &str,
+    app: &str,
+    now: Timestamp,
+) -> Result<(&'a Saved, bool)> {
     if saved.is_empty() {
         bail!(
             Failure::new("there is no backup yet")
@@ -79,7 +90,7 @@ fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Resul
         );
     }
     if when == "latest" {
-        return Ok((latest(saved, app)?, false));
+        return Ok((latest(fitting, app)?, false));
     }
     let is_called = |one: &&Saved| {
         one.name == when
@@ -90,14 +101,14 @@ fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Resul
     }
     if let Some(day) = exactly::<Date>(when, 10) {
         let is_of_day = |one: &&Saved| one.time.to_zoned(TimeZone::UTC).date() == day;
-        return match saved.iter().filter(is_of_day).find(|one| usable(one, app)) {
-            Some(one) => Ok((none_lost_between(saved, one, |other| is_of_day(&other))?, false)),
+        return match fitting.iter().filter(is_of_day).find(|one| usable(one, app)) {
+            Some(one) => Ok((none_lost_between(fitting, one, |other| is_of_day(&other))?, false)),
             None => bail!(nothing(saved, when)),
         };
     }
     if let Some(time) = moment(when, now) {
-        return match saved.iter().find(|one| one.time <= time && usable(one, app)) {
-            Some(one) => Ok((none_lost_between(saved, one, |other| other.time <= time)?, false)),
+        return match fitting.iter().find(|one| one.time <= time && usable(one, app)) {
+            Some(one) => Ok((none_lost_between(fitting, one, |other| other.time <= time)?, false)),
             None => bail!(nothing(saved, when)),
         };
     }
@@ -315,6 +326,25 @@ mod tests {
         assert_eq!(found("20261121T060000Z-eeeeee"), None);
         let wish = Wish { when: "20261121T060000Z-eeeeee", incomplete: true, ..Wish::default() };
         assert_eq!(ids(vec![], restic(), &wish).unwrap().1, ["af"]);
+    }
+
+    #[test]
+    fn latest_is_the_newest_run_that_has_what_is_wanted() {
+        let files = || Item::Files("/media/shop".into());
+        let mut snapshots = restic();
+        let mut hourly = snapshot("bc", "2026-11-21T12:00:00Z", files(), Some("20261121T120000Z-ffffff"));
+        hourly.tags.iter_mut().for_each(|tags| tags.plan = vec![files()]);
+        snapshots.push(hourly);
+        for (kind, when, expected) in [
+            (None, "latest", vec!["bc"]),
+            (Some(Kind::Files), "latest", vec!["bc"]),
+            (Some(Kind::Sql), "latest", vec!["ad", "ae"]),
+            (Some(Kind::Sql), "1h ago", vec!["ad", "ae"]),
+            (Some(Kind::Sql), "20261121T120000Z-ffffff", vec!["bc"]),
+        ] {
+            let wish = Wish { when, kind, ..Wish::default() };
+            assert_eq!(ids(vec![], snapshots.clone(), &wish).unwrap().1, expected, "{kind:?} {when}");
+        }
     }
 
     #[test]

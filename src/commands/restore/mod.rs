@@ -163,6 +163,7 @@ async fn chosen(context: &Context, repositories: &Repositories, request: &Reques
         when: &request.when,
         instead: &request.snapshots,
         incomplete: request.incomplete || request.only.is_some(),
+        kind: sort::kind(settings, request),
     };
     let choice = choose::choose(&saved, &wish, &settings.app, now())?;
     if let Some(unreadable) = choice.dump.as_ref().and_then(catalog::Dump::unreadable) {

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use super::Request;
 use super::choose::Choice;
 use super::reading::{Piece, Source, Stored};
-use crate::commands::catalog::Snapshot;
+use crate::commands::catalog::{Kind, Snapshot};
 use crate::commands::repositories::Repositories;
 use crate::error::Failure;
 use crate::settings::Settings;
@@ -17,6 +17,17 @@ pub struct Sorted {
     pub sql: Option<Stored>,
     /// Files.
     pub trees: Vec<Snapshot>,
+}
+
+/// What alone is asked for, or spoken of by the settings.
+pub fn kind(settings: &Settings, request: &Request) -> Option<Kind> {
+    match request.only.as_deref() {
+        _ if request.to.is_some() => Some(Kind::Files),
+        Some("files") => Some(Kind::Files),
+        Some(_) => Some(Kind::Sql),
+        None if request.under.is_some() => Some(Kind::Sql),
+        None => Kind::only_one(settings),
+    }
 }
 
 /// Sorts. What the settings do not speak of is left out, and said.

@@ -55,7 +55,9 @@ pub async fn apply(
     if let Some(unreadable) = saved.iter().find_map(Saved::unreadable) {
         return Err(anyhow::Error::from(unreadable).context("nothing was forgotten"));
     }
-    let gone = to_go(&saved, &settings.app, &settings.retention, now(), run);
+    let mut gone = to_go(&saved, &settings.app, &settings.retention, now(), run);
+    // A unit that saves files alone has no say in how long databases stay.
+    gone.retain(|one| Kinds::set(settings).meets(one.meant()));
     if !dry_run {
         delete(repositories, &gone).await?;
     }

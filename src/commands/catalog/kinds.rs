@@ -1,6 +1,7 @@
 //! The two kinds of things that an application has. Units of their own may save them, at times of their own, into one repository.
 
 use super::Saved;
+use crate::settings::Settings;
 use crate::sources::Item;
 
 /// Which kinds are spoken of.
@@ -26,6 +27,11 @@ impl Kinds {
             }
         }
         kinds
+    }
+
+    /// Those that the settings speak of.
+    pub fn set(settings: &Settings) -> Kinds {
+        Kinds { files: settings.files.is_some(), databases: settings.postgres.is_some() }
     }
 
     /// Whether they have one in common.

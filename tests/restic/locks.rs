@@ -79,7 +79,8 @@ async fn a_lock_of_another_host_is_not_cleared_before_its_time() {
 fn hold_alone(place: &Place) -> (Child, Pid) {
     for _ in 0..20 {
         let mut command = place.command("0.18");
-        command.args(["check", "--read-data"]).stdout(Stdio::null()).stderr(Stdio::null());
+        // Slow, so that it is there long enough.
+        command.args(["check", "--read-data", "--limit-download", "1"]).stdout(Stdio::null()).stderr(Stdio::null());
         let mut holder = command.spawn().expect("restic");
         let pid = Pid::from_child(&holder);
         until("a lock, or its end", || {

@@ -88,9 +88,7 @@ fn hold_alone(place: &Place) -> (Child, Pid) {
         command.args(["check", "--read-data", "--limit-download", "1"]).stdout(Stdio::null()).stderr(Stdio::null());
         let mut holder = command.spawn().expect("restic");
         let pid = Pid::from_child(&holder);
-        until("a lock, or its end", || {
-            is_locked(place) || holder.try_wait().expect("waited").is_some()
-        });
+        until("a lock, or its end", || is_locked(place) || holder.try_wait().expect("waited").is_some());
         // It may have been over before we stop it.
         if kill_process(pid, Signal::STOP).is_ok() && is_locked(place) {
             return (holder, pid);

@@ -104,6 +104,11 @@ pub async fn list(context: &Context, host: Option<&str>) -> Result<Exit> {
     let rows: Vec<Row> = saved.iter().map(Row::from).collect();
     if context.json {
         report::json(&rows)?;
+    } else if rows.is_empty() {
+        report::text(&match host {
+            Some(host) => format!("there is no backup of host {host}\n"),
+            None => "no backups yet; the first is made by: bkp backup\n".to_owned(),
+        })?;
     } else {
         report::text(&table(&rows))?;
     }
@@ -111,7 +116,7 @@ pub async fn list(context: &Context, host: Option<&str>) -> Result<Exit> {
 }
 
 fn table(rows: &[Row]) -> String {
-    let heading = ["TIME (UTC)", "RUN", "SEALED", "STORED", "SQL", "ROWS", "ITEMS", "WHERE"].map(str::to_owned);
+    let heading = ["TIME (UTC)", "RUN", "SEALED", "STORED", "SQL", "ROWS", "ITEMS", "OBJECT"].map(str::to_owned);
     let unknown = || "-".to_owned();
     let lines = rows.iter().map(|row| {
         let sealed = match (&row.problem, &row.app) {
@@ -120,11 +125,11 @@ fn table(rows: &[Row]) -> String {
             (None, Some(app)) if row.run.is_some() => format!("incomplete, {app}"),
             _ => "no".to_owned(),
         };
-        let snapshots = row.snapshots.iter().map(|snapshot| snapshot.id[..snapshot.id.len().min(8)].to_owned());
-        let places: Vec<String> = row.object.iter().cloned().chain(snapshots).collect();
-        let mut items = row.items.clone();
+        // The id beside the item: both together are what `restore --snapshot` and the old names are given.
+        let with_id = |shown: &Shown| format!("{} {}", shown.item, &shown.id[..shown.id.len().min(8)]);
+        let mut items: Vec<String> = row.snapshots.iter().map(with_id).collect();
         if row.object.is_some() {
-            items[0] = if row.databases.is_empty() { "dump".to_owned() } else { row.databases.join(",") };
+            items.insert(0, if row.databases.is_empty() { "dump".to_owned() } else { row.databases.join(",") });
         }
         items.extend(row.missing.iter().map(|item| format!("MISSING {item}")));
         [
@@ -135,7 +140,7 @@ fn table(rows: &[Row]) -> String {
             row.sql_bytes.map_or_else(unknown, report::size),
             row.rows.map_or_else(unknown, |rows| rows.to_string()),
             items.join(", "),
-            places.join(" "),
+            row.object.clone().unwrap_or_else(unknown),
         ]
         // A name may hold anything, a terminal's commands too.
         .map(|cell| cell.replace(char::is_control, "?"))
@@ -143,14 +148,15 @@ fn table(rows: &[Row]) -> String {
     let all: Vec<[String; 8]> = std::iter::once(heading).chain(lines).collect();
     let width = |column: usize| all.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 8] = std::array::from_fn(width);
+    // What a kind of repository does not know would be a column of dashes.
+    let is_told = |column: &usize| all.iter().skip(1).any(|line| line[*column] != "-");
+    let columns: Vec<usize> = (0..widths.len()).filter(is_told).collect();
     let mut text = String::new();
     for line in &all {
-        let cells: Vec<String> = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> =
+            columns.iter().map(|&column| format!("{:width$}", line[column], width = widths[column])).collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
-    }
-    if rows.is_empty() {
-        text.push_str("no backups yet; the first is made by: bkp backup\n");
     }
     text
 }

@@ -9,6 +9,7 @@ mod quick;
 mod round_trip;
 mod saves;
 mod whole;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -75,7 +75,11 @@ impl<'a> Files<'a> {
                 ([], keep) => format!(", except {}", keep.join(", ")),
                 (select, _) => format!(", only {}", select.join(", ")),
             };
-            tracing::info!("the files in {} come from snapshot {}{how}", tree.root.display(), tree.snapshot.short());
+            tracing::info!(
+                "plan: the files in {} come from snapshot {}{how}",
+                tree.root.display(),
+                tree.snapshot.short()
+            );
         }
     }
 

@@ -50,7 +50,7 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
 /// The directories that are there, by their real paths.
 fn roots(settings: &Settings) -> Vec<PathBuf> {
     let roots = settings.files.iter().flat_map(|files| &files.roots);
-    roots.filter_map(|root| root.canonicalize().ok()).collect()
+    roots.filter_map(|root| root.canonicalize().ok()).filter(|root| root.is_dir()).collect()
 }
 
 /// Runs that were loading databases when they died.

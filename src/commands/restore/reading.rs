@@ -242,9 +242,7 @@ pub async fn explain(stored: &Stored, policy: Policy) -> Result<u64> {
     for change in &report.changes {
         tracing::info!("line {}: {}: {}", change.line, change.what, change.why);
     }
-    let count = report.changes.len() as u64 + report.more;
-    tracing::info!("dry run: {count} statements would be changed, nothing was done");
-    Ok(count)
+    Ok(report.changes.len() as u64 + report.more)
 }
 
 /// Digests what is read, to tell whether the store gives the same at the second reading.

@@ -37,6 +37,10 @@ pub fn sort(repositories: &Repositories, settings: &Settings, choice: &Choice, r
             Vec::new()
         }
     };
+    let sql = match request.only.as_deref().filter(|_| wanted.databases) {
+        Some(name) => only(sql, name, &choice.name)?,
+        None => sql,
+    };
     let stored = if wanted.databases { stored(repositories, choice, sql)? } else { None };
     if stored.is_none() && trees.is_empty() {
         bail!(
@@ -55,6 +59,27 @@ pub fn kinds(settings: &Settings, request: &Request) -> Kinds {
         files: !only_database && (settings.files.is_some() || request.to.is_some()),
         databases: !only_files && settings.postgres.is_some(),
     }
+}
+
+/// Of databases that lie each by itself, the wanted one and the roles: another one that is damaged must not keep it from coming
+/// back, nor a large one from coming back soon.
+fn only(mut sql: Vec<Snapshot>, name: &str, from: &str) -> Result<Vec<Snapshot>> {
+    let database = |snapshot: &Snapshot| match &snapshot.item {
+        Item::Database(name) => Some(name.clone()),
+        _ => None,
+    };
+    let there: Vec<String> = sql.iter().filter_map(database).collect();
+    if there.is_empty() {
+        return Ok(sql);
+    }
+    if !there.iter().any(|one| one == name) {
+        bail!(
+            Failure::new(format!("{from} holds no database {name}; it holds {}", there.join(", ")))
+                .hint("choose one of them with --only NAME, the files with --only files, or another backup: bkp list")
+        );
+    }
+    sql.retain(|snapshot| snapshot.item == Item::Roles || database(snapshot).as_deref() == Some(name));
+    Ok(sql)
 }
 
 fn stored(repositories: &Repositories, choice: &Choice, mut snapshots: Vec<Snapshot>) -> Result<Option<Stored>> {

@@ -28,15 +28,17 @@ const PASSWORD: &str = "correct horse, battery \"staple\"";
 struct App {
     cluster: Cluster,
     work: WorkDir,
+    restic: PathBuf,
 }
 
 impl App {
     fn open() -> Self {
         let cluster = Cluster::start(15);
         fixtures::shop(&cluster);
-        let app = Self { cluster, work: WorkDir::new() };
+        let work = WorkDir::new();
+        let restic = crate::support::quick::restic(&work);
+        let app = Self { cluster, work, restic };
         app.work.file("password", format!("{PASSWORD}\n"));
-        crate::support::quick::restic(&app.work);
         for (name, content) in [("config/app.php", "secret"), ("data/a/photo.jpg", "a photo"), (".hidden", "dot")] {
             app.work.file(&format!("files/{name}"), content);
         }
@@ -67,7 +69,7 @@ impl App {
             .env("RESTIC_REPOSITORY", self.repository())
             .env("RESTIC_PASSWORD_FILE", self.work.join("password"))
             .env("RESTIC_CACHE_DIR", self.work.join("cache"))
-            .env("BKP_RESTIC_BIN", self.work.join("quick-restic"))
+            .env("BKP_RESTIC_BIN", &self.restic)
             .env("BKP_STATE_DIR", self.work.join("state"))
             .args(arguments)
     }

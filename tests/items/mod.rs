@@ -67,7 +67,7 @@ impl App {
             .env("RESTIC_REPOSITORY", self.repository())
             .env("RESTIC_PASSWORD_FILE", self.work.join("password"))
             .env("RESTIC_CACHE_DIR", self.work.join("cache"))
-            .env("BKP_RESTIC_BIN", self.work.join("quick-restic"))
+            .env("BKP_RESTIC_BIN", self.work.join("quick-restic-0.18"))
             .env("BKP_STATE_DIR", self.work.join("state"))
             .args(arguments)
     }

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use super::backup::retain::{Saved as Kept, to_forget};
 use super::catalog::{self, Kinds, Saved};
+use super::held::Held;
 use super::repositories::{Place, Repositories};
-use super::{Context, now, store_failure};
+use super::{Context, Run, now, store_failure};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::layout;
@@ -18,13 +19,23 @@ use crate::sources::Item;
 /// Forgets what no rule keeps.
 ///
 /// # Errors
-/// When a repository cannot be listed, or something cannot be deleted.
+/// When a repository cannot be listed, another run of the application is alive (exit code 11), or something cannot be deleted.
 pub async fn forget(context: &Context, dry_run: bool) -> Result<Exit> {
     if context.settings.retention.keeps_everything() {
         tracing::warn!("no retention is set, so nothing is ever forgotten; set for example BKP_KEEP_DAILY=14");
     }
+    let run = Run::begin()?;
     let repositories = context.stop.or(Repositories::open(context)).await?;
-    let forgotten = context.stop.or(apply(context, &repositories, None, dry_run)).await?;
+    // A backup counts on what it sees, and a restore reads it twice: neither goes on beside this.
+    let held = match dry_run {
+        true => None,
+        false => Some(context.stop.or(Held::take_without_server(context, &run.session_name("forget"))).await?),
+    };
+    let forgotten = context.stop.or(apply(context, &repositories, None, dry_run)).await;
+    if let Some(held) = held {
+        held.release(&context.settings.app).await;
+    }
+    let forgotten = forgotten?;
     let verb = if dry_run { "would be forgotten" } else { "forgotten" };
     for name in &forgotten {
         tracing::info!("{name} {verb}");
@@ -123,7 +134,8 @@ fn series<'a>(saved: &'a [Saved], app: &str) -> Vec<Series<'a>> {
             (None, Some(dump), _) if layout::time_of(&dump.name).is_some() => {
                 old.entry(&Item::Dump).or_default().push(one);
             }
-            (None, None, [snapshot]) => old.entry(&snapshot.item).or_default().push(one),
+            // What only looks like ours is not ours to delete.
+            (None, None, [snapshot]) if one.app.is_some() => old.entry(&snapshot.item).or_default().push(one),
             _ => {}
         }
     }
@@ -141,7 +153,7 @@ async fn delete(repositories: &Repositories, gone: &[&Saved]) -> Result<()> {
     }
     let Some(places) = &repositories.restic else { return Ok(()) };
     let mut ids: BTreeMap<Place, Vec<String>> = BTreeMap::new();
-    for snapshot in gone.iter().flat_map(|one| &one.snapshots) {
+    for snapshot in gone.iter().flat_map(|one| one.snapshots.iter().chain(&one.copies)) {
         ids.entry(snapshot.place).or_default().push(snapshot.id.clone());
     }
     for (place, ids) in ids {
@@ -180,7 +192,7 @@ mod tests {
             place: Place::All,
             item,
             file: None,
-            app: tags.as_ref().map(|tags| tags.app.clone()),
+            app: Some("demo".into()),
             tags,
             bytes: None,
         }
@@ -230,5 +242,15 @@ mod tests {
             |item: Item| (0..3).map(|hours| snapshot(hours, item.clone(), true)).chain(old(database())).collect();
         assert_eq!(left(with(files())).len(), 13);
         assert_eq!(left(with(database())).len(), 3);
+    }
+
+    #[test]
+    fn what_another_host_saved_of_a_directory_of_that_name_is_not_ours_to_forget() {
+        let mut all: Vec<Snapshot> = (0..3).map(|hours| snapshot(hours, files(), true)).collect();
+        for mut theirs in (10..20).map(|days| snapshot(24 * days, files(), false)) {
+            (theirs.host, theirs.app) = ("other".into(), None);
+            all.push(theirs);
+        }
+        assert_eq!(left(all).len(), 13);
     }
 }

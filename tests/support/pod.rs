@@ -20,6 +20,7 @@ pub struct Pod {
     environment: Vec<(String, String)>,
     volumes: Vec<(PathBuf, String, &'static str)>,
     hosts: String,
+    machine: Option<String>,
     starts: Cell<u32>,
 }
 
@@ -36,7 +37,14 @@ impl Pod {
         let (work, hosts) = (WorkDir::new(), "127.0.0.1 localhost\n".to_owned());
         work.dir("secrets");
         let secrets = (work.join("secrets"), SECRETS.to_owned(), "ro");
-        Self { work, environment: Vec::new(), volumes: vec![secrets], hosts, starts: Cell::new(0) }
+        Self { work, environment: Vec::new(), volumes: vec![secrets], hosts, machine: None, starts: Cell::new(0) }
+    }
+
+    /// No pod but a machine, which has the same name at each start.
+    #[must_use]
+    pub fn on(mut self, machine: &str) -> Self {
+        self.machine = Some(machine.to_owned());
+        self
     }
 
     /// A variable of the manifest; it wins over the image's.
@@ -108,7 +116,8 @@ impl Pod {
         let mut unshare = Command::new("unshare");
         unshare.args(["--mount", "--uts"]).args((!parts::root()).then_some("--map-root-user"));
         unshare.arg("sh").arg(script).arg(self.work.dir(&format!("root-{start}")));
-        unshare.arg(format!("backup-restore-{start:x}{:05x}", std::process::id()));
+        let pod = || format!("backup-restore-{start:x}{:05x}", std::process::id());
+        unshare.arg(self.machine.clone().unwrap_or_else(pod));
         unshare.args([Path::new(env!("CARGO_BIN_EXE_bkp")), &restic, &volumes]);
         let mut bkp = Bkp::by(unshare).env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
         for (key, value) in &self.environment {

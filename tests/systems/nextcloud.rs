@@ -222,8 +222,15 @@ fn nextcloud_is_taken_over_with_all_that_its_scripts_saved() {
     assert_same(&without_superuser(&first.0), &without_superuser(&other.content()));
     assert_eq!(tree(other.volume.path()), first.1);
 
-    // Of a month long ago the newest stays, whatever pod it came from.
-    cloud.check(cloud.pod.call("bkp", ["forget"]).env("BKP_KEEP_MIN", "1").run()).ok();
+    // Of a month long ago the newest stays, whatever pod it came from. As long as there are fewer months than are kept, the oldest
+    // of all stays too.
+    let months = |kept: &str| {
+        let forget = cloud.pod.call("bkp", ["forget"]).env("BKP_KEEP_MIN", "1").env("RESTIC_MONTHS_TO_KEEP", kept);
+        cloud.check(forget.run()).ok();
+    };
+    months("12");
+    assert!(short_ids(&all("files")).contains(&tree_id));
+    months("2");
     assert_eq!((all("files").len(), all("pg-database").len()), (3, 3));
     assert!(!short_ids(&all("files")).contains(&tree_id), "the older one of that month");
 

@@ -47,7 +47,7 @@ impl Host {
 
     /// A unit's environment: its own, then `/etc/restic/demo.conf`.
     fn unit(&self, unit: &str) -> Watched {
-        let mut pod = Pod::bare().service("unused").volume(self.media.path(), "/media/demo");
+        let mut pod = Pod::bare().on("ops-1").service("unused").volume(self.media.path(), "/media/demo");
         for (name, value) in unit_env(unit) {
             // Made anew for each host, as caches are.
             let value = if name == "RESTIC_CACHE_DIR" { self.conf.join("cache").display().to_string() } else { value };

@@ -200,6 +200,7 @@ impl Saving<'_> {
                 client: plan.client.version.clone(),
                 databases: dumped.databases,
                 skipped: plan.skipped.clone(),
+                files: self.plan.roots.clone(),
                 bytes: dumped.bytes,
                 digest: format!("blake3:{}", dumped.digest),
             };

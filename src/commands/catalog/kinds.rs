@@ -54,7 +54,7 @@ impl Saved {
 
     /// What it set out to save.
     pub fn meant(&self) -> Kinds {
-        let plan = self.snapshots.iter().find_map(|snapshot| snapshot.tags.as_ref()).map(|tags| &tags.plan);
-        plan.map_or_else(|| self.kinds(), Kinds::of)
+        let (here, plan) = (self.kinds(), Kinds::of(&self.plan));
+        Kinds { files: here.files || plan.files, databases: here.databases || plan.databases }
     }
 }

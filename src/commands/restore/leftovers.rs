@@ -101,10 +101,10 @@ fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> 
             }
             Found::Replaced => {
                 exchange::undo(root, Some(&left.run))?;
-                exchange::drop_replaced(root, &left.run)?;
             }
             _ => continue,
         }
+        exchange::drop_taken_back(root, &left.run)?;
         tracing::warn!(
             "{}: brought back what run {} had replaced, because it died before it had replaced all",
             root.display(),

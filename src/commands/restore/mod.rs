@@ -182,6 +182,7 @@ async fn chosen(context: &Context, repositories: &Repositories, request: &Reques
         when: &request.when,
         instead: &request.snapshots,
         incomplete: request.incomplete || request.only.is_some(),
+        other_app: request.allow_other_app,
         kinds: sort::kinds(settings, request),
     };
     let choice = choose::choose(&saved, &wish, &settings.app, now())?;

@@ -56,7 +56,9 @@ use crate::error::Failure;
 use hidden::Hidden;
 use journal::{Journal, RootOwner, Side, State};
 pub use plan::Plan;
-pub use recover::{Found, Leftover, Recovered, Way, drop_replaced, leftovers, recover, replaced_bytes, undo};
+pub use recover::{
+    Found, Leftover, Recovered, Way, drop_replaced, drop_taken_back, leftovers, recover, replaced_bytes, undo,
+};
 use select::Select;
 use swap::{Watch, unwatched};
 

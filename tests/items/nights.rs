@@ -15,7 +15,7 @@ use crate::support::run::run;
 
 const NIGHTS: usize = 400;
 
-/// Of those, the older ones are by the scripts that were there before: a random host, and no tags.
+/// Of those, the older ones are by the scripts that were there before: no tags.
 const BY_SCRIPTS: usize = 150;
 
 /// restic waits a fifth of a second in every call for others to show up, so that many at once take little more.
@@ -58,7 +58,7 @@ fn one_night(plain: &Plain, root: &str, night: usize, time: Timestamp) {
     restic.arg(zoned.strftime("%Y-%m-%d %H:%M:%S").to_string());
     if night % 1000 > NIGHTS - BY_SCRIPTS {
         // The directory by its whole path, as a script without `cd` did.
-        restic.args(["--host", &format!("backup-restore-{night:x}-pod"), root]);
+        restic.args(["--host", "shop", root]);
     } else {
         let run = zoned.strftime("%Y%m%dT%H%M%SZ");
         restic.args([

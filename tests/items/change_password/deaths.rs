@@ -82,7 +82,7 @@ fn killed_together_with_a_restic_that_holds_a_lock_it_is_finished_by_the_next() 
              case \" $* \" in *\" {step} \"*) ;; *) exec \"$restic\" \"$@\" ;; esac\n\
              before=$(held); exec 3<&0; \"$real\" \"$@\" <&3 & pid=$!\n\
              while kill -0 $pid && [ \"$(held)\" = \"$before\" ]; do :; done 2>/dev/null\n\
-             kill -9 $pid; kill -9 $PPID"
+             kill -9 $pid $PPID; wait $pid"
         ));
         secrets.bkp(["change-password"]).env("BKP_RESTIC_BIN", killing).run().fails_with(137);
         assert!(!secrets.stored("locks").is_empty(), "{step} left its lock");

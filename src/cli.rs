@@ -34,11 +34,13 @@ const AFTER: &str = "Settings come from the environment, each NAME also as NAME_
   POSTGRES_DB    one database; without it, all of them
   BKP_BUCKET     gs://, s3://, az:// or file:///; default file:///var/lib/bkp
   BKP_FILES      directories whose files are saved too, into RESTIC_REPOSITORY
+  RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE                restic instead of a bucket, or besides
   BKP_APP        the application's stable name
 
-Exit codes: 0 done, 1 failed and nothing lost, 2 wrong use or settings, 3 saved
-but some files could not be read, 4 saved but old backups not forgotten, 5 a proof failed, 10 no repository, 11 locked, 12 wrong password, 130/143 ended
-by INT/TERM after cleaning up.";
+Exit codes: 0 done, 1 failed and nothing lost, 2 wrong use or settings,
+3 saved but some files could not be read, 4 saved but old backups not forgotten,
+5 a proof failed, 10 no repository, 11 locked, 12 wrong password,
+130/143 ended by INT/TERM after cleaning up.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

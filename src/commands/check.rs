@@ -7,7 +7,7 @@ use super::Context;
 use super::catalog::{self, Dump};
 use super::repositories::{Repositories, ResticPlaces};
 use super::restore::reading::{self, Stored};
-use crate::error::{Failure, exit_of};
+use crate::error::{Failure, exit_of, hints_of};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::store::Store;
@@ -57,7 +57,16 @@ struct Found {
 impl Found {
     /// What is not given out today is not damaged by that.
     fn bad(&mut self, name: String, error: &anyhow::Error) {
-        tracing::error!("{name}: {error:#}");
+        let said = format!("{error:#}");
+        // restic's failures name the repository themselves.
+        if said.contains(&name) {
+            tracing::error!("{said}")
+        } else {
+            tracing::error!("{name}: {said}")
+        }
+        for hint in hints_of(error) {
+            tracing::error!("hint: {hint}");
+        }
         let store_failed = error.chain().any(|cause| cause.is::<Failure>()) && exit_of(error) != Exit::ProofFailed;
         self.locked += usize::from(exit_of(error) == Exit::Locked);
         if store_failed { &mut self.unread } else { &mut self.damaged }.push(name);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::quick::{Plain, listed, restic_that};
+use super::quick::{Plain, lay_repository, listed, restic_that, snapshot_ids};
 use super::{App, PASSWORD};
 use crate::support::bkp::Bkp;
 use crate::support::parts;
@@ -88,4 +88,31 @@ fn a_store_that_does_not_answer_is_told_while_it_is_waited_for() {
     running.wait().fails_with(143);
     assert!(said().contains("connection refused"), "{}", said());
     assert!(!said().contains("hunter2") && !said().contains(PASSWORD), "{}", said());
+}
+
+#[test]
+fn a_run_that_has_no_place_for_an_item_stores_nothing_at_all() {
+    let app = App::open();
+    for below in ["files", "pg-role"] {
+        lay_repository(&app.repository().join(below));
+    }
+    app.bkp(["backup"]).run().fails_with(10).says("no restic repository for database shop").says("bkp init");
+    app.bkp(["backup", "--dry-run"]).run().fails_with(10);
+    assert_eq!(snapshot_ids(&app.repository().join("pg-role")), [""; 0]);
+}
+
+#[test]
+fn a_damaged_repository_is_named_once_with_what_to_do() {
+    let plain = Plain::open();
+    plain.bkp(["backup"]).run().ok();
+    std::fs::remove_dir_all(plain.repository().join("data")).expect("removed");
+    let out = plain.bkp(["check"]).run().fails_with(5).says("hint: keep the repository as it is");
+    let line = out.stderr.lines().find(|line| line.contains("is damaged")).expect("the damage");
+    assert_eq!(line.matches(&plain.repository().display().to_string()).count(), 1, "{line}");
+}
+
+#[test]
+fn the_last_line_of_a_backup_tells_how_much_of_what_was_saved() {
+    let plain = Plain::open();
+    plain.bkp(["backup"]).run().ok().says("saved 1 directory (16 B) as ").never_says("SQL").never_says("rows");
 }

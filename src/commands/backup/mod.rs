@@ -69,6 +69,10 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
 
     let plan = context.stop.or(Plan::make(context, held.session.as_ref())).await?;
     plan.say(&settings.app);
+    if let Some(places) = &repositories.restic {
+        // Before anything is paused, and before half of the run is stored.
+        parts::all_have_places(places, &plan.items(settings))?;
+    }
     if let Some(store) = &repositories.bucket {
         context.stop.or(bucket::reachable(store)).await?;
     }

@@ -134,6 +134,17 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Whether there is a repository for everything that the run sets out to save.
+///
+/// # Errors
+/// Exit code 10 naming an item that has none.
+pub fn all_have_places(places: &ResticPlaces, items: &[Item]) -> Result<()> {
+    match items.iter().find(|item| places.for_item(item).is_none()) {
+        Some(item) => Err(no_place(item).into()),
+        None => Ok(()),
+    }
+}
+
 /// Nothing can be saved where there is no repository for it.
 pub fn no_place(item: &Item) -> Failure {
     Failure::new(format!("there is no restic repository for {item}"))

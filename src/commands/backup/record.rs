@@ -12,6 +12,7 @@ use super::{Saved, databases_of};
 use crate::commands::Run;
 use crate::error::hints_of;
 use crate::report;
+use crate::sources::Item;
 
 /// The record of a backup.
 #[derive(Serialize)]
@@ -54,7 +55,7 @@ impl<'a> Record<'a> {
         databases.dedup();
         let in_restic: u64 = saved.kept.iter().map(|kept| kept.added_bytes).sum();
         let object = saved.object.as_ref();
-        let of_items = saved.kept.iter().filter(|kept| !matches!(kept.item, crate::sources::Item::Files(_)));
+        let of_items = saved.kept.iter().filter(|kept| !matches!(kept.item, Item::Files(_)));
         let read: u64 = of_items.map(|kept| kept.bytes).sum();
         Record {
             command: "backup",
@@ -80,15 +81,10 @@ impl<'a> Record<'a> {
     /// # Errors
     /// When standard output is closed.
     pub fn say(&self, json: bool) -> Result<()> {
-        let what = [(self.databases.len(), "databases"), (self.files.len(), "directories")];
-        let what: Vec<String> =
-            what.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
         tracing::info!(
-            "saved {}, {} rows, as {} ({} of SQL, {} stored) in {:.1} s; {} forgotten",
-            what.join(" and "),
-            self.rows,
+            "saved {} as {} ({} stored) in {:.1} s; {} forgotten",
+            self.content().join(" and "),
             self.object.unwrap_or(self.run),
-            report::size(self.sql_bytes),
             report::size(self.stored_bytes),
             self.seconds,
             self.forgotten.len()
@@ -105,4 +101,23 @@ impl<'a> Record<'a> {
         }
         if json { report::json(self) } else { Ok(()) }
     }
+
+    /// What was saved, and how much that is: `2 databases (1000 rows, 1.2 MB of SQL)`, `1 directory (3.0 GB)`.
+    fn content(&self) -> Vec<String> {
+        let mut content = Vec::new();
+        if !self.databases.is_empty() {
+            let count = counted(self.databases.len(), "database", "databases");
+            content.push(format!("{count} ({} rows, {} of SQL)", self.rows, report::size(self.sql_bytes)));
+        }
+        if !self.files.is_empty() {
+            let trees = self.snapshots.iter().filter(|kept| matches!(kept.item, Item::Files(_)));
+            let bytes = report::size(trees.map(|kept| kept.bytes).sum());
+            content.push(format!("{} ({bytes})", counted(self.files.len(), "directory", "directories")));
+        }
+        content
+    }
+}
+
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }

@@ -228,3 +228,20 @@ fn the_restic_of_older_systems_reads_what_bkp_saves() {
     assert!(ran.success, "{}", ran.stderr);
     assert_eq!(super::tree(&plain.work.join("old")), plain.tree());
 }
+
+#[test]
+fn what_was_put_aside_outlives_a_backup_that_lacks_files() {
+    let plain = Plain::open();
+    plain.bkp(["backup"]).run().ok();
+    plain.bkp(["restore"]).run().ok();
+    let aside = || {
+        let names = fs::read_dir(plain.files()).expect("listed").flatten().map(|entry| entry.file_name());
+        names.filter(|name| name.to_string_lossy().starts_with(".bkp-")).count()
+    };
+    assert_eq!(aside(), 1);
+    let _socket = std::os::unix::net::UnixListener::bind(plain.files().join("app.sock")).expect("a socket");
+    plain.bkp(["backup"]).run().fails_with(3);
+    assert_eq!(aside(), 1, "what could not be saved may be there alone");
+    plain.bkp(["backup"]).env("BKP_FILES_EXCLUDE", "*.sock").run().ok();
+    assert_eq!(aside(), 0);
+}

@@ -225,7 +225,8 @@ pub async fn drop_replaced(settings: &Settings, held: &Held, run: &Run, saved: &
             }
         }
     }
-    for kept in &saved.kept {
+    // What could not be read is nowhere but in what was put aside.
+    for kept in saved.kept.iter().filter(|_| saved.unreadable.is_empty()) {
         if let Item::Files(root) = &kept.item
             && let Err(error) = block_in_place(|| drop_replaced_files(root, run))
         {

@@ -112,6 +112,9 @@ pub struct Restore {
     /// Load the database under this new name and touch nothing else
     #[arg(long = "as", value_name = "NAME")]
     pub under: Option<String>,
+    /// Bring back what the last restore replaced, databases and files, as one; undoes an undo, too
+    #[arg(long, conflicts_with_all = UNDO_TAKES_NONE)]
+    pub undo: bool,
     /// Show the plan and what would be rewritten; do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -125,6 +128,10 @@ pub struct Restore {
     #[arg(long)]
     pub allow_other_app: bool,
 }
+
+/// There is one last restore, and all of it goes back.
+const UNDO_TAKES_NONE: [&str; 9] =
+    ["when", "only", "snapshots", "host", "to", "incomplete", "under", "allow_unproven", "allow_other_app"];
 
 /// restic takes a comma for the end of a tag.
 fn tag(text: &str) -> Result<String, String> {

@@ -43,6 +43,7 @@ pub mod select;
 mod swap;
 #[cfg(test)]
 mod tests;
+pub mod turn;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -53,8 +54,9 @@ use super::is_foreign;
 use super::owner::Owner;
 use super::pattern::{self, Pattern};
 use crate::error::Failure;
+use crate::sources::act::Act;
 use hidden::Hidden;
-use journal::{Journal, RootOwner, Side, State};
+use journal::{Journal, RootOwner, Side, State, Stayed};
 pub use plan::Plan;
 pub use recover::{Found, Leftover, Recovered, Way, drop_replaced, leftovers, recover, replaced_bytes, undo};
 use select::Select;
@@ -91,6 +93,12 @@ pub fn stage(root: &Path, run: &str) -> Result<Staging> {
                 .hint("bkp resume finishes it")
         );
     }
+    if let Some(left) = turn::undecided(root)?.first() {
+        bail!(
+            Failure::new(format!("in {} it is not decided yet what came of the undo {}", root.display(), left.by))
+                .hint("bkp resume decides it, with the settings of the database server")
+        );
+    }
     let journal = Journal::new(run);
     let hidden = Hidden::create(root, run).map_err(|error| preflight::refused(root, error))?;
     let made = hidden.write(&journal).and_then(|()| Ok(hidden.make_sides()?));
@@ -120,6 +128,11 @@ impl Staging {
         }
         self.owner = Some(owner);
         Ok(())
+    }
+
+    /// Notes what else the run does, so that an undo knows.
+    pub fn belongs_to(&mut self, act: &Act) {
+        self.journal.act = Some(act.clone());
     }
 
     /// Decides what will be exchanged. Touches nothing.
@@ -185,6 +198,11 @@ impl Staging {
         if let Some(after) = self.owner.filter(|_| plan.is_whole) {
             let before = self.hidden.root_owner()?;
             self.journal.root_owner = Some(RootOwner { before, after });
+        }
+        if plan.is_whole {
+            let moves = |name: &OsString| plan.moves.iter().any(|entry| entry.live == Path::new(name));
+            let stays = preflight::live(self.hidden.root_path())?.into_iter().filter(|name| !moves(name));
+            self.journal.stayed = Some(stays.map(|name| Stayed(name.into())).collect());
         }
         let replaced = Replaced {
             run: self.journal.run.clone(),

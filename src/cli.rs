@@ -65,6 +65,9 @@ pub enum Command {
         /// Of restic's snapshots, only those of this host
         #[arg(long)]
         host: Option<String>,
+        /// List only what restores put aside and is still there, with its size
+        #[arg(long, conflicts_with = "host")]
+        replaced: bool,
     },
     /// Prove that what is stored is what was sealed
     Check {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::catalog::{self, Saved};
+use super::replaced;
 use super::repositories::Repositories;
 use crate::exit::Exit;
 use crate::report;
@@ -94,7 +95,8 @@ impl From<&Saved> for Row {
     }
 }
 
-/// Lists everything that there is to restore; of restic's snapshots only those of `host`, when one is named.
+/// Lists everything that there is to restore; of restic's snapshots only those of `host`, when one is named. Below it, for people,
+/// what restores put aside: nothing that a script reads today has another form.
 ///
 /// # Errors
 /// When a repository cannot be listed.
@@ -106,6 +108,25 @@ pub async fn list(context: &Context, host: Option<&str>) -> Result<Exit> {
         report::json(&rows)?;
     } else {
         report::text(&table(&rows))?;
+        match context.stop.or(replaced::replaced(context)).await {
+            Ok(copies) if copies.is_empty() => {}
+            Ok(copies) => report::text(&format!("\n{}", replaced::table(&copies)))?,
+            Err(error) => tracing::warn!("what restores put aside is not shown: {error:#}"),
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Lists only what restores put aside.
+///
+/// # Errors
+/// When the server or a directory cannot be looked at.
+pub async fn list_replaced(context: &Context) -> Result<Exit> {
+    let copies = context.stop.or(replaced::replaced(context)).await?;
+    match (context.json, copies.is_empty()) {
+        (true, _) => report::json(&copies)?,
+        (false, true) => report::text("nothing that a restore replaced is there\n")?,
+        (false, false) => report::text(&replaced::table(&copies))?,
     }
     Ok(Exit::Done)
 }
@@ -137,18 +158,8 @@ fn table(rows: &[Row]) -> String {
             items.join(", "),
             places.join(" "),
         ]
-        // A name may hold anything, a terminal's commands too.
-        .map(|cell| cell.replace(char::is_control, "?"))
     });
-    let all: Vec<[String; 8]> = std::iter::once(heading).chain(lines).collect();
-    let width = |column: usize| all.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 8] = std::array::from_fn(width);
-    let mut text = String::new();
-    for line in &all {
-        let cells: Vec<String> = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
+    let mut text = report::table(std::iter::once(heading).chain(lines));
     if rows.is_empty() {
         text.push_str("no backups yet; the first is made by: bkp backup\n");
     }

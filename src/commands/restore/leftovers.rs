@@ -2,7 +2,8 @@
 //!
 //! A restore that dies leaves either the old application with side databases beside it, or the new one: the swap is one
 //! transaction. So giving back means dropping side databases, and nothing else. A side database is rubbish when its journal
-//! names this application (whose lock we hold), or when it has no journal yet and no session of its run lives.
+//! names this application (whose lock we hold), or when it has no journal yet and no session of its run lives. An undo that died is
+//! concluded first, by [`super::back`].
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

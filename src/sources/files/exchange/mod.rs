@@ -26,6 +26,9 @@
 //! carried on in its direction, because all of the staged tree was proven before; when that is refused, and in the run itself when a move is
 //! refused, everything goes back. What was put aside stays until it is dropped.
 //!
+//! An exchange is turned round, to and fro, as part of an undo whose outcome is decided elsewhere: [`turn`]. What it is part of stands
+//! in its journal.
+//!
 //! # What stays as it is
 //! The root itself: its mode, and its owner unless one is asked for (a fresh volume is often root's, and its application could
 //! make nothing in it). `lost+found` and everything whose name begins with `.bkp-`. Entries that are to be kept, as far as they are there: to a volume

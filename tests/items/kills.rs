@@ -3,8 +3,9 @@
 use std::fs;
 
 use super::App;
-use super::quick::{listed, restic_at, restic_that, snapshot_ids};
+use super::quick::{Plain, listed, restic_at, restic_that, snapshot_ids};
 use crate::support::bkp::{Bkp, Output};
+use crate::support::wait::until;
 
 /// More calls than any run makes: locks of the dead that nobody clears would make it ever more.
 const FAR: usize = 30;
@@ -196,4 +197,30 @@ fn a_restore_that_is_killed_leaves_one_whole_application() {
 #[test]
 fn a_restore_that_is_terminated_leaves_one_whole_application() {
     restore_hit_by("TERM", &[143, 0], &[Moment::During]);
+}
+
+/// Files that take restic a while to restore.
+const MANY: usize = 6000;
+
+#[test]
+fn a_restic_that_outlives_a_killed_restore_does_not_hinder_what_comes_next() {
+    let plain = Plain::open();
+    for n in 0..MANY {
+        plain.work.file(&format!("files/many/{}/{n}", n % 50), n.to_string());
+    }
+    plain.bkp(["backup"]).run().ok();
+    let before = plain.tree();
+    let script = "case \" $* \" in *' restore '*) $REAL \"$@\" & echo $! >$D/pid; sleep 0.5; kill -9 $PPID; wait; touch $D/over; exit 1;; esac\nexec $REAL \"$@\"";
+    let restic = restic_that(&plain.work, script);
+    let killed = plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic).spawn();
+    until("the restore", || plain.work.join("faults/pid").exists());
+    killed.wait().fails_with(137);
+    assert!(!plain.work.join("faults/over").exists(), "restic works on");
+    plain.bkp(["restore"]).run().ok();
+    assert_eq!(plain.tree(), before);
+    until("the end of the one that was left", || plain.work.join("faults/over").exists());
+    plain.bkp(["backup"]).run().ok();
+    assert_eq!(plain.tree(), before);
+    let own = fs::read_dir(plain.files()).expect("read").flatten();
+    assert!(!own.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(".bkp-")));
 }

@@ -1,13 +1,16 @@
 //! An application of databases and files, saved item by item into restic repositories by the real restic.
 
 mod change_password;
+mod dumps;
 mod kills;
 mod locks;
+mod nights;
 mod quick;
 mod round_trip;
 mod saves;
 mod undo;
 mod whole;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,13 +29,16 @@ const PASSWORD: &str = "correct horse, battery \"staple\"";
 struct App {
     cluster: Cluster,
     work: WorkDir,
+    restic: PathBuf,
 }
 
 impl App {
     fn open() -> Self {
         let cluster = Cluster::start(15);
         fixtures::shop(&cluster);
-        let app = Self { cluster, work: WorkDir::new() };
+        let work = WorkDir::new();
+        let restic = crate::support::quick::restic(&work);
+        let app = Self { cluster, work, restic };
         app.work.file("password", format!("{PASSWORD}\n"));
         for (name, content) in [("config/app.php", "secret"), ("data/a/photo.jpg", "a photo"), (".hidden", "dot")] {
             app.work.file(&format!("files/{name}"), content);
@@ -68,7 +74,7 @@ impl App {
             .env("RESTIC_REPOSITORY", self.repository())
             .env("RESTIC_PASSWORD_FILE", self.work.join("password"))
             .env("RESTIC_CACHE_DIR", self.work.join("cache"))
-            .env("BKP_RESTIC_BIN", parts::restic("0.18"))
+            .env("BKP_RESTIC_BIN", &self.restic)
             .env("BKP_STATE_DIR", self.work.join("state"))
     }
 

@@ -128,6 +128,10 @@ impl Plain {
             .env("BKP_STATE_DIR", self.work.join("state"))
     }
 
+    pub fn restic(&self, arguments: &[&str]) -> Ran {
+        restic_at(&self.repository(), arguments)
+    }
+
     pub fn tree(&self) -> Vec<String> {
         tree(&self.files())
     }

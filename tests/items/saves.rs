@@ -46,7 +46,7 @@ fn a_file_that_cannot_be_read_is_named_and_the_rest_is_restorable() {
     }
     assert!(run(Command::new("chown").args(["-R", "65534:65534"]).arg(plain.work.path()), b"").success);
     assert!(run(Command::new("chown").arg("0:0").arg(&closed).arg(other.parent().expect("a directory")), b"").success);
-    let out = plain.bkp(["backup"]).run_by(65534).run().fails_with(3);
+    let out = plain.bkp(["backup"]).user(65534).run().fails_with(3);
     out.clone().says("not saved: data/closed.txt").says("not saved: data/locked").says("permission denied");
     let listed = plain.listed();
     assert_eq!(listed[0]["sealed"], true, "{listed:?}");

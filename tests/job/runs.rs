@@ -16,6 +16,8 @@ fn two_runs_of_one_application_never_overlap() {
     });
     shop.bkp(["backup"]).run().fails_with(11).says("bkp backup 2");
     shop.bkp(["restore"]).run().fails_with(11).says("locked");
+    shop.bkp(["forget"]).env("BKP_KEEP_LAST", "1").run().fails_with(11).says("bkp backup 2");
+    shop.bkp(["forget", "--dry-run"]).env("BKP_KEEP_LAST", "1").run().ok();
     // Two applications that share a bucket and a second: who ends last finds the name taken.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     shop.bkp(["backup"]).env("BKP_APP", "another").env("BKP_DATABASES", "postgres").run().ok();

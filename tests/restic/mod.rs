@@ -17,9 +17,9 @@ use bkp::repository::restic::{Address, Options, Password, Reading, Repository, R
 use bkp::settings::Secret;
 use bytes::BytesMut;
 
-use crate::support::parts;
 use crate::support::run::{Ran, run};
 use crate::support::workdir::WorkDir;
+use crate::support::{parts, quick};
 
 const PASSWORD: &str = " open sesame'%\"$x ";
 
@@ -66,7 +66,9 @@ impl Place {
 
     async fn made() -> Place {
         let place = Self::empty().await;
-        place.repository.init(None).await.expect("made");
+        let quick = quick::restic(&place.work);
+        let maker = place.again(|options| options.program = Some(quick)).await;
+        maker.init(None).await.expect("made");
         place
     }
 

@@ -82,7 +82,7 @@ impl Bkp {
 
     /// Runs as this user and group.
     #[must_use]
-    pub fn run_by(mut self, id: u32) -> Self {
+    pub fn user(mut self, id: u32) -> Self {
         for directory in [self.home.path().to_owned(), self.home.join("tmp")] {
             std::os::unix::fs::chown(directory, Some(id), Some(id)).expect("chown needs root");
         }

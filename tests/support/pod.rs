@@ -8,18 +8,19 @@ use std::process::Command;
 
 use super::bkp::Bkp;
 use super::cluster::Cluster;
-use super::parts;
 use super::workdir::WorkDir;
+use super::{parts, quick};
 
 /// Where manifests mount the secret.
 const SECRETS: &str = "/var/run/secrets/backup-secrets";
 
-/// A pod's template: each call is a new pod.
+/// A pod's template: each call is a new pod. Its restic makes keys that are quickly tried.
 pub struct Pod {
     work: WorkDir,
     environment: Vec<(String, String)>,
     volumes: Vec<(PathBuf, String, &'static str)>,
     hosts: String,
+    machine: Option<String>,
     starts: Cell<u32>,
 }
 
@@ -36,7 +37,14 @@ impl Pod {
         let (work, hosts) = (WorkDir::new(), "127.0.0.1 localhost\n".to_owned());
         work.dir("secrets");
         let secrets = (work.join("secrets"), SECRETS.to_owned(), "ro");
-        Self { work, environment: Vec::new(), volumes: vec![secrets], hosts, starts: Cell::new(0) }
+        Self { work, environment: Vec::new(), volumes: vec![secrets], hosts, machine: None, starts: Cell::new(0) }
+    }
+
+    /// No pod but a machine, which has the same name at each start.
+    #[must_use]
+    pub fn on(mut self, machine: &str) -> Self {
+        self.machine = Some(machine.to_owned());
+        self
     }
 
     /// A variable of the manifest; it wins over the image's.
@@ -50,8 +58,13 @@ impl Pod {
     /// A key of the secret; gives the variable the path of its file.
     #[must_use]
     pub fn secret_file(self, variable: &str, key: &str, value: &str) -> Self {
-        self.work.file(&format!("secrets/{key}"), format!("{value}\n"));
+        self.add_secret(key, value);
         self.env(variable, format!("{SECRETS}/{key}"))
+    }
+
+    /// Another key of the secret, by its name alone.
+    pub fn add_secret(&self, key: &str, value: &str) {
+        self.work.file(&format!("secrets/{key}"), format!("{value}\n"));
     }
 
     /// A directory or file of the test at an absolute path of the pod.
@@ -77,20 +90,20 @@ impl Pod {
 
     /// Starts a pod with this command.
     pub fn call<const N: usize>(&self, command: &str, arguments: [&str; N]) -> Bkp {
-        self.start(&parts::restic("0.18"), command, arguments)
+        self.start("0.18", command, arguments)
     }
 
     /// What a script of before did: commands of a shell that finds restic (0.14 or 0.18) and a server's client programs.
     pub fn script(&self, restic: &str, cluster: Option<&Cluster>, script: &str) -> Bkp {
-        let restic = parts::restic(restic);
         let bin = cluster
             .map(|cluster| Cluster::client_bin(cluster.major()).display().to_string())
             .unwrap_or_else(|| "/usr/bin".to_owned());
-        let bkp = self.start(&restic, "sh", ["-euc", script]);
+        let bkp = self.start(restic, "sh", ["-euc", script]);
         bkp.env("PATH", format!("/usr/local/bin:{bin}:/usr/bin:/bin:/usr/sbin:/sbin"))
     }
 
-    fn start<const N: usize>(&self, restic: &Path, command: &str, arguments: [&str; N]) -> Bkp {
+    fn start<const N: usize>(&self, restic: &str, command: &str, arguments: [&str; N]) -> Bkp {
+        let restic = quick::restic_of(&self.work, restic);
         let start = self.starts.get() + 1;
         self.starts.set(start);
         let hosts = self.work.file("hosts", &self.hosts);
@@ -103,8 +116,9 @@ impl Pod {
         let mut unshare = Command::new("unshare");
         unshare.args(["--mount", "--uts"]).args((!parts::root()).then_some("--map-root-user"));
         unshare.arg("sh").arg(script).arg(self.work.dir(&format!("root-{start}")));
-        unshare.arg(format!("backup-restore-{start:x}{:05x}", std::process::id()));
-        unshare.args([Path::new(env!("CARGO_BIN_EXE_bkp")), restic, &volumes]);
+        let pod = || format!("backup-restore-{start:x}{:05x}", std::process::id());
+        unshare.arg(self.machine.clone().unwrap_or_else(pod));
+        unshare.args([Path::new(env!("CARGO_BIN_EXE_bkp")), &restic, &volumes]);
         let mut bkp = Bkp::by(unshare).env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
         for (key, value) in &self.environment {
             bkp = bkp.env(key, value);

@@ -15,14 +15,19 @@ use super::workdir::WorkDir;
 ///
 /// Ended by a signal while it makes a key, it may leave a restic that is stopped for ever: tests of that take the real one.
 pub fn restic(work: &WorkDir) -> PathBuf {
-    let restic = parts::restic("0.18");
+    restic_of(work, "0.18")
+}
+
+/// The same of another version.
+pub fn restic_of(work: &WorkDir, version: &str) -> PathBuf {
+    let restic = parts::restic(version);
     let script = format!(
         "#!/bin/sh\ncase \" $* \" in *\" init \"* | *\" key add \"*) ;; *) exec {restic} \"$@\" ;; esac\n\
          exec 3<&0\n{restic} \"$@\" <&3 & pid=$!\n\
          while kill -STOP $pid && sleep 0.02 && kill -CONT $pid; do sleep 0.001; done 2>/dev/null\nwait $pid\n",
         restic = restic.display()
     );
-    let path = work.file("quick-restic", script);
+    let path = work.file(&format!("quick-restic-{version}"), script);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("chmod");
     path
 }

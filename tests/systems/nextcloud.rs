@@ -19,6 +19,7 @@ use crate::support::workdir::WorkDir;
 /// What `sed` over config.php broke.
 const DATABASE_PASSWORD: &str = "p);w'\"\\ $HOME canary";
 const ROLE_PASSWORD: &str = "oc);pass'wörd canary";
+const NEW_PASSWORD: &str = "new $canary";
 const RESTIC_PASSWORD: &str = "restic);canary";
 
 /// What today's `backup.bb` did, less its maintenance: the argument of restic's --time is in `when`.
@@ -128,7 +129,10 @@ fn old_backup(pod: &Pod, cluster: &Cluster, restic: &str, when: &str) {
 }
 
 /// Nextcloud's liveness probe, more eager than the real one: a new connection every 50 ms, until this is dropped.
-struct Probe(Child);
+struct Probe {
+    shell: Child,
+    answers: WorkDir,
+}
 
 impl Probe {
     fn start(cluster: &Cluster) -> Self {
@@ -136,14 +140,21 @@ impl Probe {
         let mut probe = Command::new("sh");
         probe.args(["-c", script]).env("PATH", format!("{}:/usr/bin:/bin", Cluster::client_bin(15).display()));
         probe.env("PGHOST", cluster.socket_dir()).env("PGPORT", cluster.port().to_string()).env("PGUSER", "postgres");
-        Self(probe.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell"))
+        let answers = WorkDir::new();
+        let answer = fs::File::create(answers.join("answers")).expect("a file");
+        Self { shell: probe.stdout(answer).stderr(Stdio::null()).spawn().expect("a shell"), answers }
+    }
+
+    /// How often it was answered so far.
+    fn answers(&self) -> usize {
+        fs::read_to_string(self.answers.join("answers")).unwrap_or_default().matches("(1 row)").count()
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
     }
 }
 
@@ -175,7 +186,9 @@ fn nextcloud_is_taken_over_with_all_that_its_scripts_saved() {
     host.lose_everything();
     host.volume.file("config/config.php", "of this host");
     let probe = Probe::start(&host.cluster);
+    until("it is probed", || probe.answers() > 0);
     cloud.run("restore.bb", []).ok();
+    assert!(probe.answers() > 10, "{}", probe.answers());
     drop(probe);
     assert_same(&content, &host.content());
     assert_eq!(fs::read_to_string(host.volume.join("config/config.php")).expect("kept"), "of this host");
@@ -209,10 +222,31 @@ fn nextcloud_is_taken_over_with_all_that_its_scripts_saved() {
     assert_same(&without_superuser(&first.0), &without_superuser(&other.content()));
     assert_eq!(tree(other.volume.path()), first.1);
 
-    // Of a month long ago the newest stays, whatever pod it came from.
-    cloud.check(cloud.pod.call("bkp", ["forget"]).env("BKP_KEEP_MIN", "1").run()).ok();
+    // Of a month long ago the newest stays, whatever pod it came from. As long as there are fewer months than are kept, the oldest
+    // of all stays too.
+    let months = |kept: &str| {
+        let forget = cloud.pod.call("bkp", ["forget"]).env("BKP_KEEP_MIN", "1").env("RESTIC_MONTHS_TO_KEEP", kept);
+        cloud.check(forget.run()).ok();
+    };
+    months("12");
+    assert!(short_ids(&all("files")).contains(&tree_id));
+    months("2");
     assert_eq!((all("files").len(), all("pg-database").len()), (3, 3));
     assert!(!short_ids(&all("files")).contains(&tree_id), "the older one of that month");
+
+    // A new password, as the manual says: first beside the old one in the secret, then in its place.
+    cloud.run("change-password.bb", []).fails_with(2).says("restic-new-password");
+    cloud.pod.add_secret("restic-new-password", NEW_PASSWORD);
+    cloud.run("change-password.bb", []).ok().says("restic-new-password under restic-password");
+    cloud.run("change-password.bb", []).ok().says("already");
+    cloud.run("list-snapshots.bb", []).ok().says("yes, nextcloud");
+    for name in ["files", "pg-role", "pg-database"] {
+        let opens = |password| restic(&repositories, &place(name), password, &["cat", "config", "--no-lock"]).success;
+        assert!(opens(NEW_PASSWORD) && !opens(RESTIC_PASSWORD), "{name}");
+    }
+    fresh.run("list-snapshots.bb", []).fails_with(12);
+    fresh.pod.add_secret("restic-password", NEW_PASSWORD);
+    fresh.run("list-snapshots.bb", []).ok().says("yes, nextcloud");
 }
 
 /// Each host's own superuser has a password of its own making.

@@ -1,24 +1,22 @@
-# bkp@: its sandbox reads everybody's files, writes nowhere but where it may, and lets restic work. Sourced by `run`.
+# bkp@'s sandbox: it reads everybody's files, and writes nowhere but where it may. A probe stands before the backup. Sourced by `run`.
 
-inside sh -c 'umask 077; mkdir -p /media/sealed/private; echo hidden >/media/sealed/private/file; ln -s file /media/sealed/private/link
-    chown -R 1234:1234 /media/sealed; mkdir /srv/restic'
-put etc/restic/sealed.conf 600 <<<$'RESTIC_REPOSITORY=/srv/restic\nRESTIC_PASSWORD=demo'
+inside sh -c 'umask 077; mkdir -p /media/sealed/private /srv/sealed; echo hidden >/media/sealed/private/file; chown -R 1234:1234 /media/sealed'
+put etc/bkp/sealed.conf 600 <<<$'RESTIC_REPOSITORY=/srv/sealed\nRESTIC_PASSWORD=demo'
 put usr/local/bin/probe 755 <<'PROBE'
 #!/bin/sh
 set -eu
 cat /media/sealed/private/file
-for place in /media/sealed /etc /root /usr /var/lib; do
+for place in /media/sealed /media/sealed/private /etc /root /usr /var/lib /home /sys/fs/cgroup; do
     ! touch "$place/written" 2>/dev/null || { echo "$place can be written"; exit 1; }
 done
 [ "$BKP_FILES $BKP_APP $RESTIC_DAYS_TO_KEEP" = "/media/sealed sealed 7" ]
-restic init --quiet
-cd "$BKP_FILES"
-restic backup --quiet .
 PROBE
-put etc/systemd/system/bkp@sealed.service.d/probe.conf 644 <<<$'[Service]\nReadWritePaths=/srv/restic\nExecStart=\nExecStart=/usr/local/bin/probe'
+put etc/systemd/system/bkp@sealed.service.d/probe.conf 644 <<<$'[Service]\nReadWritePaths=/srv/sealed\nExecStartPre=/usr/local/bin/probe'
 reload
+inside systemd-run --quiet --pipe --wait -p EnvironmentFile=/etc/bkp/sealed.conf -E BKP_APP=sealed -E BKP_FILES=/media/sealed bkp init >"$work/said" 2>&1 ||
+    die "bkp init: $(cat "$work/said")"
 succeeds bkp@sealed
 says bkp@sealed hidden
-inside sh -c 'RESTIC_PASSWORD=demo restic -r /srv/restic restore latest --quiet --target /srv/restored && diff -r /media/sealed /srv/restored' ||
+# Read by the distribution's restic, and nothing of ours.
+inside sh -c 'RESTIC_PASSWORD=demo /usr/bin/restic -r /srv/sealed --no-cache restore latest --quiet --target /srv/restored && diff -r /media/sealed /srv/restored' ||
     die "what was saved is not what is there"
-inside test -d /var/cache/bkp/sealed || die "restic has no cache of its own"

@@ -18,10 +18,8 @@
 //! | [`sources::postgres`] | the dump, the lexer, the rewriter, the seal, the replay, the swap, the lock |
 //! | [`sources::files`] | what of a directory is saved; the restore beside it, the exchange by rename and its undo |
 //! | [`pause`] | the application held still, and given back whatever happens |
-//! | [`sources::files`] | what of a directory is saved; the exchange of a restored tree with the live one |
 //! | [`repository::bucket`] | names, gzip with a seal at its end, object stores and directories |
 //! | [`repository::restic`] | the restic program, driven: streams that are whole or not there, trees, keys, locks |
-//! | [`pause`] | the application held still, and given back |
 //! | [`settings`] | the environment, resolved once into plain data; the only reader of it |
 //! | [`process`] | children, pipes and signals; the only place that starts programs |
 //! | [`report`] | the only place that prints |

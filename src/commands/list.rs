@@ -106,13 +106,17 @@ pub async fn list(context: &Context, host: Option<&str>) -> Result<Exit> {
     let rows: Vec<Row> = saved.iter().map(Row::from).collect();
     if context.json {
         report::json(&rows)?;
-    } else {
-        report::text(&table(&rows))?;
-        match context.stop.or(replaced::replaced(context)).await {
-            Ok(copies) if copies.is_empty() => {}
-            Ok(copies) => report::text(&format!("\n{}", replaced::table(&copies)))?,
-            Err(error) => tracing::warn!("what restores put aside is not shown: {error:#}"),
-        }
+        return Ok(Exit::Done);
+    }
+    report::text(&match (rows.is_empty(), host) {
+        (true, Some(host)) => format!("there is no backup of host {host}\n"),
+        (true, None) => "no backups yet; the first is made by: bkp backup\n".to_owned(),
+        (false, _) => table(&rows),
+    })?;
+    match context.stop.or(replaced::replaced(context)).await {
+        Ok(copies) if copies.is_empty() => {}
+        Ok(copies) => report::text(&format!("\n{}", replaced::table(&copies)))?,
+        Err(error) => tracing::warn!("what restores put aside is not shown: {error:#}"),
     }
     Ok(Exit::Done)
 }
@@ -132,7 +136,7 @@ pub async fn list_replaced(context: &Context) -> Result<Exit> {
 }
 
 fn table(rows: &[Row]) -> String {
-    let heading = ["TIME (UTC)", "RUN", "SEALED", "STORED", "SQL", "ROWS", "ITEMS", "WHERE"].map(str::to_owned);
+    let heading = ["TIME (UTC)", "RUN", "SEALED", "STORED", "SQL", "ROWS", "ITEMS", "OBJECT"].map(str::to_owned);
     let unknown = || "-".to_owned();
     let lines = rows.iter().map(|row| {
         let sealed = match (&row.problem, &row.app) {
@@ -141,11 +145,11 @@ fn table(rows: &[Row]) -> String {
             (None, Some(app)) if row.run.is_some() => format!("incomplete, {app}"),
             _ => "no".to_owned(),
         };
-        let snapshots = row.snapshots.iter().map(|snapshot| snapshot.id[..snapshot.id.len().min(8)].to_owned());
-        let places: Vec<String> = row.object.iter().cloned().chain(snapshots).collect();
-        let mut items = row.items.clone();
+        // The id beside the item: both together are what `restore --snapshot` and the old names are given.
+        let with_id = |shown: &Shown| format!("{} {}", shown.item, &shown.id[..shown.id.len().min(8)]);
+        let mut items: Vec<String> = row.snapshots.iter().map(with_id).collect();
         if row.object.is_some() {
-            items[0] = if row.databases.is_empty() { "dump".to_owned() } else { row.databases.join(",") };
+            items.insert(0, if row.databases.is_empty() { "dump".to_owned() } else { row.databases.join(",") });
         }
         items.extend(row.missing.iter().map(|item| format!("MISSING {item}")));
         [
@@ -156,12 +160,8 @@ fn table(rows: &[Row]) -> String {
             row.sql_bytes.map_or_else(unknown, report::size),
             row.rows.map_or_else(unknown, |rows| rows.to_string()),
             items.join(", "),
-            places.join(" "),
+            row.object.clone().unwrap_or_else(unknown),
         ]
     });
-    let mut text = report::table(std::iter::once(heading).chain(lines));
-    if rows.is_empty() {
-        text.push_str("no backups yet; the first is made by: bkp backup\n");
-    }
-    text
+    report::table(std::iter::once(heading).chain(lines))
 }

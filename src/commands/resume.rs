@@ -6,6 +6,7 @@ use super::held::Held;
 use super::restore::leftovers;
 use super::{Context, Run};
 use crate::exit::Exit;
+use crate::report;
 
 /// Gives back.
 ///
@@ -17,6 +18,10 @@ pub async fn resume(context: &Context) -> Result<Exit> {
     let given = leftovers::give_back(context, &held, false).await;
     held.release(&context.settings.app).await;
     given?;
-    tracing::info!("application {}: nothing is left of dead runs", context.settings.app);
+    let app = &context.settings.app;
+    tracing::info!("application {app}: nothing is left of dead runs");
+    if context.json {
+        report::json(&serde_json::json!({"command": "resume", "app": app}))?;
+    }
     Ok(Exit::Done)
 }

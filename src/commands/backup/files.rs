@@ -39,6 +39,8 @@ pub async fn save(
     let parent = known
         .iter()
         .filter(|snapshot| snapshot.item == item && snapshot.place == place && snapshot.file.is_none())
+        // Another application's directory of the same name has other files: with it, all of ours would be read each time.
+        .filter(|snapshot| snapshot.app.as_ref().is_none_or(|its| *its == common.app))
         .max_by_key(|snapshot| snapshot.time)
         .map(|snapshot| snapshot.id.clone());
     let includes = match options.include.as_slice() {

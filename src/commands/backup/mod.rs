@@ -50,6 +50,8 @@ pub struct Saved {
     pub rows: u64,
     /// What could not be read.
     pub unreadable: Vec<String>,
+    /// Why one of two repositories lacks the dump.
+    half: Option<anyhow::Error>,
 }
 
 /// Saves everything of the application: its databases as one sealed dump, or as sealed snapshots, and its files.
@@ -143,6 +145,7 @@ impl Saving<'_> {
         if let (Some(options), Some(places)) = (&settings.files, &self.repositories.restic) {
             let known = catalog::snapshots::snapshots(places, settings);
             let known: Vec<Snapshot> = self.context.stop.or(known).await?;
+            // Also where one repository lacks the dump: the other is to have all of the run.
             for root in &self.plan.roots {
                 let saving = files::save(settings, options, places, &common, &known, root);
                 let tree = self.context.stop.or(saving).await?;
@@ -150,7 +153,10 @@ impl Saving<'_> {
                 saved.unreadable.extend(tree.unreadable);
             }
         }
-        Ok(saved)
+        match saved.half.take() {
+            None => Ok(saved),
+            Some(error) => Err(error),
+        }
     }
 
     /// Produces once for all stores. Another application's run of the same second may take the name in the bucket while we
@@ -194,6 +200,7 @@ impl Saving<'_> {
                 client: plan.client.version.clone(),
                 databases: dumped.databases,
                 skipped: plan.skipped.clone(),
+                files: self.plan.roots.clone(),
                 bytes: dumped.bytes,
                 digest: format!("blake3:{}", dumped.digest),
             };
@@ -218,7 +225,11 @@ impl Saving<'_> {
         }
         match stores.failed.pop() {
             None => Ok(true),
-            Some(error) => Err(self.half_saved(saved, error)),
+            Some(error) if saved.object.is_none() && saved.kept.is_empty() => Err(error),
+            Some(error) => {
+                saved.half = Some(self.half_saved(saved, error));
+                Ok(true)
+            }
         }
     }
 
@@ -228,9 +239,6 @@ impl Saving<'_> {
             Some((object, _)) => format!("the bucket ({})", object.name),
             None => format!("restic (run {})", self.run.id),
         };
-        if saved.object.is_none() && saved.kept.is_empty() {
-            return error;
-        }
         Failure::new(format!("the dump is whole in {there}, but was not stored everywhere"))
             .hint("it can be restored from there; mend the other repository and run the backup again")
             .because(error)

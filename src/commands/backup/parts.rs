@@ -116,6 +116,7 @@ impl<'a> Parts<'a> {
             client: self.common.client.clone(),
             databases,
             skipped: Vec::new(),
+            files: Vec::new(),
             bytes: open.bytes,
             digest: format!("blake3:{}", open.digest.finalize().to_hex()),
         };

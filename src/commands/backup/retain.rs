@@ -1,7 +1,8 @@
 //! Which runs are kept: pure, the same for every kind of repository.
 //!
 //! The rules are restic's (`forget --keep-*`): each counts the newest run of each hour, day, week, month or year, and what any
-//! rule keeps is kept. Above them stands the floor: the newest `min` sealed runs of an application are never forgotten.
+//! rule keeps is kept. A rule that has not yet as many as it counts keeps the oldest run besides: it is on its way to be the newest of
+//! its month or year. Above them stands the floor: the newest `min` sealed runs of an application are never forgotten.
 
 use std::collections::BTreeSet;
 
@@ -62,9 +63,10 @@ fn kept_by_rules<'a>(newest_first: &[&'a Saved], rules: &Retention, now: Timesta
     let mut newest_of_each = |count: Option<u32>, bucket: &dyn Fn(&Zoned) -> (i16, i16)| {
         let mut seen = None;
         let mut left = count.unwrap_or(0);
-        for run in newest_first {
+        for (at, run) in newest_first.iter().enumerate() {
             let this = bucket(&run.time.to_zoned(TimeZone::UTC));
-            if left > 0 && seen != Some(this) {
+            let is_oldest = at + 1 == newest_first.len();
+            if left > 0 && (seen != Some(this) || is_oldest) {
                 seen = Some(this);
                 left -= 1;
                 kept.insert(run.name.as_str());
@@ -141,6 +143,14 @@ mod tests {
         assert_eq!(kept(&runs, &Retention { monthly: Some(3), ..none() }), ["s0", "s21", "s52"]);
         let days = Span { days: 30, ..Span::default() };
         assert_eq!(kept(&runs, &Retention { within: Some(days), ..none() }).len(), 31);
+    }
+
+    #[test]
+    fn a_rule_that_is_not_filled_keeps_the_oldest_run() {
+        let runs = nights(400, true);
+        let yearly = |count| kept(&runs, &Retention { yearly: Some(count), min: 1, ..none() });
+        assert_eq!(yearly(2), ["s0", "s325"]);
+        assert_eq!(yearly(3), ["s0", "s325", "s399"]);
     }
 
     #[test]

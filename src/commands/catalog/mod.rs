@@ -1,6 +1,7 @@
 //! What there is to restore: runs, newest first, each with what it saved and where that lies.
 
 pub mod dumps;
+mod kinds;
 pub mod snapshots;
 pub mod tags;
 
@@ -15,6 +16,7 @@ use crate::repository::bucket::layout;
 use crate::settings::Settings;
 use crate::sources::Item;
 pub use dumps::{Dump, SealState};
+pub use kinds::Kinds;
 pub use snapshots::Snapshot;
 
 /// What one run saved; of other tools, one dump or one snapshot.
@@ -30,8 +32,12 @@ pub struct Saved {
     pub app: Option<String>,
     /// Its dump in the bucket.
     pub dump: Option<Dump>,
-    /// Its snapshots in restic repositories.
+    /// Its snapshots in restic repositories, one an item.
     pub snapshots: Vec<Snapshot>,
+    /// More snapshots of the same items: copies, and what an attempt left that was made anew.
+    pub copies: Vec<Snapshot>,
+    /// What the run set out to save, as far as it says so.
+    pub plan: Vec<Item>,
 }
 
 impl Saved {
@@ -47,9 +53,8 @@ impl Saved {
 
     /// What the run set out to save and did not.
     pub fn missing(&self) -> Vec<&Item> {
-        let plan = self.snapshots.iter().find_map(|snapshot| snapshot.tags.as_ref()).map(|tags| &tags.plan);
         let here = |item: &Item| self.snapshots.iter().any(|snapshot| snapshot.item == *item);
-        plan.into_iter().flatten().filter(|item| !here(item)).collect()
+        self.plan.iter().filter(|item| !here(item)).collect()
     }
 
     /// Whether all that the run set out to save is here: in the bucket a dump has it all, because it is one object.
@@ -78,7 +83,12 @@ pub async fn saved(repositories: &Repositories, settings: &Settings, host: Optio
         None => Vec::new(),
     };
     snapshots.retain(|snapshot| host.is_none_or(|host| snapshot.host == host));
-    Ok(joined(dumps, snapshots))
+    let mut all = joined(dumps, snapshots);
+    if repositories.restic.is_none() {
+        // A dump's files cannot be seen from here, which does not make it less of a dump.
+        all.iter_mut().for_each(|one| one.plan.clear());
+    }
+    Ok(all)
 }
 
 /// Puts together what one run saved; newest first.
@@ -92,29 +102,38 @@ pub fn joined(dumps: Vec<Dump>, snapshots: Vec<Snapshot>) -> Vec<Saved> {
             runs.entry((run.clone(), app.clone())).or_insert(all.len());
         }
         let (name, time) = (dump.name.clone(), dump.time);
-        all.push(Saved { name, time, run, app, dump: Some(dump), snapshots: Vec::new() });
+        let plan = dump.seal().iter().flat_map(|seal| &seal.files).cloned().map(Item::Files).collect();
+        all.push(Saved { name, time, run, app, dump: Some(dump), plan, snapshots: Vec::new(), copies: Vec::new() });
     }
     for snapshot in snapshots {
         let Some(tags) = snapshot.tags.clone() else {
             let (name, time, app) = (snapshot.short().to_owned(), snapshot.time, snapshot.app.clone());
-            all.push(Saved { name, time, run: None, app, dump: None, snapshots: vec![snapshot] });
+            let (snapshots, copies, plan) = (vec![snapshot], Vec::new(), Vec::new());
+            all.push(Saved { name, time, run: None, app, dump: None, snapshots, copies, plan });
             continue;
         };
         let at = *runs.entry((tags.run.clone(), tags.app.clone())).or_insert_with(|| {
             let (name, run, app) = (tags.run.clone(), Some(tags.run.clone()), Some(tags.app.clone()));
-            all.push(Saved { name, time: snapshot.time, run, app, dump: None, snapshots: Vec::new() });
+            let (snapshots, copies, plan) = (Vec::new(), Vec::new(), Vec::new());
+            all.push(Saved { name, time: snapshot.time, run, app, dump: None, snapshots, copies, plan });
             all.len() - 1
         });
         let saved = &mut all[at];
         if saved.dump.is_none() {
             saved.time = saved.time.min(snapshot.time);
         }
+        saved.plan = tags.plan;
         saved.snapshots.push(snapshot);
     }
     for saved in &mut all {
-        // Copies by `restic copy` or `rewrite` hold the same: the newest counts.
-        saved.snapshots.sort_by(|a, b| (&a.item, b.time).cmp(&(&b.item, a.time)));
-        saved.snapshots.dedup_by(|later, kept| later.item == kept.item);
+        // The newest counts: a copy by `restic copy` or `rewrite` holds the same, and an attempt that was made anew holds what goes
+        // with the other items.
+        let mut snapshots = std::mem::take(&mut saved.snapshots);
+        snapshots.sort_by(|a, b| (&a.item, b.time).cmp(&(&b.item, a.time)));
+        for snapshot in snapshots {
+            let is_copy = saved.snapshots.last().is_some_and(|newest| newest.item == snapshot.item);
+            if is_copy { &mut saved.copies } else { &mut saved.snapshots }.push(snapshot);
+        }
     }
     all.sort_by(|a, b| age(b.time, &b.name).cmp(&age(a.time, &a.name)));
     all

@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub file: Option<String>,
     /// What its tags say, when they are ours.
     pub tags: Option<Tags>,
-    /// Whose it is, as far as it tells.
+    /// Whose it is, as far as it tells. Nobody's may be restored, and is never forgotten.
     pub app: Option<String>,
     /// What was read to make it, in bytes.
     pub bytes: Option<u64>,
@@ -71,7 +71,9 @@ fn recognised(snapshot: restic::Snapshot, place: Place, settings: &Settings) -> 
     let app = match &tags {
         Some(tags) => Some(tags.app.clone()),
         // A base with one repository for each kind is one application's alone, whatever its pods were called.
-        None if place != Place::All || is_ours(&snapshot.host, &item, settings) => None,
+        None if place != Place::All || is_our_host(&snapshot.host, settings) => Some(settings.app.clone()),
+        // Our directory, saved by whoever: another host may have one of that name, and this repository too.
+        None if is_our_root(&item, settings) => None,
         None => Some(snapshot.host.clone()),
     };
     Some(Snapshot {
@@ -109,8 +111,13 @@ fn root_of(path: &Path, settings: &Settings) -> PathBuf {
     roots.into_iter().find(|root| path.starts_with(root)).map_or_else(|| path.to_owned(), Clone::clone)
 }
 
-fn is_ours(host: &str, item: &Item, settings: &Settings) -> bool {
-    let ours = settings.restic.as_ref().is_some_and(|restic| restic.host == host) || settings.app == host;
-    let root = |root: &PathBuf| settings.files.as_ref().is_some_and(|files| files.roots.contains(root));
-    ours || matches!(item, Item::Files(path) if root(path))
+/// Older scripts on a machine of its own saved under that machine's name.
+fn is_our_host(host: &str, settings: &Settings) -> bool {
+    let named = settings.restic.as_ref().is_some_and(|restic| restic.host == host) || settings.app == host;
+    named || rustix::system::uname().nodename().to_bytes() == host.as_bytes()
+}
+
+fn is_our_root(item: &Item, settings: &Settings) -> bool {
+    let roots = settings.files.iter().flat_map(|files| &files.roots);
+    matches!(item, Item::Files(path) if roots.into_iter().any(|root| root == path))
 }

@@ -7,7 +7,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-use crate::commands::catalog::{Dump, Saved, SealState, Snapshot};
+use crate::commands::catalog::{Dump, Kinds, Saved, SealState, Snapshot};
 use crate::error::{Failure, exit_of};
 use crate::sources::Item;
 
@@ -33,7 +33,7 @@ pub struct Choice {
 /// # Errors
 /// When nothing or more than one fits, or the run lacks what it set out to save and `incomplete` does not allow that.
 pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Result<Choice> {
-    let (meant, named) = meant(saved, wish.when.trim(), app, now)?;
+    let (meant, named) = meant(saved, wish, app, now)?;
     let missing: Vec<String> = meant.missing().into_iter().map(ToString::to_string).collect();
     if !meant.is_complete() && !wish.incomplete {
         bail!(
@@ -47,7 +47,13 @@ pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Re
     }
     for id in wish.instead {
         let other = snapshot(saved, id)?;
-        snapshots.retain(|snapshot| snapshot.item != other.item);
+        if let Some(its) = other.app.as_deref().filter(|its| *its != app && !wish.other_app) {
+            bail!(
+                Failure::new(format!("snapshot {id} is of application {its}, not of {app}"))
+                    .hint("choose another one (bkp list), or take it over with --allow-other-app")
+            );
+        }
+        snapshots.retain(|snapshot| !stands_for(&other.item, &snapshot.item));
         snapshots.push(other.clone());
     }
     let whole = |snapshot: &Snapshot| !matches!(snapshot.item, Item::Files(_));
@@ -60,7 +66,7 @@ pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Re
 }
 
 /// What the operator said.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Wish<'a> {
     /// `latest` and so on.
     pub when: &'a str,
@@ -68,10 +74,15 @@ pub struct Wish<'a> {
     pub instead: &'a [String],
     /// Whether a run that lacks an item may be taken.
     pub incomplete: bool,
+    /// Whether another application's snapshots may be taken.
+    pub other_app: bool,
+    /// What is to be restored: a backup without any of it is taken only when it is called by its name.
+    pub kinds: Kinds,
 }
 
 /// The one that is meant, and whether it was called by its name.
-fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Result<(&'a Saved, bool)> {
+fn meant<'a>(saved: &'a [Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Result<(&'a Saved, bool)> {
+    let when = wish.when.trim();
     if saved.is_empty() {
         bail!(
             Failure::new("there is no backup yet")
@@ -79,7 +90,7 @@ fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Resul
         );
     }
     if when == "latest" {
-        return Ok((latest(saved, app)?, false));
+        return Ok((latest(saved, wish.kinds, app)?, false));
     }
     let is_called = |one: &&Saved| {
         one.name == when
@@ -90,14 +101,14 @@ fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Resul
     }
     if let Some(day) = exactly::<Date>(when, 10) {
         let is_of_day = |one: &&Saved| one.time.to_zoned(TimeZone::UTC).date() == day;
-        return match saved.iter().filter(is_of_day).find(|one| usable(one, app)) {
-            Some(one) => Ok((none_lost_between(saved, one, |other| is_of_day(&other))?, false)),
+        return match saved.iter().filter(is_of_day).find(|one| usable(one, wish.kinds, app)) {
+            Some(one) => Ok((none_lost_between(saved, one, wish.kinds, |other| is_of_day(&other))?, false)),
             None => bail!(nothing(saved, when)),
         };
     }
     if let Some(time) = moment(when, now) {
-        return match saved.iter().find(|one| one.time <= time && usable(one, app)) {
-            Some(one) => Ok((none_lost_between(saved, one, |other| other.time <= time)?, false)),
+        return match saved.iter().find(|one| one.time <= time && usable(one, wish.kinds, app)) {
+            Some(one) => Ok((none_lost_between(saved, one, wish.kinds, |other| other.time <= time)?, false)),
             None => bail!(nothing(saved, when)),
         };
     }
@@ -122,24 +133,32 @@ fn meant<'a>(saved: &'a [Saved], when: &str, app: &str, now: Timestamp) -> Resul
 }
 
 /// The newest whole run of the application; where there is none, the newest that another tool made.
-fn latest<'a>(saved: &'a [Saved], app: &str) -> Result<&'a Saved> {
-    if let Some(at) = saved.iter().position(|one| one.sealed_for(app) && one.is_complete()) {
-        for newer in saved[..at].iter().filter(|one| one.may_be_of(app) && one.unreadable().is_none()) {
+fn latest<'a>(saved: &'a [Saved], kinds: Kinds, app: &str) -> Result<&'a Saved> {
+    if let Some(at) = saved.iter().position(|one| one.sealed_for(app) && usable(one, kinds, app)) {
+        let newer = saved[..at].iter().filter(|one| one.may_be_of(app) && one.kinds().meets(kinds));
+        for newer in newer.filter(|one| one.unreadable().is_none()) {
             match &newer.run {
                 None => tracing::warn!("{} is newer, but has no seal; name it to restore it", newer.name),
                 Some(run) => tracing::warn!("run {run} is newer, but incomplete; name it to restore it"),
             }
         }
-        return none_lost_between(saved, &saved[at], |_| true);
+        return none_lost_between(saved, &saved[at], kinds, |_| true);
     }
-    if let Some(one) = saved.iter().find(|one| usable(one, app)) {
-        return none_lost_between(saved, one, |_| true);
+    if let Some(one) = saved.iter().find(|one| usable(one, kinds, app)) {
+        return none_lost_between(saved, one, kinds, |_| true);
     }
-    if let Some(incomplete) = saved.iter().find(|one| one.sealed_for(app)) {
+    if let Some(incomplete) = saved.iter().find(|one| one.sealed_for(app) && one.kinds().meets(kinds)) {
         return Ok(incomplete);
     }
     match saved.iter().find_map(Saved::unreadable) {
         Some(unreadable) => bail!(unreadable),
+        None if saved.iter().any(|one| one.may_be_of(app)) => {
+            let what = if kinds.files { "files" } else { "databases" };
+            bail!(
+                Failure::new(format!("there is no backup of {what} of application {app}"))
+                    .hint("see what there is: bkp list")
+            )
+        }
         None => bail!(
             Failure::new(format!("there is no backup of application {app}"))
                 .hint(format!("set BKP_APP to the application's name, one of: {}", apps(saved)))
@@ -148,8 +167,14 @@ fn latest<'a>(saved: &'a [Saved], app: &str) -> Result<&'a Saved> {
 }
 
 /// A newer dump that cannot be read may be the one that is meant: nobody gets older data without having said so.
-fn none_lost_between<'a>(saved: &[Saved], chosen: &'a Saved, meant: impl Fn(&Saved) -> bool) -> Result<&'a Saved> {
-    let newer = saved.iter().take_while(|one| one.name != chosen.name).filter(|one| meant(one));
+fn none_lost_between<'a>(
+    saved: &[Saved],
+    chosen: &'a Saved,
+    kinds: Kinds,
+    meant: impl Fn(&Saved) -> bool,
+) -> Result<&'a Saved> {
+    let newer =
+        saved.iter().take_while(|one| one.name != chosen.name).filter(|one| one.kinds().meets(kinds) && meant(one));
     let Some(unreadable) = newer.filter_map(Saved::unreadable).next() else { return Ok(chosen) };
     let error = anyhow::Error::from(unreadable);
     bail!(
@@ -168,6 +193,12 @@ fn newest_of_each_item(saved: &[Saved], until: Timestamp, app: &str) -> Vec<Snap
         newest.entry(snapshot.item.clone()).or_insert_with(|| snapshot.clone());
     }
     newest.into_values().collect()
+}
+
+/// Whether one item, when it is asked for, leaves no place for the other: a whole dump has every database, and would be replayed beside it.
+fn stands_for(one: &Item, other: &Item) -> bool {
+    let is_whole = |a: &Item, b: &Item| *a == Item::Dump && matches!(b, Item::Database(_));
+    one == other || is_whole(one, other) || is_whole(other, one)
 }
 
 /// The one snapshot whose id begins like this.
@@ -189,8 +220,9 @@ fn apps(saved: &[Saved]) -> String {
 }
 
 /// Whether it may be taken without having been named.
-fn usable(one: &Saved, app: &str) -> bool {
+fn usable(one: &Saved, kinds: Kinds, app: &str) -> bool {
     match &one.dump {
+        _ if !one.kinds().meets(kinds) => false,
         Some(Dump { seal: SealState::Unreadable { .. }, .. }) if one.snapshots.is_empty() => false,
         _ if one.run.is_some() => one.sealed_for(app) && one.is_complete(),
         _ => one.may_be_of(app),
@@ -221,154 +253,4 @@ fn nothing(saved: &[Saved], when: &str) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::commands::catalog::joined;
-    use crate::commands::catalog::tags::Tags;
-    use crate::commands::repositories::Place;
-    use crate::sources::postgres::seal::Seal;
-
-    fn dump(name: &str, time: &str, sealed: Option<(&str, &str)>) -> Dump {
-        let seal = sealed.map_or(SealState::Unsealed, |(run, app)| {
-            let seal = Seal {
-                format: 1,
-                run: run.into(),
-                app: app.into(),
-                server: String::new(),
-                client: String::new(),
-                databases: BTreeMap::new(),
-                skipped: vec![],
-                bytes: 0,
-                digest: String::new(),
-            };
-            SealState::Sealed(Box::new(seal))
-        });
-        Dump { name: format!("db/{name}"), bytes: 1, time: time.parse().unwrap(), version: None, seal }
-    }
-
-    fn bucket() -> Vec<Dump> {
-        vec![
-            dump("e", "2026-11-21T12:00:00Z", None),
-            dump("d", "2026-11-21T06:00:00Z", Some(("20261121T060000Z-aaaaaa", "shop"))),
-            dump("c", "2026-11-20T23:10:00Z", Some(("20261120T231000Z-bbbbbb", "shop"))),
-            dump("b", "2026-11-20T23:00:00Z", Some(("20261120T230000Z-cccccc", "other"))),
-            dump("a", "2026-11-20T06:00:00Z", Some(("20261120T060000Z-dddddd", "shop"))),
-        ]
-    }
-
-    fn now() -> Timestamp {
-        "2026-11-21T13:00:00Z".parse().unwrap()
-    }
-
-    fn chosen(when: &str) -> Option<String> {
-        let wish = Wish { when, ..Wish::default() };
-        choose(&joined(bucket(), vec![]), &wish, "shop", now()).ok().map(|choice| choice.dump.unwrap().name)
-    }
-
-    fn shop() -> Item {
-        Item::Database("shop".into())
-    }
-
-    /// A snapshot of ours when a run is named, else one of an older script.
-    fn snapshot(id: &str, time: &str, item: Item, run: Option<&str>) -> Snapshot {
-        let plan = vec![Item::Roles, shop()];
-        let tags = run.map(|run| Tags { run: run.into(), app: "shop".into(), item: item.clone(), plan });
-        Snapshot {
-            id: id.repeat(8),
-            time: time.parse().unwrap(),
-            host: format!("pod-{id}"),
-            place: Place::All,
-            item,
-            file: Some("/stdin".into()),
-            app: tags.as_ref().map(|tags| tags.app.clone()),
-            tags,
-            bytes: None,
-        }
-    }
-
-    fn restic() -> Vec<Snapshot> {
-        let (whole, half) = (Some("20261120T231000Z-bbbbbb"), Some("20261121T060000Z-eeeeee"));
-        vec![
-            snapshot("aa", "2026-11-18T23:10:00Z", Item::Roles, None),
-            snapshot("ab", "2026-11-18T23:11:00Z", shop(), None),
-            snapshot("ac", "2026-11-19T23:10:00Z", Item::Roles, None),
-            snapshot("ad", "2026-11-20T23:10:00Z", Item::Roles, whole),
-            snapshot("ae", "2026-11-20T23:11:00Z", shop(), whole),
-            snapshot("af", "2026-11-21T06:00:00Z", Item::Roles, half),
-        ]
-    }
-
-    fn ids(dumps: Vec<Dump>, snapshots: Vec<Snapshot>, wish: &Wish<'_>) -> Option<(bool, Vec<String>)> {
-        let choice = choose(&joined(dumps, snapshots), wish, "shop", now()).ok()?;
-        let mut ids: Vec<String> = choice.snapshots.iter().map(|snapshot| snapshot.id[..2].to_owned()).collect();
-        ids.sort();
-        Some((choice.dump.is_some(), ids))
-    }
-
-    fn found(when: &str) -> Option<Vec<String>> {
-        ids(vec![], restic(), &Wish { when, ..Wish::default() }).map(|(_, ids)| ids)
-    }
-
-    #[test]
-    fn latest_is_the_newest_run_that_lacks_nothing() {
-        assert_eq!(found("latest").unwrap(), ["ad", "ae"]);
-        assert_eq!(found("20261121T060000Z-eeeeee"), None);
-        let wish = Wish { when: "20261121T060000Z-eeeeee", incomplete: true, ..Wish::default() };
-        assert_eq!(ids(vec![], restic(), &wish).unwrap().1, ["af"]);
-    }
-
-    #[test]
-    fn of_older_scripts_the_newest_of_each_item_is_taken_whatever_pod_it_came_from() {
-        assert_eq!(found("2026-11-20 00:00").unwrap(), ["ab", "ac"]);
-        assert_eq!(found("2026-11-19 00:00").unwrap(), ["aa", "ab"]);
-        assert_eq!(found("abab").unwrap(), ["ab"], "a snapshot that is named stands alone");
-    }
-
-    #[test]
-    fn a_snapshot_takes_the_place_of_the_chosen_one_of_its_item() {
-        let instead = ["aaaaaaaa".to_owned()];
-        let wish = Wish { when: "latest", instead: &instead, ..Wish::default() };
-        assert_eq!(ids(vec![], restic(), &wish).unwrap().1, ["aa", "ae"]);
-        let wish = Wish { instead: &["ffff".to_owned()], ..wish };
-        assert_eq!(ids(vec![], restic(), &wish), None);
-    }
-
-    #[test]
-    fn a_run_that_lies_in_both_is_one_and_the_dump_stands_in_for_what_restic_lacks() {
-        let dumps = || vec![dump("x", "2026-11-21T06:00:00Z", Some(("20261121T060000Z-eeeeee", "shop")))];
-        let latest = Wish { when: "latest", ..Wish::default() };
-        assert_eq!(ids(dumps(), restic(), &latest).unwrap(), (true, vec![]));
-        let mut both = restic();
-        both.push(snapshot("ba", "2026-11-21T06:01:00Z", shop(), Some("20261121T060000Z-eeeeee")));
-        assert_eq!(ids(dumps(), both, &latest).unwrap(), (false, vec!["af".into(), "ba".into()]));
-    }
-
-    #[test]
-    fn latest_is_the_newest_sealed_dump_of_this_application() {
-        assert_eq!(chosen("latest").as_deref(), Some("db/d"));
-    }
-
-    #[test]
-    fn names_runs_days_times_and_ages_choose_one() {
-        for (when, name) in [
-            ("db/a", "db/a"),
-            ("a", "db/a"),
-            ("20261120T231000Z-bbbbbb", "db/c"),
-            ("20261120T2310", "db/c"),
-            ("2026-11-20", "db/c"),
-            ("2026-11-20 13:00", "db/a"),
-            ("2026-11-21T05:00:00Z", "db/c"),
-            ("2h ago", "db/d"),
-            ("1d ago", "db/a"),
-        ] {
-            assert_eq!(chosen(when).as_deref(), Some(name), "{when}");
-        }
-    }
-
-    #[test]
-    fn what_fits_nothing_or_several_is_an_error() {
-        for when in ["2026-11-19", "nonsense", "9d ago", "20261120", "2026-01-01 00:00", ""] {
-            assert_eq!(chosen(when), None, "{when}");
-        }
-    }
-}
+mod tests;

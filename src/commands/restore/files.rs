@@ -76,7 +76,11 @@ impl<'a> Files<'a> {
                 ([], keep) => format!(", except {}", keep.join(", ")),
                 (select, _) => format!(", only {}", select.join(", ")),
             };
-            tracing::info!("the files in {} come from snapshot {}{how}", tree.root.display(), tree.snapshot.short());
+            tracing::info!(
+                "plan: the files in {} come from snapshot {}{how}",
+                tree.root.display(),
+                tree.snapshot.short()
+            );
         }
     }
 
@@ -137,7 +141,7 @@ impl<'a> Files<'a> {
                 None if tree.is_live => {
                     let root = tree.root.canonicalize()?;
                     exchange::undo(&root, Some(&self.run.id)).map(|_| ())?;
-                    exchange::drop_replaced(&root, &self.run.id)
+                    exchange::drop_taken_back(&root, &self.run.id)
                 }
                 // A swap that failed has put everything back by itself, and what it had staged is removed at the next start.
                 None => exchange::recover(&tree.root.canonicalize()?, exchange::Way::Back).map(|_| ()),
@@ -257,7 +261,8 @@ fn hindrances(root: &Path, snapshot: &Snapshot, keep: &[Pattern], selects: &[Sel
         Ok(free) => free,
         Err(error) => return Some(format!("{error:#}")),
     };
-    let needed = snapshot.bytes.unwrap_or(0);
+    // How much of it is selected, nobody knows before it is there.
+    let needed = if selects.is_empty() { snapshot.bytes.unwrap_or(0) } else { 0 };
     (free < needed).then(|| {
         format!(
             "{} has {} free, and the files need {} beside the live ones",

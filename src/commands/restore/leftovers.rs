@@ -52,7 +52,7 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
 /// The directories that are there, by their real paths.
 pub fn roots(settings: &Settings) -> Vec<PathBuf> {
     let roots = settings.files.iter().flat_map(|files| &files.roots);
-    roots.filter_map(|root| root.canonicalize().ok()).collect()
+    roots.filter_map(|root| root.canonicalize().ok()).filter(|root| root.is_dir()).collect()
 }
 
 /// Runs that were loading databases when they died.
@@ -106,10 +106,10 @@ fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> 
             }
             Found::Replaced => {
                 exchange::undo(root, Some(&left.run))?;
-                exchange::drop_replaced(root, &left.run)?;
             }
             _ => continue,
         }
+        exchange::drop_taken_back(root, &left.run)?;
         tracing::warn!(
             "{}: brought back what run {} had replaced, because it died before it had replaced all",
             root.display(),

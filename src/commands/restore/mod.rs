@@ -54,7 +54,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let sorted = sort::sort(&repositories, settings, &choice, request)?;
     if let Some(directory) = &request.to {
         let places = repositories.restic.as_ref();
-        return into_directory(context, places, &sorted, directory, request.dry_run).await;
+        return into_directory(context, places, (&choice.name, &sorted), directory, request.dry_run).await;
     }
 
     if let (Some(postgres), Some(_)) = (&settings.postgres, &sorted.sql) {
@@ -194,10 +194,18 @@ async fn take_back(
 async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
     let settings = &context.settings;
     let saved = catalog::saved(repositories, settings, request.host.as_deref()).await?;
+    if let (Some(host), true) = (&request.host, saved.is_empty()) {
+        bail!(
+            Failure::new(format!("there is no backup of host {host}"))
+                .hint("see what hosts there are: bkp list --json")
+        );
+    }
     let wish = Wish {
         when: &request.when,
         instead: &request.snapshots,
         incomplete: request.incomplete || request.only.is_some(),
+        other_app: request.allow_other_app,
+        kinds: sort::kinds(settings, request),
     };
     let choice = choose::choose(&saved, &wish, &settings.app, now())?;
     if let Some(unreadable) = choice.dump.as_ref().and_then(catalog::Dump::unreadable) {
@@ -206,14 +214,15 @@ async fn chosen(context: &Context, repositories: &Repositories, request: &Reques
     if let Some(app) = &choice.app {
         databases::same_app(&choice.name, app, &settings.app, request)?;
     }
-    tracing::info!("restoring {} of {}", choice.name, choice.time);
+    let taken = choice.time.strftime("%Y-%m-%d %H:%M:%S");
+    tracing::info!("chosen: {} of {taken} UTC", choice.name);
     Ok(choice)
 }
 
 async fn into_directory(
     context: &Context,
     places: Option<&super::repositories::ResticPlaces>,
-    sorted: &sort::Sorted,
+    (name, sorted): (&str, &sort::Sorted),
     directory: &std::path::Path,
     dry_run: bool,
 ) -> Result<Exit> {
@@ -222,16 +231,17 @@ async fn into_directory(
     };
     if dry_run {
         for tree in &sorted.trees {
-            tracing::info!(
-                "dry run: snapshot {} of {} would be restored into {}",
-                tree.short(),
-                tree.item,
-                directory.display()
-            );
+            let (id, to) = (tree.short(), directory.display());
+            tracing::info!("dry run: snapshot {id} of {} would be restored into {to}", tree.item);
         }
-        return Ok(Exit::Done);
+    } else {
+        files::into_directory(context, places, &sorted.trees, directory).await?;
     }
-    files::into_directory(context, places, &sorted.trees, directory).await?;
+    if context.json {
+        let snapshots: Vec<&str> = sorted.trees.iter().map(|tree| tree.id.as_str()).collect();
+        report::json(&serde_json::json!({"command": "restore", "dry_run": dry_run, "object": name,
+            "snapshots": snapshots, "to": directory}))?;
+    }
     Ok(Exit::Done)
 }
 

@@ -142,9 +142,10 @@ async fn send(piece: &Piece, tell: &Tell) -> Result<bool> {
     Ok(tell.send(Ok(Portion::Sql(rest))).await.is_ok())
 }
 
-/// In slices, so that a chunk of well compressed rows does not become gigabytes at once.
+/// Gzip in slices, so that a chunk of well compressed rows does not become gigabytes at once; plain SQL as it comes.
 async fn unpacked(unpacker: &mut Unpacker, stored: &[u8], tell: &Tell) -> Result<bool> {
-    for slice in stored.chunks(SLICE_BYTES) {
+    let slice_bytes = if unpacker.is_plain() { stored.len().max(1) } else { SLICE_BYTES };
+    for slice in stored.chunks(slice_bytes) {
         let sql = unpacker.push(slice)?;
         if !sql.is_empty() && tell.send(Ok(Portion::Sql(sql))).await.is_err() {
             return Ok(false);
@@ -242,9 +243,7 @@ pub async fn explain(stored: &Stored, policy: Policy) -> Result<u64> {
     for change in &report.changes {
         tracing::info!("line {}: {}: {}", change.line, change.what, change.why);
     }
-    let count = report.changes.len() as u64 + report.more;
-    tracing::info!("dry run: {count} statements would be changed, nothing was done");
-    Ok(count)
+    Ok(report.changes.len() as u64 + report.more)
 }
 
 /// Digests what is read, to tell whether the store gives the same at the second reading.

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use super::Request;
 use super::choose::Choice;
 use super::reading::{Piece, Source, Stored};
-use crate::commands::catalog::Snapshot;
+use crate::commands::catalog::{Kinds, Snapshot};
 use crate::commands::repositories::Repositories;
 use crate::error::Failure;
 use crate::settings::Settings;
@@ -24,21 +24,24 @@ pub struct Sorted {
 /// # Errors
 /// When nothing is left.
 pub fn sort(repositories: &Repositories, settings: &Settings, choice: &Choice, request: &Request) -> Result<Sorted> {
-    let only_files = request.only.as_deref() == Some("files") || request.to.is_some();
-    let only_database = (request.only.is_some() && !only_files) || request.under.is_some();
+    let wanted = kinds(settings, request);
     let (trees, sql): (Vec<Snapshot>, Vec<Snapshot>) =
         choice.snapshots.iter().cloned().partition(|snapshot| matches!(snapshot.item, Item::Files(_)));
-    let trees = match (&settings.files, only_database) {
-        (_, true) => Vec::new(),
-        (None, false) if request.to.is_none() => {
+    let trees = match (wanted.files, &settings.files) {
+        (true, _) => trees,
+        (false, Some(_)) => Vec::new(),
+        (false, None) => {
             for tree in &trees {
                 tracing::info!("snapshot {} of {} stays where it is: BKP_FILES is not set", tree.short(), tree.item);
             }
             Vec::new()
         }
-        _ => trees,
     };
-    let stored = if only_files || settings.postgres.is_none() { None } else { stored(repositories, choice, sql)? };
+    let sql = match request.only.as_deref().filter(|_| wanted.databases) {
+        Some(name) => only(sql, name, &choice.name)?,
+        None => sql,
+    };
+    let stored = if wanted.databases { stored(repositories, choice, sql)? } else { None };
     if stored.is_none() && trees.is_empty() {
         bail!(
             Failure::new(format!("{} holds nothing that could be restored here", choice.name))
@@ -46,6 +49,37 @@ pub fn sort(repositories: &Repositories, settings: &Settings, choice: &Choice, r
         );
     }
     Ok(Sorted { sql: stored, trees })
+}
+
+/// What is to be restored at all: what the settings speak of, less what the operator leaves out.
+pub fn kinds(settings: &Settings, request: &Request) -> Kinds {
+    let only_files = request.only.as_deref() == Some("files") || request.to.is_some();
+    let only_database = (request.only.is_some() && !only_files) || request.under.is_some();
+    Kinds {
+        files: !only_database && (settings.files.is_some() || request.to.is_some()),
+        databases: !only_files && settings.postgres.is_some(),
+    }
+}
+
+/// Of databases that lie each by itself, the wanted one and the roles: another one that is damaged must not keep it from coming
+/// back, nor a large one from coming back soon.
+fn only(mut sql: Vec<Snapshot>, name: &str, from: &str) -> Result<Vec<Snapshot>> {
+    let database = |snapshot: &Snapshot| match &snapshot.item {
+        Item::Database(name) => Some(name.clone()),
+        _ => None,
+    };
+    let there: Vec<String> = sql.iter().filter_map(database).collect();
+    if there.is_empty() {
+        return Ok(sql);
+    }
+    if !there.iter().any(|one| one == name) {
+        bail!(
+            Failure::new(format!("{from} holds no database {name}; it holds {}", there.join(", ")))
+                .hint("choose one of them with --only NAME, the files with --only files, or another backup: bkp list")
+        );
+    }
+    sql.retain(|snapshot| snapshot.item == Item::Roles || database(snapshot).as_deref() == Some(name));
+    Ok(sql)
 }
 
 fn stored(repositories: &Repositories, choice: &Choice, mut snapshots: Vec<Snapshot>) -> Result<Option<Stored>> {

@@ -48,6 +48,11 @@ impl Unpacker {
         self.unpack(stored)
     }
 
+    /// Whether what is stored is known to be SQL as it is.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.way, Way::Plain)
+    }
+
     fn unpack(&mut self, stored: &[u8]) -> Result<Vec<u8>> {
         match &mut self.way {
             Way::Gzip(decoder) => {

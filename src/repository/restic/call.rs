@@ -90,7 +90,20 @@ impl Repository {
     /// Runs it once.
     pub(super) async fn run(&self, program: &Program, call: &Call<'_>) -> Result<Answer> {
         let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut told = false;
         let keep = |line: Line<'_>| {
+            if let Line::Err(bytes) = line
+                && !told
+                && let Some(why) = refusal::trying_again(bytes)
+            {
+                // For minutes: nobody is to wonder meanwhile what bkp waits for.
+                told = true;
+                tracing::warn!(
+                    "the store of {} does not answer, restic tries again: {}",
+                    self.address,
+                    self.address.scrub(&why)
+                );
+            }
             let (kept, bytes) = match line {
                 Line::Out(bytes) => (&mut out, bytes),
                 Line::Err(bytes) => (&mut err, bytes),
@@ -101,14 +114,19 @@ impl Repository {
             }
         };
         let how = How { limit: call.short.then_some(self.restic.options.answer_within), ..call.how };
-        let status = process::run(program, how, keep).await.map_err(|error| match error.downcast::<Overdue>() {
-            Ok(overdue) => Failure::new(format!("restic could not {} ({}) in time", call.to_do, self.address))
-                .hint("see whether the store can be reached from here: address, DNS, network policy, proxy")
-                .because(overdue)
-                .into(),
+        let ended = process::run(program, how, keep).await;
+        let err = String::from_utf8_lossy(&err).into_owned();
+        let status = ended.map_err(|error| match error.downcast::<Overdue>() {
+            Ok(overdue) => {
+                let words = err.lines().last().map(|last| format!("; it said last: {}", self.address.scrub(last)));
+                Failure::new(format!("restic could not {} ({}) in time", call.to_do, self.address))
+                    .hint("see whether the store can be reached from here: address, DNS, network policy, proxy")
+                    .because(anyhow::anyhow!("{overdue}{}", words.unwrap_or_default()))
+                    .into()
+            }
             Err(error) => error,
         })?;
-        Ok(Answer { status, out, err: String::from_utf8_lossy(&err).into_owned() })
+        Ok(Answer { status, out, err })
     }
 
     /// Runs it; a bad end is a failure.

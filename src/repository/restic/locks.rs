@@ -2,7 +2,8 @@
 //!
 //! A living restic writes its lock anew every five minutes. Dead is whose lock was not for thirty, which is restic's own rule,
 //! and whose process is gone from this host, which is restic's as well. The second needs care: a pod on the host's network has the
-//! host's name but not its processes, so there a missing process proves nothing. restic removes what it holds for dead, all at
+//! host's name but not its processes, so there a missing process proves nothing; and a process of another account is there without
+//! being shown, under `ProtectProc=` of systemd or `hidepid=`, and restic, which may not signal it, holds it for dead. restic removes what it holds for dead, all at
 //! once and never a named one (`unlock`); so it is asked to only when nothing doubtful is among that.
 //! What remains: two machines of one name that share a repository. A process of the one is missing on the other.
 
@@ -11,6 +12,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use jiff::Timestamp;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::Deserialize;
 
 use super::call::Call;
@@ -58,6 +61,15 @@ pub struct Here {
     shared: bool,
 }
 
+/// What the kernel says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Runs,
+    /// It is there, and we may not signal it; neither may a restic of ours.
+    RunsAsAnother,
+    Gone,
+}
+
 /// What a lock's holder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holder {
@@ -80,21 +92,30 @@ impl Here {
         self.shared
     }
 
-    fn holder(&self, lock: &Lock, now: Timestamp, runs: impl Fn(u32) -> bool) -> Holder {
+    fn holder(&self, lock: &Lock, now: Timestamp, look: impl Fn(u32) -> Seen) -> Holder {
         if now.duration_since(lock.time).as_secs() > STALE_SECONDS {
             Holder::Dead
-        } else if lock.host != self.host || runs(lock.pid) {
+        } else if lock.host != self.host {
             Holder::Alive
-        } else if self.shared {
-            Holder::Doubtful
         } else {
-            Holder::Dead
+            match look(lock.pid) {
+                Seen::Runs => Holder::Alive,
+                Seen::RunsAsAnother => Holder::Doubtful,
+                Seen::Gone if self.shared => Holder::Doubtful,
+                Seen::Gone => Holder::Dead,
+            }
         }
     }
 }
 
-fn runs(pid: u32) -> bool {
-    Path::new("/proc").join(pid.to_string()).exists()
+/// Not by /proc, which may hide the processes of others.
+fn seen(pid: u32) -> Seen {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Seen::Gone };
+    match test_kill_process(pid) {
+        Ok(()) => Seen::Runs,
+        Err(Errno::SRCH) => Seen::Gone,
+        Err(_) => Seen::RunsAsAnother,
+    }
 }
 
 impl Repository {
@@ -132,7 +153,7 @@ impl Repository {
         // Twice: a dead holder's number may just be that of the restic that looks for it.
         for _ in 0..2 {
             let now = (self.restic.options.clock)();
-            let is = |lock: &Lock, holder| here.holder(lock, now, runs) == holder;
+            let is = |lock: &Lock, holder| here.holder(lock, now, seen) == holder;
             if !locks.iter().any(|lock| is(lock, Holder::Dead)) || locks.iter().any(|lock| is(lock, Holder::Doubtful)) {
                 break;
             }
@@ -165,17 +186,25 @@ mod tests {
     fn only_who_cannot_be_alive_is_dead() {
         let now = "2026-11-21T12:00:00Z".parse().unwrap();
         let here = |shared| Here { host: "vm".into(), shared };
-        for (lock, shared, runs, holder) in [
-            (lock("vm", 0), false, true, Holder::Alive),
-            (lock("vm", 0), false, false, Holder::Dead),
-            (lock("vm", 0), true, false, Holder::Doubtful),
-            (lock("vm", 31), true, false, Holder::Dead),
-            (lock("pod", 29), false, false, Holder::Alive),
-            (lock("pod", 31), false, false, Holder::Dead),
-            (lock("pod", -60), false, false, Holder::Alive),
+        for (lock, shared, seen, holder) in [
+            (lock("vm", 0), false, Seen::Runs, Holder::Alive),
+            (lock("vm", 0), false, Seen::RunsAsAnother, Holder::Doubtful),
+            (lock("vm", 0), false, Seen::Gone, Holder::Dead),
+            (lock("vm", 0), true, Seen::Gone, Holder::Doubtful),
+            (lock("vm", 31), true, Seen::Gone, Holder::Dead),
+            (lock("pod", 29), false, Seen::Gone, Holder::Alive),
+            (lock("pod", 31), false, Seen::Gone, Holder::Dead),
+            (lock("pod", -60), false, Seen::Gone, Holder::Alive),
         ] {
-            assert_eq!(here(shared).holder(&lock, now, |_| runs), holder, "{lock} {shared} {runs}");
+            assert_eq!(here(shared).holder(&lock, now, |_| seen), holder, "{lock} {shared} {seen:?}");
         }
+    }
+
+    #[test]
+    fn a_process_that_runs_is_seen() {
+        assert_eq!(seen(std::process::id()), Seen::Runs);
+        // No process has these numbers.
+        assert_eq!([seen(0), seen(u32::MAX), seen(1 << 30)], [Seen::Gone; 3]);
     }
 
     #[test]

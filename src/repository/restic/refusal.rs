@@ -104,6 +104,13 @@ pub(super) fn network(words: &str) -> bool {
     .any(|text| words.contains(text))
 }
 
+/// Why restic goes on trying, when that is what a line of its standard error says.
+pub(super) fn trying_again(line: &[u8]) -> Option<String> {
+    let line = String::from_utf8_lossy(line);
+    let (_, after) = line.split_once("returned error, retrying after ")?;
+    after.split_once(": ").map(|(_, why)| why.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
@@ -131,5 +138,12 @@ mod tests {
             assert_eq!(exit_of(&error), exit, "{code} {said}");
             assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");
         }
+    }
+
+    #[test]
+    fn a_store_that_is_tried_again_is_told_apart() {
+        let line = b"Stat(<config/>) returned error, retrying after 1.4s: Head \"http://h/config\": dial tcp: refused";
+        assert_eq!(trying_again(line).as_deref(), Some("Head \"http://h/config\": dial tcp: refused"));
+        assert_eq!(trying_again(b"Fatal: unable to open config file: context canceled"), None);
     }
 }

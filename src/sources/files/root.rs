@@ -44,7 +44,7 @@ pub fn check(root: &Path, allow_empty: bool, ignored: &[PathBuf]) -> Result<Path
     if is_empty && !allow_empty {
         bail!(
             Failure::new(format!("{shown} is empty"))
-                .hint("is the volume mounted? If it is meant to be empty, allow it with BKP_FILES_ALLOW_EMPTY=yes")
+                .hint("is the volume mounted? If it is meant to be empty, allow it with BKP_FILES_ALLOW_EMPTY=1")
         );
     }
     Ok(at)

@@ -4,6 +4,7 @@
 //! that has one is whole; the digest and the rows say whether it still is what was written.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub struct Seal {
     /// Databases that were there and are not in the dump, because they accept no connections.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
+    /// Directories that the run set out to save besides, elsewhere: without them this dump is not all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
     /// Length of the SQL before the seal, in bytes.
     pub bytes: u64,
     /// `blake3:` and the hexadecimal BLAKE3 of those bytes.

@@ -61,7 +61,9 @@ use crate::sources::act::Act;
 use hidden::Hidden;
 use journal::{Journal, RootOwner, Side, State, Stayed};
 pub use plan::Plan;
-pub use recover::{Found, Leftover, Recovered, Way, drop_replaced, leftovers, recover, replaced_bytes, undo};
+pub use recover::{
+    Found, Leftover, Recovered, Way, drop_replaced, drop_taken_back, leftovers, recover, replaced_bytes, undo,
+};
 use select::Select;
 use swap::{Watch, unwatched};
 

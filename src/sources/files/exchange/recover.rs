@@ -208,6 +208,20 @@ pub(super) fn drop_watched(root: &Path, run: &str, watch: &mut Watch<'_>) -> Res
     hidden.remove(watch)
 }
 
+/// Removes a restored tree that was taken back. Where it is live after all, or something of the application's went astray, which
+/// nobody else has, it all stays.
+///
+/// # Errors
+/// As [`drop_replaced`].
+pub fn drop_taken_back(root: &Path, run: &str) -> Result<()> {
+    let (hidden, journal) = open(root, run)?;
+    if journal.is_some_and(|journal| journal.state == State::Settled(Side::Old)) && !hidden.has_strays() {
+        return drop_replaced(root, run);
+    }
+    tracing::warn!("{} is kept: look at it before the next backup removes it", hidden.path().display());
+    Ok(())
+}
+
 /// Bytes that a leftover takes on the volume. Walks through all of it.
 ///
 /// # Errors

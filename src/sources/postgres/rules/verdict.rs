@@ -101,10 +101,12 @@ impl Changes {
         self.said.extend(why);
     }
 
-    /// Puts `text` after the token at `at`.
-    pub(super) fn insert_after(&mut self, statement: &Statement<'_>, at: usize, text: &str) {
+    /// Puts `words` after the token at `at`, apart from both its neighbours.
+    pub(super) fn insert_after(&mut self, statement: &Statement<'_>, at: usize, words: &str) {
         let end = statement.tokens[at].end();
-        self.edits.push(Edit { range: end..end, text: text.as_bytes().to_vec() });
+        let touches = statement.tokens.get(at + 1).is_some_and(|next| next.range().start == end);
+        let text = format!(" {words}{}", if touches { " " } else { "" });
+        self.edits.push(Edit { range: end..end, text: text.into_bytes() });
     }
 
     pub(super) fn say(&mut self, why: &str) {

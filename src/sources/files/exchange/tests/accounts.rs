@@ -176,7 +176,7 @@ fn mounts(root: &Path) {
     mount(&["-o", "remount,bind,ro", &within("")]);
     let error = stage(root, "r3").unwrap_err().to_string();
     assert!(error.contains("mounted read-only"), "{error}");
-    assert_eq!(leftovers(root).unwrap(), [Leftover { run: "r2".into(), found: Found::Garbage }]);
+    assert_eq!(leftovers(root).unwrap(), [Leftover { run: "r2".into(), found: Found::Staged }]);
     // Told, and no reason not to save.
     assert_eq!(recover(root, Way::AsBegun).unwrap(), []);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

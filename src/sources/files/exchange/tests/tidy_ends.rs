@@ -54,6 +54,24 @@ fn an_undo_brings_back_even_where_the_application_removed_or_made_anew() {
 }
 
 #[test]
+fn what_was_taken_back_is_dropped_but_never_what_the_application_made_meanwhile() {
+    let bench = Bench::filled();
+    restore(&bench, "r1");
+    drop_taken_back(&bench.root(), "r1").unwrap();
+    assert_eq!((bench.tree(), bench.own()), (expected_new(), vec![".bkp-r1".to_owned()]), "it is live, not taken back");
+    write(&bench.root().join("gone"), "precious");
+    undo(&bench.root(), None).unwrap();
+    drop_taken_back(&bench.root(), "r1").unwrap();
+    assert_eq!(std::fs::read_to_string(bench.root().join(".bkp-r1/stray/0/gone")).unwrap(), "precious");
+    drop_replaced(&bench.root(), "r1").unwrap();
+
+    restore(&bench, "r2");
+    undo(&bench.root(), None).unwrap();
+    drop_taken_back(&bench.root(), "r2").unwrap();
+    assert_eq!((bench.tree(), bench.own()), (expected_old(), vec![]));
+}
+
+#[test]
 fn a_fresh_volume_takes_everything_even_what_is_to_be_kept() {
     let bench = Bench::new();
     restore(&bench, "r1");

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::quick::{Plain, listed, restic_that};
 use super::{App, tree};
-use crate::support::bkp::{Bkp, Output};
+use crate::support::bkp::{Bkp, Output, Running};
 use crate::support::wait::until;
 
 type State = (String, Vec<String>);
@@ -126,6 +126,18 @@ fn a_paused_application_is_resumed_and_its_maintenance_file_stays_nowhere() {
     }
 }
 
+/// Waits until the files are turned and the databases are not.
+fn files_are_turned(app: &App, running: &mut Running, live: &str) {
+    let journal = || {
+        let own = fs::read_dir(app.files()).expect("read").flatten().map(|entry| entry.path().join("journal.json"));
+        own.filter_map(|path| fs::read_to_string(path).ok()).collect::<String>()
+    };
+    let state = format!("{{\"settled\":\"{live}\"}}");
+    let is_turned = || journal().contains("\"pending\"") && journal().contains(&state);
+    until("the files", || is_turned() || !running.running());
+    assert!(is_turned(), "{}", journal());
+}
+
 /// Keeps databases from being renamed.
 fn hold_names(app: &App) -> std::process::Child {
     let mut psql = app.cluster.client("psql");
@@ -154,8 +166,9 @@ fn let_names_go(app: &App, mut holder: std::process::Child) {
 fn a_session_lost_before_the_commit_turns_the_files_back() {
     let (app, lost, restored) = restored();
     let holder = hold_names(&app);
-    let running = undo(&app).spawn();
-    until("the files", || tree(&app.files()) == lost.1);
+    let mut running = undo(&app).spawn();
+    files_are_turned(&app, &mut running, "old");
+    assert_eq!(tree(&app.files()), lost.1);
     let waiting = "FROM pg_stat_activity WHERE query LIKE '%RENAME%' AND wait_event_type = 'Lock'";
     until("the renames", || app.cluster.psql("postgres", &format!("SELECT count(*) {waiting}")) == "1");
     app.cluster.psql("postgres", &format!("SELECT pg_terminate_backend(pid) {waiting}"));
@@ -170,8 +183,8 @@ fn killed_between_the_two_halves_the_files_go_back_and_a_server_that_crashed_kno
     let (mut app, lost, restored) = restored();
     for crash in [false, true] {
         let holder = hold_names(&app);
-        let running = undo(&app).spawn();
-        until("the files", || tree(&app.files()) == lost.1);
+        let mut running = undo(&app).spawn();
+        files_are_turned(&app, &mut running, "old");
         running.kill(Signal::KILL);
         assert_eq!(running.wait().code, 137);
         // Who knows nothing of the database decides nothing.
@@ -203,9 +216,8 @@ fn when_the_commit_was_done_but_its_answer_lost_all_is_undone() {
     let (mut app, lost, _) = restored();
     for killed in [true, false] {
         let holder = hold_names(&app);
-        let running = undo(&app).spawn();
-        let turned = app.state().1;
-        until("the files", || tree(&app.files()) != turned);
+        let mut running = undo(&app).spawn();
+        files_are_turned(&app, &mut running, if killed { "old" } else { "new" });
         // A COMMIT that is done and not answered: the server waits for a standby that there is not.
         app.cluster.reconfigure("synchronous_standby_names = 'nobody'\nsynchronous_commit = on");
         let_names_go(&app, holder);

@@ -102,7 +102,6 @@ fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> 
         match left.found {
             Found::Halfway { .. } => {
                 exchange::recover(root, Way::Back)?;
-                exchange::drop_replaced(root, &left.run)?;
             }
             Found::Replaced => {
                 exchange::undo(root, Some(&left.run))?;

@@ -67,6 +67,9 @@ pub enum Command {
         /// Of restic's snapshots, only those of this host
         #[arg(long)]
         host: Option<String>,
+        /// List only what restores put aside and is still there, with its size
+        #[arg(long, conflicts_with = "host")]
+        replaced: bool,
     },
     /// Prove that what is stored is what was sealed
     Check {
@@ -114,6 +117,9 @@ pub struct Restore {
     /// Load the database under this new name and touch nothing else
     #[arg(long = "as", value_name = "NAME")]
     pub under: Option<String>,
+    /// Bring back what the last restore replaced, databases and files, as one; undoes an undo, too
+    #[arg(long, conflicts_with_all = UNDO_TAKES_NONE)]
+    pub undo: bool,
     /// Show the plan and what would be rewritten; do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -127,6 +133,10 @@ pub struct Restore {
     #[arg(long)]
     pub allow_other_app: bool,
 }
+
+/// There is one last restore, and all of it goes back.
+const UNDO_TAKES_NONE: [&str; 9] =
+    ["when", "only", "snapshots", "host", "to", "incomplete", "under", "allow_unproven", "allow_other_app"];
 
 /// restic takes a comma for the end of a tag.
 fn tag(text: &str) -> Result<String, String> {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::catalog::{self, Saved};
+use super::replaced;
 use super::repositories::Repositories;
 use crate::exit::Exit;
 use crate::report;
@@ -94,7 +95,8 @@ impl From<&Saved> for Row {
     }
 }
 
-/// Lists everything that there is to restore; of restic's snapshots only those of `host`, when one is named.
+/// Lists everything that there is to restore; of restic's snapshots only those of `host`, when one is named. Below it, for people,
+/// what restores put aside: nothing that a script reads today has another form.
 ///
 /// # Errors
 /// When a repository cannot be listed.
@@ -104,13 +106,31 @@ pub async fn list(context: &Context, host: Option<&str>) -> Result<Exit> {
     let rows: Vec<Row> = saved.iter().map(Row::from).collect();
     if context.json {
         report::json(&rows)?;
-    } else if rows.is_empty() {
-        report::text(&match host {
-            Some(host) => format!("there is no backup of host {host}\n"),
-            None => "no backups yet; the first is made by: bkp backup\n".to_owned(),
-        })?;
-    } else {
-        report::text(&table(&rows))?;
+        return Ok(Exit::Done);
+    }
+    report::text(&match (rows.is_empty(), host) {
+        (true, Some(host)) => format!("there is no backup of host {host}\n"),
+        (true, None) => "no backups yet; the first is made by: bkp backup\n".to_owned(),
+        (false, _) => table(&rows),
+    })?;
+    match context.stop.or(replaced::replaced(context)).await {
+        Ok(copies) if copies.is_empty() => {}
+        Ok(copies) => report::text(&format!("\n{}", replaced::table(&copies)))?,
+        Err(error) => tracing::warn!("what restores put aside is not shown: {error:#}"),
+    }
+    Ok(Exit::Done)
+}
+
+/// Lists only what restores put aside.
+///
+/// # Errors
+/// When the server or a directory cannot be looked at.
+pub async fn list_replaced(context: &Context) -> Result<Exit> {
+    let copies = context.stop.or(replaced::replaced(context)).await?;
+    match (context.json, copies.is_empty()) {
+        (true, _) => report::json(&copies)?,
+        (false, true) => report::text("nothing that a restore replaced is there\n")?,
+        (false, false) => report::text(&replaced::table(&copies))?,
     }
     Ok(Exit::Done)
 }
@@ -142,21 +162,6 @@ fn table(rows: &[Row]) -> String {
             items.join(", "),
             row.object.clone().unwrap_or_else(unknown),
         ]
-        // A name may hold anything, a terminal's commands too.
-        .map(|cell| cell.replace(char::is_control, "?"))
     });
-    let all: Vec<[String; 8]> = std::iter::once(heading).chain(lines).collect();
-    let width = |column: usize| all.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 8] = std::array::from_fn(width);
-    // What a kind of repository does not know would be a column of dashes.
-    let is_told = |column: &usize| all.iter().skip(1).any(|line| line[*column] != "-");
-    let columns: Vec<usize> = (0..widths.len()).filter(is_told).collect();
-    let mut text = String::new();
-    for line in &all {
-        let cells: Vec<String> =
-            columns.iter().map(|&column| format!("{:width$}", line[column], width = widths[column])).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    report::table(std::iter::once(heading).chain(lines))
 }

@@ -9,6 +9,7 @@ pub mod held;
 pub mod init;
 pub mod list;
 pub mod pausing;
+pub mod replaced;
 pub mod repositories;
 pub mod restore;
 pub mod resume;

@@ -83,6 +83,25 @@ pub fn confirmed(question: &str) -> Result<bool> {
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
+/// Lines of cells below a heading, each column as wide as its widest cell; those that say nothing (`-`) are left out.
+pub fn table<const N: usize>(lines: impl Iterator<Item = [String; N]>) -> String {
+    // A name may hold anything, a terminal's commands too.
+    let lines: Vec<[String; N]> = lines.map(|line| line.map(|cell| cell.replace(char::is_control, "?"))).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    // What a kind of repository does not know would be a column of dashes.
+    let is_told = |column: &usize| lines.iter().skip(1).any(|line| line[*column] != "-");
+    let columns: Vec<usize> = (0..N).filter(is_told).collect();
+    let mut text = String::new();
+    for line in &lines {
+        let cells: Vec<String> =
+            columns.iter().map(|&column| format!("{:width$}", line[column], width = widths[column])).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 /// `1.5 GB`: decimal units, as stores bill them.
 pub fn size(bytes: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB", "PB"];

@@ -1,5 +1,6 @@
 //! What is saved, and how it is brought back. Knows no repository.
 
+pub mod act;
 pub mod files;
 pub mod postgres;
 

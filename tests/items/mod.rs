@@ -8,6 +8,7 @@ mod nights;
 mod quick;
 mod round_trip;
 mod saves;
+mod undo;
 mod whole;
 mod words;
 
@@ -63,15 +64,18 @@ impl App {
 
     /// bkp with the settings of a pod: databases and files, into one base of repositories.
     fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
-        Bkp::new(&self.cluster)
-            .env("POSTGRES_DB", "shop")
+        self.with_settings(Bkp::new(&self.cluster)).args(arguments)
+    }
+
+    /// The settings of a pod, but for the server.
+    fn with_settings(&self, bkp: Bkp) -> Bkp {
+        bkp.env("POSTGRES_DB", "shop")
             .env("BKP_FILES", self.files())
             .env("RESTIC_REPOSITORY", self.repository())
             .env("RESTIC_PASSWORD_FILE", self.work.join("password"))
             .env("RESTIC_CACHE_DIR", self.work.join("cache"))
             .env("BKP_RESTIC_BIN", &self.restic)
             .env("BKP_STATE_DIR", self.work.join("state"))
-            .args(arguments)
     }
 
     /// The real restic, by itself, on one of the repositories.

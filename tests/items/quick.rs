@@ -114,15 +114,18 @@ impl Plain {
     }
 
     pub fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
-        Bkp::bare()
-            .env("BKP_APP", "shop")
+        self.settings(Bkp::bare()).args(arguments)
+    }
+
+    /// What every run of bkp is told.
+    pub fn settings(&self, bkp: Bkp) -> Bkp {
+        bkp.env("BKP_APP", "shop")
             .env("BKP_FILES", self.files())
             .env("RESTIC_REPOSITORY", self.repository())
             .env("RESTIC_PASSWORD_FILE", self.work.join("password"))
             .env("RESTIC_CACHE_DIR", self.work.join("cache"))
             .env("BKP_RESTIC_BIN", parts::restic("0.18"))
             .env("BKP_STATE_DIR", self.work.join("state"))
-            .args(arguments)
     }
 
     pub fn restic(&self, arguments: &[&str]) -> Ran {

@@ -18,6 +18,7 @@ mod standby;
 mod swap;
 mod targets;
 mod tls;
+mod undo;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -40,6 +40,7 @@ pub async fn session(
         run: run.id.clone(),
         database: STANDING.to_owned(),
         comment: None,
+        act: None,
     };
     main.batch_execute(&format!("CREATE DATABASE {} TEMPLATE template0", ident(&name)))
         .await

@@ -7,12 +7,13 @@ use super::plan::Plan;
 use super::preflight::{self, Target, Wish};
 use super::reading::{self, Read, Stored};
 use super::undo::{Taken, Undo};
-use super::{Request, aside, leftovers, partial};
+use super::{Request, aside, leftovers, partial, plan};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::settings::{KeepReplaced, Postgres};
 use crate::sources::Item;
+use crate::sources::act::{Act, Place};
 use crate::sources::postgres::clients::{self, Client};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::seal::Seal;
@@ -142,11 +143,25 @@ impl<'a> Databases<'a> {
         known || (0..self.stored.pieces.len()).all(|at| self.read.part(at).seal.is_some())
     }
 
+    /// What will become of each name.
+    ///
+    /// # Errors
+    /// When the server cannot be asked for the side databases.
+    pub async fn places(&self) -> Result<Vec<Place>> {
+        let sides = server::databases(self.swapper.as_ref().unwrap_or(self.main)).await?;
+        let place = |load: &plan::Load| Place {
+            name: load.target.clone(),
+            had: load.replaces,
+            oid: sides.iter().find(|side| side.name == load.side).map(|side| side.oid),
+        };
+        Ok(self.plan.loads.iter().map(place).collect())
+    }
+
     /// Puts the proven side databases in place, all in one transaction.
     ///
     /// # Errors
     /// When the lock was lost or the server refuses: the live databases are untouched then.
-    pub async fn swap(&mut self) -> Result<()> {
+    pub async fn swap(&mut self, act: &Act) -> Result<()> {
         let settings = &self.context.settings;
         self.context.stop.check()?;
         lock::held(self.main, &settings.app).await?;
@@ -163,14 +178,15 @@ impl<'a> Databases<'a> {
                 let live_comment = live.and_then(|live| live.comment.clone());
                 Swap {
                     database: side.target.clone(),
-                    side: side.name.clone(),
+                    side: Some(side.name.clone()),
                     replaced: live.map(|_| side::replaced_name(&side.target, &self.run.id)),
                     comment: if side.says_comment { side.comment.clone() } else { live_comment.clone() },
                     live_comment,
                 }
             })
             .collect();
-        let swapped = swap::swap(main, &helper, &swaps, &loaded.existing_roles, &settings.app, &self.run.id).await;
+        let noted = (settings.app.as_str(), self.run.id.as_str(), act);
+        let swapped = swap::swap(main, &helper, &swaps, &loaded.existing_roles, noted).await;
         self.undo.in_doubt = swapped.as_ref().is_err_and(|error| error.is::<swap::InDoubt>());
         swapped?;
         for swap in &swaps {

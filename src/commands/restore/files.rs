@@ -14,6 +14,7 @@ use crate::report;
 use crate::repository::restic::Repository;
 use crate::settings::{Files as Options, KeepReplaced};
 use crate::sources::Item;
+use crate::sources::act::Act;
 use crate::sources::files::exchange::select::{self, Select};
 use crate::sources::files::exchange::{self, Staging, plan, preflight};
 use crate::sources::files::owner::Owner;
@@ -109,13 +110,14 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// Exchanges every tree with the live one.
+    /// Exchanges every tree with the live one, as a part of `act`.
     ///
     /// # Errors
     /// When one cannot be; that one is as it was, [`Files::take_back`] sees to the others.
-    pub fn swap(&mut self) -> Result<()> {
+    pub fn swap(&mut self, act: &Act) -> Result<()> {
         for tree in &mut self.trees {
-            let Some(staging) = tree.staging.take() else { continue };
+            let Some(mut staging) = tree.staging.take() else { continue };
+            staging.belongs_to(act);
             let replaced = block_in_place(|| {
                 let plan = staging.plan(&self.keep, &self.selects)?;
                 staging.swap(plan)
@@ -197,7 +199,7 @@ pub async fn into_directory(
 }
 
 /// A maintenance file at the top stays where it is: the application must not start on half a tree.
-fn maintenance_file(context: &Context, options: &Options) -> Result<Option<Pattern>> {
+pub fn maintenance_file(context: &Context, options: &Options) -> Result<Option<Pattern>> {
     let Some((path, _)) = &context.settings.pause.maintenance else { return Ok(None) };
     let is_top = path.parent().is_some_and(|parent| options.roots.iter().any(|root| root == parent));
     path.file_name().filter(|_| is_top).map(|name| Pattern::parse(&name.to_string_lossy())).transpose()

@@ -2,7 +2,8 @@
 //!
 //! A restore that dies leaves either the old application with side databases beside it, or the new one: the swap is one
 //! transaction. So giving back means dropping side databases, and nothing else. A side database is rubbish when its journal
-//! names this application (whose lock we hold), or when it has no journal yet and no session of its run lives.
+//! names this application (whose lock we hold), or when it has no journal yet and no session of its run lives. An undo that died is
+//! concluded first, by [`super::back`].
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use crate::commands::held::Held;
 use crate::commands::{Context, Run, pausing};
 use crate::settings::{KeepReplaced, Settings};
 use crate::sources::Item;
-use crate::sources::files::exchange::{self, Found, Recovered, Way};
+use crate::sources::files::exchange::{self, Found, Recovered, Way, turn};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::obstacles;
 use crate::sources::postgres::server::{self, Database, ident};
@@ -28,13 +29,14 @@ use crate::sources::postgres::side::{self, State};
 /// When the server cannot be asked, or the application cannot be resumed.
 pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<()> {
     let settings = &context.settings;
+    let roots = roots(settings);
+    super::back::recover(held.session.as_ref(), &roots, dry_run).await?;
     let mut unfinished = BTreeSet::new();
     if let Some(session) = &held.session {
         unfinished = loading_runs(session, &settings.app, dry_run).await?;
     }
     // Before the side databases go: they are what tells that a restore did not come to its COMMIT.
     if !dry_run {
-        let roots = roots(settings);
         unfinished.extend(block_in_place(|| half_exchanged(&roots))?);
         for root in roots {
             block_in_place(|| recover(&root, &unfinished))
@@ -48,7 +50,7 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
 }
 
 /// The directories that are there, by their real paths.
-fn roots(settings: &Settings) -> Vec<PathBuf> {
+pub fn roots(settings: &Settings) -> Vec<PathBuf> {
     let roots = settings.files.iter().flat_map(|files| &files.roots);
     roots.filter_map(|root| root.canonicalize().ok()).filter(|root| root.is_dir()).collect()
 }
@@ -67,8 +69,10 @@ async fn loading_runs(session: &Session, app: &str, dry_run: bool) -> Result<BTr
 }
 
 async fn noted_runs(session: &Session, app: &str) -> Result<BTreeSet<String>> {
-    let journals = server::databases(session).await?.into_iter().filter_map(|database| database.journal());
-    Ok(journals
+    // What a swap stood in tells nothing: it is dropped some time after the COMMIT.
+    let sides = server::databases(session).await?.into_iter().filter(|database| !super::aside::is_one(&database.name));
+    Ok(sides
+        .filter_map(|database| database.journal())
         .filter(|journal| journal.state == State::Loading && journal.app == app)
         .map(|journal| journal.run)
         .collect())
@@ -206,7 +210,7 @@ pub async fn drop_replaced(settings: &Settings, held: &Held, run: &Run, saved: &
         for database in server::databases(session).await? {
             let Some(journal) = database.journal() else { continue };
             // Run ids begin with their time: a copy that was put aside while the backup ran is not of a database that it holds.
-            let succeeded = databases.contains(&journal.database) && time(&journal.run) <= time(&run.id);
+            let succeeded = super::back::succeeded(&journal, &databases) && time(&journal.run) <= time(&run.id);
             if journal.state != State::Replaced || journal.app != settings.app || !succeeded {
                 continue;
             }
@@ -238,10 +242,11 @@ pub async fn drop_replaced(settings: &Settings, held: &Held, run: &Run, saved: &
 
 fn drop_replaced_files(root: &std::path::Path, run: &Run) -> Result<()> {
     let root = root.canonicalize()?;
-    for left in exchange::leftovers(&root)? {
-        if matches!(left.found, Found::Replaced | Found::Undone) && time(&left.run) <= time(&run.id) {
-            exchange::drop_replaced(&root, &left.run)?;
-            tracing::info!("{}: dropped what run {} had put aside; its successor is saved", root.display(), left.run);
+    for aside in turn::asides(&root)? {
+        // What an undo turned round was put aside by the undo.
+        if time(&aside.by) <= time(&run.id) {
+            exchange::drop_replaced(&root, &aside.run)?;
+            tracing::info!("{}: dropped what run {} had put aside; its successor is saved", root.display(), aside.by);
         }
     }
     Ok(())

@@ -202,6 +202,7 @@ impl Progress {
             run: loading.run.id.clone(),
             database: load.target.clone(),
             comment: None,
+            act: None,
         };
         undo.databases.push(load.side.clone());
         loading.main.batch_execute(sql).await.map_err(|error| creation_failed(load, &error))?;

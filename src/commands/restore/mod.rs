@@ -3,9 +3,10 @@
 //! Whenever it dies, the application is whole: before the swap's COMMIT the old one serves and what was made stands beside it,
 //! which the next run takes back; after it the new one serves and the old one is kept aside. Files are exchanged just before the
 //! databases: a journal beside them tells the next run which way to go, and the side databases tell it that their COMMIT never
-//! came.
+//! came. What was put aside is brought back by [`back`].
 
 mod aside;
+pub mod back;
 pub mod choose;
 mod databases;
 mod files;
@@ -28,6 +29,7 @@ use super::{Context, Run, catalog, now};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
+use crate::sources::act::Act;
 use crate::sources::postgres::standby;
 use choose::{Choice, Wish};
 use databases::Databases;
@@ -42,6 +44,9 @@ pub use crate::cli::Restore as Request;
 /// # Errors
 /// When anything fails before the swap: what is live is untouched then, and what was made beside it is gone.
 pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
+    if request.undo {
+        return back::undo(context, request).await;
+    }
     let run = Run::begin()?;
     let settings = &context.settings;
     let repositories = context.stop.or(Repositories::open(context)).await?;
@@ -103,16 +108,17 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
             }
             context.stop.check()?;
             held.still(&settings.app).await?;
+            let act = act(context, &held, databases.as_ref(), files.as_ref()).await?;
             // From here on everything is proven, and there is nothing left but renames.
             if let Some(files) = &mut files {
-                files.swap()?;
+                files.swap(&act)?;
                 if let Some(pause) = &mut pause {
                     // The old maintenance file went aside with the old tree.
                     pause.renew()?;
                 }
             }
             match &mut databases {
-                Some(databases) => databases.swap().await,
+                Some(databases) => databases.swap(&act).await,
                 None => Ok(()),
             }
         }
@@ -135,6 +141,22 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     held.release(&settings.app).await;
     say_done(context, &run, &choice, databases.as_ref(), files.as_ref(), &replaced)?;
     Ok(Exit::Done)
+}
+
+/// All that is about to be done, as it is noted on what is put aside.
+async fn act(
+    context: &Context,
+    held: &Held,
+    databases: Option<&Databases<'_>>,
+    files: Option<&Files<'_>>,
+) -> Result<Act> {
+    let databases = match databases {
+        Some(databases) => databases.places().await?,
+        None => Vec::new(),
+    };
+    let files = files.map(Files::roots).unwrap_or_default();
+    let files = files.iter().map(|root| root.display().to_string()).collect();
+    Ok(Act { number: back::next_number(context, held).await?, databases, files, undoes: None })
 }
 
 /// Takes everything back, unless the databases' swap turns out to be done: then the files are theirs, and stay.
@@ -266,7 +288,10 @@ fn say_done(
     names.extend(roots.iter().map(|root| root.display().to_string()));
     tracing::info!("restored {} from {} in {seconds:.1} s", names.join(", "), choice.name);
     if !replaced.is_empty() {
-        tracing::info!("what was there before is kept as {} until the next sealed backup", replaced.join(", "));
+        tracing::info!(
+            "what was there before is kept as {} until the next sealed backup; bkp restore --undo brings it back",
+            replaced.join(", ")
+        );
     }
     if context.json {
         report::json(

@@ -71,7 +71,8 @@ impl Undo {
         }
     }
 
-    async fn reconnect(&self, postgres: &Postgres, session_name: &str) -> Option<Session> {
+    /// Connects again; patiently when it is not known what became of the COMMIT.
+    pub async fn reconnect(&self, postgres: &Postgres, session_name: &str) -> Option<Session> {
         for left in (0..if self.in_doubt { TRIES } else { 1 }).rev() {
             match server::maintenance(postgres, session_name).await {
                 Ok(session) => return Some(session),

@@ -11,6 +11,7 @@ pub mod load;
 pub mod lock;
 pub mod name;
 pub mod obstacles;
+pub mod renames;
 pub mod rewrite;
 mod rules;
 pub mod seal;

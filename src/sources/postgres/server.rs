@@ -14,6 +14,8 @@ use crate::settings::{Databases, Postgres};
 /// One database of a server.
 #[derive(Debug, Clone)]
 pub struct Database {
+    /// Its number, which a rename leaves alone.
+    pub oid: u32,
     /// Its name.
     pub name: String,
     /// Whether it accepts connections at all (`datallowconn`, and not left invalid by an interrupted DROP).
@@ -122,7 +124,7 @@ pub async fn databases(session: &Session) -> Result<Vec<Database>> {
         .query(
             "SELECT pg_catalog.textsend(datname::text), datallowconn AND datconnlimit <> -2,
                     pg_catalog.textsend(pg_catalog.shobj_description(oid, 'pg_database')),
-                    CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT') THEN pg_catalog.pg_database_size(oid) END
+                    CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT') THEN pg_catalog.pg_database_size(oid) END, oid
              FROM pg_catalog.pg_database WHERE datname <> 'template0' ORDER BY datname",
             &[],
         )
@@ -135,6 +137,7 @@ pub async fn databases(session: &Session) -> Result<Vec<Database>> {
             connectable: row.get(1),
             comment: row.get::<_, Option<&[u8]>>(2).map(text),
             bytes: row.get(3),
+            oid: row.get(4),
         })
         .collect())
 }

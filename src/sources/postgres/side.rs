@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sources::act::Act;
+
 /// Longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1).
 const NAME_BYTES: usize = 63;
 
@@ -29,6 +31,9 @@ pub struct Journal {
     /// The comment that a replaced database had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// All that was done together with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
 }
 
 /// What a database of ours is.
@@ -140,6 +145,7 @@ mod tests {
             run: RUN.into(),
             database: "o'dd \"db\"".into(),
             comment: None,
+            act: None,
         };
         assert_eq!(Journal::parse(&journal.comment_text()), Some(journal));
         assert_eq!(Journal::parse("the shop's own comment"), None);

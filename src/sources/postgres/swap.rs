@@ -14,14 +14,15 @@ use super::server::{ident, literal};
 use super::side::{Journal, State};
 use crate::error::Failure;
 use crate::settings::Postgres;
+use crate::sources::act::Act;
 
 /// One database to swap.
 #[derive(Debug, Clone)]
 pub struct Swap {
     /// The live name.
     pub database: String,
-    /// The proven side database.
-    pub side: String,
+    /// What comes in its place: a proven side database, or what was put aside. Without it the name is given up.
+    pub side: Option<String>,
     /// The name for the live one, if there is one.
     pub replaced: Option<String>,
     /// The comment that the restored database gets.
@@ -42,7 +43,7 @@ impl std::fmt::Display for InDoubt {
 
 /// Swaps all of them, or none.
 ///
-/// `statements` run first, in the same transaction.
+/// `statements` run first, in the same transaction. `act` is noted on everything that is put aside.
 ///
 /// # Errors
 /// When a session could not be ended or a rename failed: nothing has changed then. [`InDoubt`] when that is not known.
@@ -51,8 +52,7 @@ pub async fn swap(
     helper: &Session,
     swaps: &[Swap],
     statements: &[String],
-    app: &str,
-    run: &str,
+    (app, run, act): (&str, &str, &Act),
 ) -> Result<()> {
     let mut script = String::from("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s';\n");
     for statement in statements {
@@ -67,6 +67,7 @@ pub async fn swap(
                 run: run.to_owned(),
                 database: swap.database.clone(),
                 comment: swap.live_comment.clone(),
+                act: Some(act.clone()),
             };
             script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(&swap.database), ident(replaced)));
             script.push_str(&format!(
@@ -75,11 +76,17 @@ pub async fn swap(
                 literal(&journal.comment_text())
             ));
         }
-        script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(&swap.side), ident(&swap.database)));
+        let Some(side) = &swap.side else { continue };
+        script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(side), ident(&swap.database)));
         let comment = swap.comment.as_deref().map_or("NULL".to_owned(), literal);
         script.push_str(&format!("COMMENT ON DATABASE {} IS {comment};\n", ident(&swap.database)));
     }
-    let names: Vec<&str> = swaps.iter().flat_map(|swap| [swap.database.as_str(), swap.side.as_str()]).collect();
+    let names: Vec<&str> = swaps
+        .iter()
+        .flat_map(|swap| [Some(&swap.database), swap.side.as_ref()])
+        .flatten()
+        .map(String::as_str)
+        .collect();
     let mut last = None;
     // A session that was starting while the first rename counted them is gone at the second try.
     for _ in 0..3 {
@@ -99,10 +106,10 @@ pub async fn swap(
     let error = last.unwrap_or_else(|| anyhow::anyhow!("not tried"));
     let there = obstacles::sessions(helper, &names).await;
     let hint = if there.is_empty() {
-        "run the restore again when what the message names is mended".to_owned()
+        "run it again when what the message names is mended".to_owned()
     } else {
         format!(
-            "connected still: {}; sessions of a superuser can only be ended by a superuser, those of other roles need pg_signal_backend; stop the application, then run the restore again",
+            "connected still: {}; sessions of a superuser can only be ended by a superuser, those of other roles need pg_signal_backend; stop the application, then run it again",
             there.join(", ")
         )
     };

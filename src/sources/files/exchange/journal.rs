@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Plan;
+use crate::sources::act::{Act, Rename};
 use crate::sources::files::owner::Owner;
 
 /// The form that this program writes; another one is refused.
@@ -68,12 +69,51 @@ pub struct Journal {
     pub plan: Plan,
     /// What happens to the root itself.
     pub root_owner: Option<RootOwner>,
+    /// Top-level entries that stayed live; nothing of them in a journal of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stayed: Option<Vec<Stayed>>,
+    /// All that was done together with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
+    /// The undo that turned it round last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// An undo that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+}
+
+/// A top-level entry that stayed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stayed(#[serde(with = "lossless")] pub PathBuf);
+
+/// An undo that is under way, whose outcome is decided elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Its run.
+    pub by: String,
+    /// All that it does.
+    pub act: Act,
+    /// The side that becomes live.
+    pub to: Side,
+    /// What becomes of the databases meanwhile. Without any, the directories decide by themselves.
+    pub renames: Vec<Rename>,
 }
 
 impl Journal {
     /// That of a run which has touched nothing.
     pub fn new(run: &str) -> Journal {
-        Journal { format: FORMAT, run: run.to_owned(), state: State::Staging, plan: Plan::default(), root_owner: None }
+        Journal {
+            format: FORMAT,
+            run: run.to_owned(),
+            state: State::Staging,
+            plan: Plan::default(),
+            root_owner: None,
+            stayed: None,
+            act: None,
+            by: None,
+            pending: None,
+        }
     }
 
     /// Whether the live tree is the old one, whole.

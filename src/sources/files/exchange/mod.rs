@@ -26,6 +26,9 @@
 //! carried on in its direction, because all of the staged tree was proven before; when that is refused, and in the run itself when a move is
 //! refused, everything goes back. What was put aside stays until it is dropped.
 //!
+//! An exchange is turned round, to and fro, as part of an undo whose outcome is decided elsewhere: [`turn`]. What it is part of stands
+//! in its journal.
+//!
 //! # What stays as it is
 //! The root itself: its mode, and its owner unless one is asked for (a fresh volume is often root's, and its application could
 //! make nothing in it). `lost+found` and everything whose name begins with `.bkp-`. Entries that are to be kept, as far as they are there: to a volume
@@ -43,6 +46,7 @@ pub mod select;
 mod swap;
 #[cfg(test)]
 mod tests;
+pub mod turn;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -53,8 +57,9 @@ use super::is_foreign;
 use super::owner::Owner;
 use super::pattern::{self, Pattern};
 use crate::error::Failure;
+use crate::sources::act::Act;
 use hidden::Hidden;
-use journal::{Journal, RootOwner, Side, State};
+use journal::{Journal, RootOwner, Side, State, Stayed};
 pub use plan::Plan;
 pub use recover::{
     Found, Leftover, Recovered, Way, drop_replaced, drop_taken_back, leftovers, recover, replaced_bytes, undo,
@@ -93,6 +98,12 @@ pub fn stage(root: &Path, run: &str) -> Result<Staging> {
                 .hint("bkp resume finishes it")
         );
     }
+    if let Some(left) = turn::undecided(root)?.first() {
+        bail!(
+            Failure::new(format!("in {} it is not decided yet what came of the undo {}", root.display(), left.by))
+                .hint("bkp resume decides it, with the settings of the database server")
+        );
+    }
     let journal = Journal::new(run);
     let hidden = Hidden::create(root, run).map_err(|error| preflight::refused(root, error))?;
     let made = hidden.write(&journal).and_then(|()| Ok(hidden.make_sides()?));
@@ -122,6 +133,11 @@ impl Staging {
         }
         self.owner = Some(owner);
         Ok(())
+    }
+
+    /// Notes what else the run does, so that an undo knows.
+    pub fn belongs_to(&mut self, act: &Act) {
+        self.journal.act = Some(act.clone());
     }
 
     /// Decides what will be exchanged. Touches nothing.
@@ -187,6 +203,11 @@ impl Staging {
         if let Some(after) = self.owner.filter(|_| plan.is_whole) {
             let before = self.hidden.root_owner()?;
             self.journal.root_owner = Some(RootOwner { before, after });
+        }
+        if plan.is_whole {
+            let moves = |name: &OsString| plan.moves.iter().any(|entry| entry.live == Path::new(name));
+            let stays = preflight::live(self.hidden.root_path())?.into_iter().filter(|name| !moves(name));
+            self.journal.stayed = Some(stays.map(|name| Stayed(name.into())).collect());
         }
         let replaced = Replaced {
             run: self.journal.run.clone(),

@@ -193,6 +193,15 @@ pub(super) fn drop_watched(root: &Path, run: &str, watch: &mut Watch<'_>) -> Res
                     .hint("bkp resume finishes it")
             );
         }
+        if let Some(pending) = &journal.pending {
+            bail!(
+                Failure::new(format!(
+                    "it is not decided yet what came of the undo {}, so nothing is dropped",
+                    pending.by
+                ))
+                .hint("bkp resume decides it")
+            );
+        }
         journal.state = State::Discarding;
         hidden.write(&journal)?;
     }
@@ -223,7 +232,7 @@ pub fn replaced_bytes(root: &Path, run: &str) -> Result<u64> {
     walk::bytes(hidden.root(), name.as_ref()).with_context(|| format!("measuring {}", hidden.path().display()))
 }
 
-fn open(root: &Path, run: &str) -> Result<(Hidden, Option<Journal>)> {
+pub(super) fn open(root: &Path, run: &str) -> Result<(Hidden, Option<Journal>)> {
     let hidden = Hidden::open(root, run).with_context(|| format!("run {run} left nothing in {}", root.display()))?;
     let journal = hidden.read()?;
     Ok((hidden, journal))

@@ -14,7 +14,7 @@ fn die() -> ! {
 }
 
 /// Runs `act` again and again, dying at the first step, the second, …, until it comes to its end.
-fn dying_everywhere(
+pub(super) fn dying_everywhere(
     mut prepare: impl FnMut() -> Bench,
     mut act: impl FnMut(&Bench, &mut Watch<'_>),
     mut check: impl FnMut(&Bench, Step),
@@ -45,7 +45,7 @@ fn swap(bench: &Bench, watch: &mut Watch<'_>) {
     staging.swap_watched(plan, watch).unwrap();
 }
 
-fn swapped() -> Bench {
+pub(super) fn swapped() -> Bench {
     let bench = Bench::filled();
     swap(&bench, &mut unwatched);
     assert_eq!(bench.tree(), expected_new());

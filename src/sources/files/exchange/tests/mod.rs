@@ -5,6 +5,7 @@
 mod accounts;
 mod deaths;
 mod tidy_ends;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -102,6 +102,12 @@ pub struct Restore {
     /// Restore only this database, or only `files`
     #[arg(long, value_name = "DATABASE")]
     pub only: Option<String>,
+    /// Restore only this table, beside the live one as NAME_bkp_RUN, or as itself if it is gone (repeatable)
+    #[arg(long = "table", value_name = "SCHEMA.TABLE", conflicts_with_all = ["to", "under"])]
+    pub tables: Vec<String>,
+    /// With --table: replace the rows of the live table, and keep the old ones as NAME_was_RUN
+    #[arg(long, requires = "tables")]
+    pub in_place: bool,
     /// Take this snapshot for what it holds, whatever else is chosen (repeatable)
     #[arg(long = "snapshot", value_name = "ID")]
     pub snapshots: Vec<String>,
@@ -135,8 +141,19 @@ pub struct Restore {
 }
 
 /// There is one last restore, and all of it goes back.
-const UNDO_TAKES_NONE: [&str; 9] =
-    ["when", "only", "snapshots", "host", "to", "incomplete", "under", "allow_unproven", "allow_other_app"];
+const UNDO_TAKES_NONE: [&str; 11] = [
+    "when",
+    "only",
+    "tables",
+    "in_place",
+    "snapshots",
+    "host",
+    "to",
+    "incomplete",
+    "under",
+    "allow_unproven",
+    "allow_other_app",
+];
 
 /// restic takes a comma for the end of a tag.
 fn tag(text: &str) -> Result<String, String> {

@@ -16,6 +16,7 @@ mod secrets;
 mod signals;
 mod standby;
 mod swap;
+mod tables;
 mod targets;
 mod tls;
 mod undo;

@@ -16,6 +16,7 @@ use crate::sources::Item;
 use crate::sources::act::{Act, Place};
 use crate::sources::postgres::clients::{self, Client};
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::rewrite::Policy;
 use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::survey::Survey;
 use crate::sources::postgres::swap::{self, Swap};
@@ -62,7 +63,7 @@ impl<'a> Databases<'a> {
         let live: Vec<&str> = targets
             .iter()
             .map(String::as_str)
-            .filter(|name| request.under.is_none() && target.database(name).is_some())
+            .filter(|name| request.under.is_none() && request.tables.is_empty() && target.database(name).is_some())
             .collect();
         faults.extend(obstacles::of_swap(main, &live).await?);
         let installed = clients::installed(&settings.client_dirs).await?;
@@ -101,6 +102,25 @@ impl<'a> Databases<'a> {
     /// Names of the live databases.
     pub fn targets(&self) -> &[String] {
         &self.targets
+    }
+
+    /// The server, and what a replay into it leaves out.
+    pub fn replay(&self) -> (&Target, &Policy) {
+        (&self.target, &self.plan.policy)
+    }
+
+    /// The one side database and the live one that it is of, when there is one of each.
+    pub fn only_side(&self) -> Option<(&str, &str)> {
+        match self.plan.loads.as_slice() {
+            [load] if load.replaces => Some((&load.side, &load.target)),
+            _ => None,
+        }
+    }
+
+    /// Drops what was loaded, after something was taken from it. Roles that were made for it stay: they may own that.
+    pub async fn drop_sides(&mut self) {
+        self.undo.roles.clear();
+        self.take_back().await;
     }
 
     /// Says what the rewriter would change, and how many statements that are.

@@ -18,6 +18,7 @@ mod preflight;
 pub mod reading;
 mod roles;
 mod sort;
+mod tables;
 mod undo;
 
 use anyhow::{Result, bail};
@@ -47,6 +48,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     if request.undo {
         return back::undo(context, request).await;
     }
+    let specs = tables::specs(request)?;
     let run = Run::begin()?;
     let settings = &context.settings;
     let repositories = context.stop.or(Repositories::open(context)).await?;
@@ -71,6 +73,9 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     };
     let held = context.stop.or(Held::take(context, &run.session_name("restore"))).await?;
     leftovers::give_back(context, &held, request.dry_run).await?;
+    if !specs.is_empty() {
+        return tables::restore(context, &run, request, &specs, (&choice.name, &read), &held).await;
+    }
 
     let mut faults = Vec::new();
     let mut databases = match (&read, &held.session) {

@@ -54,7 +54,8 @@ pub fn sort(repositories: &Repositories, settings: &Settings, choice: &Choice, r
 /// What is to be restored at all: what the settings speak of, less what the operator leaves out.
 pub fn kinds(settings: &Settings, request: &Request) -> Kinds {
     let only_files = request.only.as_deref() == Some("files") || request.to.is_some();
-    let only_database = (request.only.is_some() && !only_files) || request.under.is_some();
+    let only_database =
+        (request.only.is_some() && !only_files) || request.under.is_some() || !request.tables.is_empty();
     Kinds {
         files: !only_database && (settings.files.is_some() || request.to.is_some()),
         databases: !only_files && settings.postgres.is_some(),

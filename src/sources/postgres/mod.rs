@@ -21,6 +21,7 @@ pub mod standby;
 pub mod statement;
 pub mod survey;
 pub mod swap;
+pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod tls;

@@ -1,0 +1,411 @@
+//! `bkp restore --table`: the database is loaded beside and proven as for any restore, then single tables are taken from there into
+//! the live database, in one transaction. The side database goes whatever happens; nothing is swapped.
+
+use anyhow::{Result, bail};
+
+use super::Request;
+use super::databases::Databases;
+use super::reading::{Read, Stored};
+use crate::commands::held::Held;
+use crate::commands::pausing::{self, Reason};
+use crate::commands::{Context, Run, now};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::report;
+use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::load::Loader;
+use crate::sources::postgres::rewrite::Policy;
+use crate::sources::postgres::server::told;
+use crate::sources::postgres::survey::{Layout, Survey};
+use crate::sources::postgres::table::copy::{self, From, What};
+use crate::sources::postgres::table::spec::{self, Spec};
+use crate::sources::postgres::table::{Table, beside, beside_name, find, links, proof, rows, was_name};
+use crate::sources::postgres::{clients, load};
+
+/// The tables that are asked for.
+///
+/// # Errors
+/// Exit code 2 for what is no name of a table, or is said twice.
+pub fn specs(request: &Request) -> Result<Vec<Spec>> {
+    let specs: Vec<Spec> = request.tables.iter().map(|text| Spec::parse(text)).collect::<Result<_>>()?;
+    if let Some(at) = (1..specs.len()).find(|at| specs[..*at].contains(&specs[*at])) {
+        bail!(Failure::new(format!("table {} is named twice", specs[at].shown())).exit(Exit::Usage));
+    }
+    Ok(specs)
+}
+
+/// What became of one table.
+struct Done {
+    table: Table,
+    /// Under which name it is there.
+    now: String,
+    /// Where its former rows are.
+    was: Option<String>,
+}
+
+/// Restores the tables.
+///
+/// # Errors
+/// When anything fails before the COMMIT: the live database is untouched then.
+pub async fn restore(
+    context: &Context,
+    run: &Run,
+    request: &Request,
+    specs: &[Spec],
+    (name, read): (&str, &Option<(&Stored, Read)>),
+    held: &Held,
+) -> Result<Exit> {
+    let (Some((stored, read)), Some(main)) = (read, &held.session) else {
+        bail!(Failure::new(format!("{name} holds no database, so there is no table in it")).hint("see: bkp list"));
+    };
+    let mut faults = Vec::new();
+    let prepared = Databases::prepare(context, run, request, (stored, read), main, &mut faults);
+    let mut databases = context.stop.or(prepared).await?;
+    if databases.targets().len() > 1 {
+        let names = databases.targets().join(", ");
+        bail!(
+            Failure::new(format!("the backup holds several databases: {names}"))
+                .hint("say in which one the table is: --only DATABASE, or POSTGRES_DB")
+                .exit(Exit::Usage)
+        );
+    }
+    let Some(live) = databases.only_side().map(|(_, live)| live.to_owned()) else {
+        bail!(
+            Failure::new(format!("database {} is not on this server", databases.targets().join(", ")))
+                .hint("a table goes into a live database; restore the whole one instead, without --table")
+        );
+    };
+    if !faults.is_empty() {
+        bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))));
+    }
+    warn_early(&read.survey, specs);
+    let shown: Vec<String> = specs.iter().map(Spec::shown).collect();
+    let how = if request.in_place { "replaces the rows of the live table" } else { "is copied beside the live table" };
+    for table in &shown {
+        tracing::info!(
+            "plan: database {live} is loaded beside and proven; {table} of it {how}; then the loaded one is dropped"
+        );
+    }
+    if request.dry_run {
+        tracing::info!("dry run: nothing was done");
+        if context.json {
+            report::json(
+                &serde_json::json!({"command": "restore", "dry_run": true, "object": name, "database": live, "tables": shown}),
+            )?;
+        }
+        return Ok(Exit::Done);
+    }
+    if !request.yes && !report::confirmed("Go ahead?")? {
+        bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
+    }
+    let work = async |databases: &mut Databases<'_>| {
+        // A dump of a few tables is as good as a whole one here.
+        databases.load(true).await?;
+        held.still(&context.settings.app).await?;
+        copied(context, run, request, specs, databases).await
+    };
+    let done = if request.in_place {
+        pausing::around(context, run, Reason::Restore, async |_| work(&mut databases).await).await
+    } else {
+        work(&mut databases).await
+    };
+    match &done {
+        Ok(_) => databases.drop_sides().await,
+        Err(_) => databases.take_back().await,
+    }
+    held.release(&context.settings.app).await;
+    say_done(context, run, name, &live, &done?)?;
+    Ok(Exit::Done)
+}
+
+/// A name that no rows come under is mistyped or a partitioned table's; that is told before hours of loading.
+fn warn_early(survey: &Survey, specs: &[Spec]) {
+    let tables = survey.sections.iter().flat_map(|section| &section.tables);
+    let there: Vec<(String, String)> = tables
+        .filter_map(|copied| Spec::parse(&copied.table).ok())
+        .map(|spec| (spec.schema.unwrap_or_default(), spec.name))
+        .collect();
+    for spec in specs.iter().filter(|_| !there.is_empty()) {
+        if let Err(error) = spec::pick(&there, spec) {
+            let hints = crate::error::hints_of(&error).join("; ");
+            tracing::warn!(
+                "no rows come under the name {} ({hints}); only a partitioned table is like that",
+                spec.shown()
+            );
+        }
+    }
+}
+
+/// Takes the tables from the side database into the live one.
+async fn copied(
+    context: &Context,
+    run: &Run,
+    request: &Request,
+    specs: &[Spec],
+    databases: &Databases<'_>,
+) -> Result<Vec<Done>> {
+    let (postgres, session_name) = (context.postgres()?, run.session_name("restore"));
+    let Some((side_name, live_name)) = databases.only_side() else { bail!("nothing is loaded") };
+    let side = Session::connect(postgres, side_name, &session_name).await.map_err(told)?;
+    let live = Session::connect(postgres, live_name, &session_name).await.map_err(told)?;
+    let sorted = context.stop.or(sort(&live, &side, specs, request.in_place, &run.id)).await?;
+    let (target, policy) = databases.replay();
+    let mut known = target.settings.clone();
+    // pg_dump takes time limits back; this one is to hold.
+    known.remove("lock_timeout");
+    let policy = Policy {
+        layout: Layout::Single,
+        rename: std::collections::BTreeMap::new(),
+        sections_wanted: None,
+        known_settings: Some(known),
+        ..policy.clone()
+    };
+    let installed = clients::installed(&context.settings.client_dirs).await?;
+    let client = clients::for_dump(&installed, target.major)?;
+    let from = From { postgres, client, side: side_name, session_name: &session_name, policy: &policy };
+    let mut loader = Some(Loader::start(postgres, client, live_name, &session_name).await?);
+    let taken = context.stop.or(take(&from, &mut loader, (&live, &side), &sorted, run)).await;
+    let taken = match (taken, loader) {
+        (Ok(taken), Some(mut psql)) => {
+            // Nothing stops us from here on: it is one statement.
+            let ended = match psql.write(b"COMMIT;\n").await {
+                Ok(()) => psql.finish().await.map(|loaded| (taken, loaded)),
+                Err(_) => Err(psql.failure().await),
+            };
+            ended.map_err(|error| (error, true))
+        }
+        (Err(error), _) => Err((error, false)),
+        (Ok(_), None) => Err((anyhow::anyhow!("psql ended early"), false)),
+    };
+    let taken = match taken {
+        Ok((taken, loaded)) => {
+            load::prove_rows(live_name, &taken.rows, &loaded.rows)?;
+            taken
+        }
+        Err((error, at_commit)) => {
+            if at_commit && sorted.is_done(postgres, live_name, &session_name).await {
+                bail!(
+                    Failure::new("the connection was lost just after the COMMIT: the tables are there")
+                        .hint(format!("look at them in {live_name}; nothing is half"))
+                        .because(error)
+                );
+            }
+            bail!(
+                Failure::new(format!("the tables could not be put into {live_name}, which is as it was"))
+                    .hint(
+                        "see what the message names; a lock that others hold: stop the application, then run it again"
+                    )
+                    .because(error)
+            );
+        }
+    };
+    after(&live, &side, &sorted, &taken).await?;
+    Ok(sorted.done(&run.id))
+}
+
+/// The tables by what is done with them.
+#[derive(Default)]
+struct Sorted {
+    /// Not in the live database any more: (in the side database, with partitions).
+    gone: Vec<(Table, Vec<Table>)>,
+    /// Replaced in place: (side, live).
+    in_place: Vec<(Table, Table)>,
+    /// Copied beside.
+    beside: Vec<Table>,
+    /// What is there only after the COMMIT.
+    mark: Option<(String, String)>,
+}
+
+impl Sorted {
+    fn done(&self, run: &str) -> Vec<Done> {
+        let shown = |table: &Table, name: String| format!("{}.{name}", table.schema);
+        let gone = self.gone.iter().map(|(table, _)| Done { now: table.shown(), was: None, table: table.clone() });
+        let rows = self.in_place.iter().map(|(table, _)| Done {
+            now: table.shown(),
+            was: Some(shown(table, was_name(&table.name, run))),
+            table: table.clone(),
+        });
+        let beside = self.beside.iter().map(|table| Done {
+            now: shown(table, beside_name(&table.name, run)),
+            was: None,
+            table: table.clone(),
+        });
+        gone.chain(rows).chain(beside).collect()
+    }
+
+    async fn is_done(&self, postgres: &crate::settings::Postgres, live: &str, session_name: &str) -> bool {
+        let Some((schema, name)) = &self.mark else { return false };
+        match Session::connect(postgres, live, session_name).await {
+            Ok(session) => find::named(&session, schema, name).await.is_ok_and(|table| table.is_some()),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Finds each table on both sides.
+async fn sort(live: &Session, side: &Session, specs: &[Spec], in_place: bool, run: &str) -> Result<Sorted> {
+    let mut sorted = Sorted::default();
+    for spec in specs {
+        let table = find::meant(side, spec).await?;
+        if !find::has_schema(live, &table.schema).await? {
+            let schema = crate::sources::postgres::server::ident(&table.schema);
+            bail!(
+                Failure::new(format!("the live database has no schema {}, where the table belongs", table.schema))
+                    .hint(format!("make it first: CREATE SCHEMA {schema}; then run the restore again"))
+            );
+        }
+        let here = find::named(live, &table.schema, &table.name).await?;
+        let name = match (&here, in_place) {
+            (None, _) => table.name.clone(),
+            (Some(_), true) => was_name(&table.name, run),
+            (Some(_), false) => beside_name(&table.name, run),
+        };
+        sorted.mark = Some((table.schema.clone(), name));
+        match here {
+            None => {
+                let tree = find::with_partitions(side, &table).await?;
+                sorted.gone.push((table, tree));
+            }
+            Some(here) if in_place => {
+                let differences = rows::differences((live, &here), (side, &table)).await?;
+                if !differences.is_empty() {
+                    bail!(
+                        Failure::new(format!(
+                            "{} has other columns than in the backup: {}",
+                            table.shown(),
+                            differences.join("; ")
+                        ))
+                        .hint("restore it beside the live one, without --in-place, and copy the rows with SQL")
+                    );
+                }
+                sorted.in_place.push((table, here));
+            }
+            Some(_) => sorted.beside.push(table),
+        }
+    }
+    Ok(sorted)
+}
+
+/// What the transaction holds before its COMMIT.
+struct Taken {
+    rows: Vec<crate::sources::postgres::survey::Copied>,
+    keys: Vec<links::Link>,
+    left_out: Vec<String>,
+}
+
+const BEGIN: &str = "BEGIN;\nSET LOCAL lock_timeout = '10s';\nSET client_encoding TO 'UTF8';\n";
+const OURS: &str = "\nSET client_encoding TO 'UTF8';\n";
+
+async fn take(
+    from: &From<'_>,
+    loader: &mut Option<Loader>,
+    (live, side): (&Session, &Session),
+    sorted: &Sorted,
+    run: &Run,
+) -> Result<Taken> {
+    let mut taken = Taken { rows: Vec::new(), keys: Vec::new(), left_out: Vec::new() };
+    let mut demands = String::new();
+    copy::feed(loader, BEGIN.as_bytes()).await?;
+    if !sorted.in_place.is_empty() {
+        let here: Vec<Table> = sorted.in_place.iter().map(|(_, here)| here.clone()).collect();
+        let frame = rows::frame(live, &here, &run.id).await?;
+        let (mut tables, mut sequences, mut raised) = (Vec::new(), Vec::new(), String::new());
+        for (table, here) in &sorted.in_place {
+            for one in find::with_partitions(side, table).await? {
+                sequences
+                    .extend(rows::sequences(side, &one).await?.into_iter().map(|[_, schema, name]| (schema, name)));
+                tables.push(one);
+            }
+            raised.push_str(&rows::raise_sequences((live, here), (side, table)).await?);
+            demands.push_str(&demand(side, table, table).await?);
+        }
+        copy::feed(loader, frame.before.as_bytes()).await?;
+        taken.rows.extend(copy::tables(from, loader, &tables, &What::Rows(&sequences)).await?);
+        copy::feed(loader, format!("{OURS}{}{raised}", frame.after).as_bytes()).await?;
+    }
+    if !sorted.gone.is_empty() {
+        let all: Vec<Table> = sorted.gone.iter().flat_map(|(_, tree)| tree.clone()).collect();
+        for (table, _) in &sorted.gone {
+            demands.push_str(&demand(side, table, table).await?);
+        }
+        taken.keys = links::to(side, &all).await?;
+        taken.rows.extend(copy::tables(from, loader, &all, &What::All).await?);
+        let keys: String = taken.keys.iter().map(links::Link::tried).collect();
+        copy::feed(loader, format!("{OURS}{}{keys}", links::statistics(side, &all).await?).as_bytes()).await?;
+    }
+    let mut all = Vec::new();
+    for table in &sorted.beside {
+        let ready = beside::make_ready(side, table, &run.id).await?;
+        if !ready.left_out.is_empty() {
+            taken.left_out.push(format!(
+                "{} stands beside without its {}",
+                table.shown(),
+                ready.left_out.join(", its ")
+            ));
+        }
+        let renamed = Table { name: beside_name(&table.name, &run.id), ..table.clone() };
+        demands.push_str(&demand(side, &renamed, &renamed).await?);
+        all.extend(ready.tables);
+    }
+    if !all.is_empty() {
+        taken.rows.extend(copy::tables(from, loader, &all, &What::All).await?);
+        demands.insert_str(0, &links::statistics(side, &all).await?);
+    }
+    copy::feed(loader, format!("{OURS}{}{demands}", proof::ALIKE).as_bytes()).await?;
+    Ok(taken)
+}
+
+async fn demand(side: &Session, from: &Table, to: &Table) -> Result<String> {
+    let columns = proof::columns(side, from).await?;
+    let digest = proof::digest(side, from, &columns).await?;
+    Ok(proof::demand(to, &columns, &digest))
+}
+
+/// Says what did not come along.
+async fn after(live: &Session, side: &Session, sorted: &Sorted, taken: &Taken) -> Result<()> {
+    taken.left_out.iter().for_each(|line| tracing::info!("{line}"));
+    for key in &taken.keys {
+        if !key.is_there(live).await? {
+            tracing::warn!(
+                "a foreign key to the table could not be made again: the live rows break it, or its table is gone or locked; when that is mended: {}",
+                key.statement
+            );
+        }
+    }
+    let all: Vec<Table> = sorted.gone.iter().flat_map(|(_, tree)| tree.clone()).collect();
+    for (schema, name) in links::views_of(side, &all).await? {
+        let is_there = live
+            .query_opt(
+                "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
+                &[&schema, &name],
+            )
+            .await?
+            .is_some();
+        if !is_there {
+            tracing::warn!(
+                "view {schema}.{name} of the backup, which reads the table, is gone from the live database and was not made again"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn say_done(context: &Context, run: &Run, object: &str, database: &str, done: &[Done]) -> Result<()> {
+    let seconds = now().duration_since(run.began).as_secs_f64();
+    for one in done {
+        let kept =
+            one.was.as_ref().map(|was| format!("; its former rows are in {was}, drop it when they are not needed"));
+        let (table, now) = (one.table.shown(), &one.now);
+        tracing::info!("restored {table} of {database} from {object} as {now}{}", kept.unwrap_or_default());
+    }
+    tracing::info!("proven: the rows of each table are those of the backup; in {seconds:.1} s");
+    if context.json {
+        let tables: Vec<_> = done
+            .iter()
+            .map(|one| serde_json::json!({"table": one.table.shown(), "as": one.now, "former_rows": one.was}))
+            .collect();
+        report::json(&serde_json::json!({"command": "restore", "run": run.id, "app": context.settings.app,
+            "object": object, "database": database, "tables": tables, "seconds": seconds}))?;
+    }
+    Ok(())
+}

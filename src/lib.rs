@@ -15,7 +15,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`commands`] | one story a command; retention, choice and plan are pure functions beside it |
-//! | [`sources::postgres`] | the dump, the lexer, the rewriter, the seal, the replay, the swap, the lock |
+//! | [`sources::postgres`] | the dump, the lexer, the rewriter, the seal, the replay, the swap, single tables, the lock |
 //! | [`sources::files`] | what of a directory is saved; the restore beside it, the exchange by rename and its undo |
 //! | [`pause`] | the application held still, and given back whatever happens |
 //! | [`repository::bucket`] | names, gzip with a seal at its end, object stores and directories |

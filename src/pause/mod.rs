@@ -226,6 +226,15 @@ pub fn left_paused(config: &Config) -> Result<Vec<Left>> {
     Ok(left)
 }
 
+/// Removes notes that dead runs had begun to write: they lie in the application's own directory.
+pub fn drop_unfinished(config: &Config) {
+    for at in config.marks() {
+        if let Err(error) = mark::remove(&mark::unfinished(&at)) {
+            tracing::warn!("what a dead run left stays: {error:#}");
+        }
+    }
+}
+
 /// Resumes what a dead run left paused.
 ///
 /// # Errors

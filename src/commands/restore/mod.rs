@@ -19,6 +19,7 @@ pub mod reading;
 mod roles;
 mod sort;
 mod undo;
+mod verdict;
 
 use anyhow::{Result, bail};
 

@@ -255,6 +255,7 @@ async fn give_back(config: &Config, mark: &Mark) -> Result<()> {
     }
     if let Some(noted) = &mark.file {
         faults.extend(file::remove(noted).err());
+        faults.extend(file::remove_unfinished(noted, &mark.run).err());
     }
     if faults.is_empty() {
         for at in config.marks() {

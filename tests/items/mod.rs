@@ -8,6 +8,7 @@ mod locks;
 mod nights;
 mod quick;
 mod round_trip;
+mod safety;
 mod saves;
 mod undo;
 mod whole;

@@ -156,10 +156,9 @@ pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<()> {
             continue;
         }
         match drop_database(session, &database.name).await {
-            Ok(()) => tracing::warn!(
-                "dropped {}, which a restore had made for itself and left when it died",
-                database.name
-            ),
+            Ok(()) => {
+                tracing::warn!("dropped {}, which a restore had made for itself and left when it died", database.name)
+            }
             Err(error) => {
                 tracing::warn!("database {} is left from a dead run and cannot be dropped: {error:#}", database.name)
             }

@@ -4,6 +4,25 @@
 //! which the next run takes back; after it the new one serves and the old one is kept aside. Files are exchanged just before the
 //! databases: a journal beside them tells the next run which way to go, and the side databases tell it that their COMMIT never
 //! came. What was put aside is brought back by [`back`].
+//!
+//! # The states of a restore, and what a death in them comes to
+//! | state | what the next start finds | and does |
+//! | --- | --- | --- |
+//! | begun | nothing, or the beginning of a note or of a maintenance file | removes that; **old** |
+//! | paused | the note of the pause, perhaps a safety backup that lacks items | resumes the application; **old** |
+//! | roles | roles that the dump has and the server had not | leaves them: they hold no data, and the next restore finds them; **old** |
+//! | making | a side database without a journal | drops it when no session of its run lives any more; **old** |
+//! | loading | side databases whose journals say so | drops them; **old** |
+//! | staging | a staged tree as well | removes it; **old** |
+//! | exchanging | a tree halfway, side databases | ends the run's sessions, asks again: still there; brings the tree back, then drops them; **old** |
+//! | exchanged | trees put aside, side databases | the same; **old** |
+//! | committed | databases and trees put aside, no side database | keeps all of it; resumes the application; **new** |
+//! | finishing | the same, perhaps the empty database that the swap stood in | drops that; **new** |
+//!
+//! The COMMIT decides, and nothing else. The side databases lose their names in it, all at once, so whether there is one tells
+//! on which side of it the run died; that is why they go last when something is taken back. Of files alone the last tree decides: as
+//! long as one is only staged all go back, and a single one that is halfway is carried to its end, because it was whole when
+//! that began. Whoever takes back or keeps says which ([`verdict`]); after the COMMIT and the resuming there is nothing to tell.
 
 mod aside;
 pub mod back;
@@ -21,8 +40,11 @@ mod sort;
 mod undo;
 mod verdict;
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
+use super::backup::safety::{Live, Safety};
 use super::held::Held;
 use super::pausing::{self, Reason};
 use super::repositories::Repositories;
@@ -88,8 +110,22 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         }
         _ => None,
     };
+    let safety = match settings.restore.safety_backup {
+        true => {
+            let (session, live) = (held.session.as_ref(), live(databases.as_ref(), files.as_ref()));
+            let prepared = context.stop.or(Safety::prepare(context, session, &repositories, &live)).await;
+            prepared.unwrap_or_else(|error| {
+                faults.push(format!("no safety backup could be taken: {error:#}"));
+                None
+            })
+        }
+        false => None,
+    };
     if !faults.is_empty() {
         bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))));
+    }
+    if let Some(safety) = &safety {
+        safety.say();
     }
     say_plan(databases.as_ref(), files.as_ref());
     if request.dry_run {
@@ -101,6 +137,9 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
 
     let done = pausing::around(context, &run, Reason::Restore, async |mut pause| {
         let done = async {
+            if let Some(safety) = &safety {
+                safety.take(held.session.as_ref(), &repositories).await?;
+            }
             if let Some(databases) = &mut databases {
                 databases.load(request.allow_unproven).await?;
             }
@@ -142,6 +181,14 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     held.release(&settings.app).await;
     say_done(context, &run, &choice, databases.as_ref(), files.as_ref(), &replaced)?;
     Ok(Exit::Done)
+}
+
+/// What is about to be replaced.
+fn live(databases: Option<&Databases<'_>>, files: Option<&Files<'_>>) -> Live {
+    Live {
+        databases: databases.map(|databases| databases.targets().to_vec()).unwrap_or_default(),
+        roots: files.map(Files::roots).unwrap_or_default().into_iter().map(Path::to_owned).collect(),
+    }
 }
 
 /// All that is about to be done, as it is noted on what is put aside.

@@ -54,7 +54,9 @@ impl Verdicts {
             if *is_done {
                 tracing::warn!("run {run} died after its swap, which holds: the restored application is live");
             } else {
-                tracing::warn!("run {run} died before it had changed anything for good: the application is as it was before that run");
+                tracing::warn!(
+                    "run {run} died before it had changed anything for good: the application is as it was before that run"
+                );
             }
         }
     }

@@ -133,8 +133,6 @@ impl Scene {
     fn nothing_is_left(&self, told: &str) {
         assert_eq!(self.traces(), [""; 0], "{told}");
         assert_eq!(self.role_names(), self.roles, "{told}");
-        let locks = fs::read_dir(self.app.repository().join("locks")).expect("locks").count();
-        assert_eq!(locks, 0, "{told}");
         let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
         // A session ends some time after its client.
         until("the locks to be gone", || self.app.cluster.psql("postgres", held) == "0");
@@ -233,6 +231,9 @@ fn killed_at_a_spread(what: What, count: usize) {
             (_, false) => old += 1,
         }
     }
+    // The orphans of the dead left locks behind, shared ones, which are no hindrance until somebody wants to be alone.
+    scene.bkp(&["backup"]).env("BKP_KEEP_LAST", "1").env("BKP_KEEP_MIN", "1").run().ok();
+    assert_eq!(fs::read_dir(scene.app.repository().join("locks")).expect("locks").count(), 0);
     println!("{what:?}: {known} points, {} tried: {old} old, {new} new, {beyond} not reached", tried.len());
     assert!(old > 0 && new > 0 && beyond * 5 <= tried.len(), "{old} old, {new} new, {beyond} not reached");
 }

@@ -103,3 +103,26 @@ fn after_a_disaster_there_is_nothing_to_save_and_the_restore_goes_on() {
     assert_eq!(rows[0]["databases"], serde_json::json!([]), "{rows:?}");
     assert_eq!(rows[0]["sealed"], true);
 }
+
+#[test]
+fn five_things_that_cannot_work_are_said_at_once_and_nothing_is_begun() {
+    let app = App::quick();
+    app.cluster.psql("shop", "CREATE ROLE clerk; GRANT SELECT ON orders TO clerk");
+    app.bkp(["backup"]).run().ok();
+    app.cluster.psql("shop", "DROP OWNED BY clerk; DROP ROLE clerk");
+    app.lose_everything();
+    let before = app.state();
+    // An account that may nothing, a role that it would have to make, files that are gone, a database that cannot be saved first.
+    app.cluster.psql("postgres", "CREATE ROLE poor LOGIN PASSWORD 'pw'; ALTER DATABASE shop ALLOW_CONNECTIONS false");
+    let away = app.work.join("away");
+    fs::rename(app.files(), &away).expect("moved");
+    let out = restore(&app).env("POSTGRES_USER", "poor").env("POSTGRES_PASSWORD", "pw").run().fails_with(1);
+    let out = out.says("nothing was begun").says("may not create databases").says("is the volume mounted");
+    let out = out.says("accepts no connections").says("belongs to shop");
+    let told = out.stderr.lines().filter(|line| line.starts_with("  - ")).count();
+    let out = out.says("may not create roles, and these are missing: clerk");
+    assert!(told >= 5, "{told} faults: {}", out.stderr);
+    fs::rename(&away, app.files()).expect("moved");
+    app.cluster.psql("postgres", "ALTER DATABASE shop ALLOW_CONNECTIONS true");
+    assert_eq!(app.state(), before);
+}

@@ -36,6 +36,7 @@ mod plan;
 mod preflight;
 pub mod reading;
 mod roles;
+mod room;
 mod sort;
 mod undo;
 mod verdict;
@@ -49,7 +50,7 @@ use super::held::Held;
 use super::pausing::{self, Reason};
 use super::repositories::Repositories;
 use super::{Context, Run, catalog, now};
-use crate::error::Failure;
+use crate::error::{Failure, hints_of};
 use crate::exit::Exit;
 use crate::report;
 use crate::sources::act::Act;
@@ -95,18 +96,18 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let held = context.stop.or(Held::take(context, &run.session_name("restore"))).await?;
     leftovers::give_back(context, &held, request.dry_run).await?;
 
-    let mut faults = Vec::new();
+    let (mut faults, mut unprepared) = (Vec::new(), Vec::new());
     let mut databases = match (&read, &held.session) {
         (Some((stored, read)), Some(main)) => {
             let prepared = Databases::prepare(context, &run, request, (stored, read), main, &mut faults);
-            Some(context.stop.or(prepared).await?)
+            context.stop.or(prepared).await.map_err(|error| unprepared.push(error)).ok()
         }
         _ => None,
     };
     let mut files = match &repositories.restic {
         Some(places) if !sorted.trees.is_empty() => {
             let prepared = Files::prepare(context, &run, places, &sorted.trees, &mut faults);
-            Some(context.stop.or(prepared).await?)
+            context.stop.or(prepared).await.map_err(|error| unprepared.push(error)).ok()
         }
         _ => None,
     };
@@ -121,9 +122,8 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         }
         false => None,
     };
-    if !faults.is_empty() {
-        bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))));
-    }
+    context.stop.check()?;
+    refuse(faults, unprepared)?;
     if let Some(safety) = &safety {
         safety.say();
     }
@@ -181,6 +181,21 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     held.release(&settings.app).await;
     say_done(context, &run, &choice, databases.as_ref(), files.as_ref(), &replaced)?;
     Ok(Exit::Done)
+}
+
+/// Everything that would make it fail, at once: one who mends it at night does not come back for each.
+fn refuse(mut faults: Vec<String>, mut unprepared: Vec<anyhow::Error>) -> Result<()> {
+    match (faults.as_slice(), unprepared.len()) {
+        ([], 0) => return Ok(()),
+        // Alone it keeps its own words and its exit code.
+        ([], 1) => return unprepared.pop().map_or(Ok(()), Err),
+        _ => {}
+    }
+    faults.extend(unprepared.iter().map(|error| match hints_of(error).join("; ") {
+        hints if hints.is_empty() => format!("{error:#}"),
+        hints => format!("{error:#}: {hints}"),
+    }));
+    bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))))
 }
 
 /// What is about to be replaced.

@@ -4,7 +4,7 @@ TARGET := $(shell uname -m)-unknown-linux-gnu
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-systemd lint bench install-parts clean
+.PHONY: help build demo test test-kills test-systemd lint bench install-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -19,6 +19,10 @@ demo: ## backs up a real database, breaks it, restores it, compares
 
 test: install-parts ## all tests, against real servers
 	$(CARGO) test
+
+# One restore for each call that changes something, killed before it: a quarter of an hour.
+test-kills: install-parts ## restores killed at every point instead of some; prints how many, and what came of them
+	BKP_TEST_ALL_KILLS=1 $(CARGO) test --test all -- items::deaths --nocapture
 
 test-systemd: ## the units of systemd/, run in a booted systemd; needs root
 	$(CARGO) build

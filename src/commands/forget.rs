@@ -77,8 +77,8 @@ pub async fn apply(
 
 /// What goes, oldest first.
 fn to_go<'a>(saved: &'a [Saved], app: &str, rules: &Retention, now: Timestamp, run: Option<&str>) -> Vec<&'a Saved> {
-    let whole = |one: &Saved| one.sealed_for(app) && one.is_complete();
-    let mut gone: Vec<&Saved> = Vec::new();
+    let whole = |one: &Saved| one.sealed_for(app) && one.is_complete() && !one.is_safety();
+    let mut gone: Vec<&Saved> = safety_to_go(saved, app, rules, whole);
     for Series { members, beside } in series(saved, app) {
         let sealed = saved.iter().filter(|one| whole(one) && beside.allows(one.meant()));
         let runs: Vec<Kept> = sealed
@@ -93,6 +93,25 @@ fn to_go<'a>(saved: &'a [Saved], app: &str, rules: &Retention, now: Timestamp, r
     gone.sort_by(|a, b| catalog::age(a.time, &a.name).cmp(&catalog::age(b.time, &b.name)));
     gone.dedup_by(|a, b| a.name == b.name);
     gone
+}
+
+/// What restores saved of what they replaced takes no place in any rule: it holds what nobody wanted to keep. It stays until as
+/// many whole runs of the same kinds are newer as the floor asks for.
+fn safety_to_go<'a>(
+    saved: &'a [Saved],
+    app: &str,
+    rules: &Retention,
+    whole: impl Fn(&Saved) -> bool,
+) -> Vec<&'a Saved> {
+    if rules.keeps_everything() {
+        return Vec::new();
+    }
+    let is_enough = |safety: &Saved| {
+        let newer =
+            saved.iter().filter(|one| whole(one) && one.time > safety.time && one.meant().cover(safety.meant()));
+        newer.count() >= rules.min.max(1) as usize
+    };
+    saved.iter().filter(|one| one.is_safety() && one.sealed_for(app) && is_enough(one)).collect()
 }
 
 fn seen(one: &Saved, sealed: bool) -> Kept {
@@ -128,7 +147,7 @@ fn series<'a>(saved: &'a [Saved], app: &str) -> Vec<Series<'a>> {
     let mut ours: BTreeMap<Kinds, Vec<&Saved>> = BTreeMap::new();
     let mut old: BTreeMap<&Item, Vec<&Saved>> = BTreeMap::new();
     // Another application's are its own business, and so are files with names that are not ours.
-    for one in saved.iter().filter(|one| one.may_be_of(app)) {
+    for one in saved.iter().filter(|one| one.may_be_of(app) && !one.is_safety()) {
         match (&one.run, &one.dump, one.snapshots.as_slice()) {
             (Some(_), ..) => ours.entry(one.meant()).or_default().push(one),
             (None, Some(dump), _) if layout::time_of(&dump.name).is_some() => {
@@ -183,8 +202,13 @@ mod tests {
     /// A snapshot of so many hours ago: of a run of ours, or of an older script.
     fn snapshot(hours: i64, item: Item, by_us: bool) -> Snapshot {
         let run = format!("{item}-{hours}");
-        let tags =
-            by_us.then(|| Tags { run: run.clone(), app: "demo".into(), item: item.clone(), plan: vec![item.clone()] });
+        let tags = by_us.then(|| Tags {
+            run: run.clone(),
+            app: "demo".into(),
+            item: item.clone(),
+            plan: vec![item.clone()],
+            safety: false,
+        });
         Snapshot {
             id: format!("{run}-{by_us}"),
             time: now() - SignedDuration::from_hours(hours),

@@ -27,6 +27,8 @@ struct Row {
     stored_bytes: Option<u64>,
     sql_bytes: Option<u64>,
     sealed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    safety: bool,
     app: Option<String>,
     server: Option<String>,
     databases: Vec<String>,
@@ -83,6 +85,7 @@ impl From<&Saved> for Row {
             stored_bytes: dump.map(|dump| dump.bytes),
             sql_bytes: seal.map(|seal| seal.bytes).or_else(|| restic_sql.sum()),
             sealed: saved.run.is_some() && saved.is_complete(),
+            safety: saved.is_safety(),
             app: saved.app.clone(),
             server: seal.map(|seal| seal.server.clone()),
             databases,
@@ -141,6 +144,7 @@ fn table(rows: &[Row]) -> String {
     let lines = rows.iter().map(|row| {
         let sealed = match (&row.problem, &row.app) {
             (Some(_), _) => "unreadable".to_owned(),
+            (None, Some(app)) if row.sealed && row.safety => format!("yes, {app} (safety)"),
             (None, Some(app)) if row.sealed => format!("yes, {app}"),
             (None, Some(app)) if row.run.is_some() => format!("incomplete, {app}"),
             _ => "no".to_owned(),

@@ -56,12 +56,16 @@ pub async fn around<T>(
     pause::during(&config, &run.id, &context.stop, async |pause| work(Some(pause)).await).await
 }
 
-/// Gives back what dead runs left paused; the caller holds the application's locks.
+/// Gives back what dead runs left paused, and names those that it resumed; the caller holds the application's locks.
 ///
 /// # Errors
 /// When something cannot be resumed.
-pub async fn resume_left(settings: &Settings, dry_run: bool) -> Result<()> {
+pub async fn resume_left(settings: &Settings, dry_run: bool) -> Result<Vec<String>> {
     let config = config(settings)?;
+    let mut resumed = Vec::new();
+    if !dry_run {
+        pause::drop_unfinished(&config);
+    }
     for left in pause::left_paused(&config)? {
         if dry_run {
             tracing::info!("run {} left the application paused; a run would resume it", left.run);
@@ -69,6 +73,7 @@ pub async fn resume_left(settings: &Settings, dry_run: bool) -> Result<()> {
         }
         pause::resume_left(&config, &left).await?;
         tracing::warn!("resumed the application, which run {} left paused when it died", left.run);
+        resumed.push(left.run);
     }
-    Ok(())
+    Ok(resumed)
 }

@@ -79,8 +79,7 @@ impl Maintenance {
     /// When it cannot be made, or has appeared meanwhile.
     pub fn create(&self, run: &str) -> Result<()> {
         let directory = self.path.parent().unwrap_or(Path::new("."));
-        // A name that no application takes for its own.
-        let unfinished = directory.join(format!(".bkp-{run}.new"));
+        let unfinished = unfinished(&self.path, run);
         let made = self.write(directory, &unfinished);
         if made.is_err() {
             let _ = std::fs::remove_file(&unfinished);
@@ -110,6 +109,25 @@ impl Maintenance {
             other => other?,
         }
         std::fs::File::open(directory)?.sync_all()
+    }
+}
+
+/// Where a run writes the file before it stands there: a name that no application takes for its own.
+fn unfinished(path: &Path, run: &str) -> PathBuf {
+    path.with_file_name(format!(".bkp-{run}.new"))
+}
+
+/// Removes what a run that died had begun to write.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn remove_unfinished(noted: &Noted, run: &str) -> Result<()> {
+    let at = unfinished(&noted.path, run);
+    match std::fs::remove_file(&at) {
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(error).with_context(|| format!("removing {}", at.display()))
+        }
+        _ => Ok(()),
     }
 }
 

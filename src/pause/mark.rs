@@ -60,12 +60,17 @@ pub fn read(at: &Path) -> Result<Option<Mark>> {
     Ok(Some(mark))
 }
 
+/// Where a note is written before it is one. A death there leaves it, and nothing was paused yet.
+pub fn unfinished(at: &Path) -> PathBuf {
+    at.with_extension("json.new")
+}
+
 /// Writes the note as a whole; when this returns, it outlives a loss of power.
 pub fn write(at: &Path, mark: &Mark) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let directory = at.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(directory)?;
-        let unfinished = at.with_extension("json.new");
+        let unfinished = unfinished(at);
         let mut file = std::fs::File::create(&unfinished)?;
         file.write_all(&serde_json::to_vec(mark)?)?;
         file.sync_all()?;

@@ -226,6 +226,15 @@ pub fn left_paused(config: &Config) -> Result<Vec<Left>> {
     Ok(left)
 }
 
+/// Removes notes that dead runs had begun to write: they lie in the application's own directory.
+pub fn drop_unfinished(config: &Config) {
+    for at in config.marks() {
+        if let Err(error) = mark::remove(&mark::unfinished(&at)) {
+            tracing::warn!("what a dead run left stays: {error:#}");
+        }
+    }
+}
+
 /// Resumes what a dead run left paused.
 ///
 /// # Errors
@@ -246,6 +255,7 @@ async fn give_back(config: &Config, mark: &Mark) -> Result<()> {
     }
     if let Some(noted) = &mark.file {
         faults.extend(file::remove(noted).err());
+        faults.extend(file::remove_unfinished(noted, &mark.run).err());
     }
     if faults.is_empty() {
         for at in config.marks() {

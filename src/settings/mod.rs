@@ -81,6 +81,8 @@ pub struct Restore {
     pub roles: Roles,
     /// How long a replaced database stays.
     pub keep_replaced: KeepReplaced,
+    /// Whether it first saves what it is about to replace.
+    pub safety_backup: bool,
 }
 
 /// Which roles are saved.

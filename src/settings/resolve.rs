@@ -43,6 +43,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
                 ("never", KeepReplaced::Never),
             ],
         ),
+        safety_backup: reader.choice(BKP_SAFETY_BACKUP, &[("0", false), ("1", true)]),
     };
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);
     let standby = reader

@@ -1,12 +1,14 @@
 //! An application of databases and files, saved item by item into restic repositories by the real restic.
 
 mod change_password;
+mod deaths;
 mod dumps;
 mod kills;
 mod locks;
 mod nights;
 mod quick;
 mod round_trip;
+mod safety;
 mod saves;
 mod undo;
 mod whole;

@@ -7,6 +7,7 @@ mod parts;
 mod plan;
 mod record;
 pub mod retain;
+pub mod safety;
 
 use anyhow::{Result, bail};
 
@@ -83,7 +84,8 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         return Ok(Exit::Done);
     }
 
-    let saving = Saving { context, run: &run, repositories: &repositories, plan: &plan, session_name: &session_name };
+    let (session_name, safety) = (session_name.as_str(), false);
+    let saving = Saving { context, run: &run, repositories: &repositories, plan: &plan, session_name, safety };
     let saved = pausing::around(context, &run, Reason::Backup, async |_| {
         saving.everything(held.session.as_ref(), &request.tags).await
     })
@@ -118,6 +120,8 @@ struct Saving<'a> {
     repositories: &'a Repositories,
     plan: &'a Plan,
     session_name: &'a str,
+    /// Whether a restore takes it of what it is about to replace.
+    safety: bool,
 }
 
 impl Saving<'_> {
@@ -132,6 +136,7 @@ impl Saving<'_> {
             server: dump.map(|dump| dump.server.clone()).unwrap_or_default(),
             client: dump.map(|dump| dump.client.version.clone()).unwrap_or_default(),
             tags: tags.to_vec(),
+            safety: self.safety,
         };
         let mut saved = match (session, dump) {
             (Some(session), Some(dump)) => {
@@ -205,6 +210,7 @@ impl Saving<'_> {
                 databases: dumped.databases,
                 skipped: plan.skipped.clone(),
                 files: self.plan.roots.clone(),
+                safety: self.safety,
                 bytes: dumped.bytes,
                 digest: format!("blake3:{}", dumped.digest),
             };

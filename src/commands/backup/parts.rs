@@ -26,12 +26,20 @@ pub struct Common {
     pub client: String,
     /// What the operator wants to be tagged with.
     pub tags: Vec<String>,
+    /// Whether a restore takes it of what it is about to replace.
+    pub safety: bool,
 }
 
 impl Common {
     /// How a snapshot of this item is saved.
     pub fn saving(&self, places: &ResticPlaces, item: &Item, parent: Option<String>) -> Saving {
-        let ours = Tags { run: self.run.clone(), app: self.app.clone(), item: item.clone(), plan: self.plan.clone() };
+        let ours = Tags {
+            run: self.run.clone(),
+            app: self.app.clone(),
+            item: item.clone(),
+            plan: self.plan.clone(),
+            safety: self.safety,
+        };
         let mut tags = ours.write();
         tags.extend(self.tags.iter().cloned());
         Saving { host: places.host.clone(), tags, parent, time: None }
@@ -117,6 +125,7 @@ impl<'a> Parts<'a> {
             databases,
             skipped: Vec::new(),
             files: Vec::new(),
+            safety: self.common.safety,
             bytes: open.bytes,
             digest: format!("blake3:{}", open.digest.finalize().to_hex()),
         };

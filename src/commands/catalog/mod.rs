@@ -46,6 +46,12 @@ impl Saved {
         self.run.is_some() && self.app.as_deref() == Some(app)
     }
 
+    /// Whether a restore took it of what it was about to replace: nothing that anybody wants back without naming it.
+    pub fn is_safety(&self) -> bool {
+        let in_dump = self.dump.as_ref().and_then(Dump::seal).is_some_and(|seal| seal.safety);
+        in_dump || self.snapshots.iter().any(|one| one.tags.as_ref().is_some_and(|tags| tags.safety))
+    }
+
     /// Whether nothing says that it is of another application.
     pub fn may_be_of(&self, app: &str) -> bool {
         self.app.as_deref().is_none_or(|its| its == app)

@@ -10,6 +10,9 @@ use crate::sources::Item;
 
 const OURS: &str = "bkp";
 
+/// The tags of what a restore saved before it replaced it: the first for people, the second for us, since anybody may use that word.
+const SAFETY: [&str; 2] = ["safety", "kind=safety"];
+
 /// The tag of a snapshot that proves a password and holds nothing else: no backup, wherever backups are looked for.
 pub const PROOF: &str = "bkp-password-proof";
 
@@ -24,19 +27,23 @@ pub struct Tags {
     pub item: Item,
     /// Everything that the run meant to save.
     pub plan: Vec<Item>,
+    /// Whether a restore took it of what it was about to replace.
+    pub safety: bool,
 }
 
 impl Tags {
     /// As restic takes them.
     pub fn write(&self) -> Vec<String> {
         let plan: Vec<String> = self.plan.iter().map(write_item).collect();
-        vec![
+        let mut tags = vec![
             OURS.to_owned(),
             format!("run={}", encode(&self.run)),
             format!("app={}", encode(&self.app)),
             format!("item={}", write_item(&self.item)),
             format!("plan={}", plan.join("+")),
-        ]
+        ];
+        tags.extend(SAFETY.iter().filter(|_| self.safety).map(|tag| (*tag).to_owned()));
+        tags
     }
 
     /// Reads a snapshot's tags; nothing when it is none of ours.
@@ -50,6 +57,7 @@ impl Tags {
             app: decode(value("app")?)?,
             item: read_item(value("item")?)?,
             plan: value("plan").unwrap_or_default().split('+').filter_map(read_item).collect(),
+            safety: tags.iter().any(|tag| tag == SAFETY[1]),
         })
     }
 }
@@ -110,10 +118,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(name in ".{1,63}", root in "/.{1,40}", app in "[a-z0-9._-]{1,20}") {
+        fn what_is_written_is_read(name in ".{1,63}", root in "/.{1,40}", app in "[a-z0-9._-]{1,20}", safety: bool) {
             let plan = vec![Item::Roles, Item::Database(name.clone()), Item::Files(root.into()), Item::Dump];
             for item in plan.clone() {
-                let tags = Tags { run: "20261121T231004Z-7f3a9c".into(), app: app.clone(), item, plan: plan.clone() };
+                let tags = Tags { run: "20261121T231004Z-7f3a9c".into(), app: app.clone(), item, plan: plan.clone(), safety };
                 let written = tags.write();
                 prop_assert!(written.iter().all(|tag| !tag.contains([',', ' ', '\n'])));
                 prop_assert_eq!(Tags::read(&written), Some(tags));

@@ -135,7 +135,7 @@ fn meant<'a>(saved: &'a [Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> 
 /// The newest whole run of the application; where there is none, the newest that another tool made.
 fn latest<'a>(saved: &'a [Saved], kinds: Kinds, app: &str) -> Result<&'a Saved> {
     if let Some(at) = saved.iter().position(|one| one.sealed_for(app) && usable(one, kinds, app)) {
-        let newer = saved[..at].iter().filter(|one| one.may_be_of(app) && one.kinds().meets(kinds));
+        let newer = saved[..at].iter().filter(|one| one.may_be_of(app) && one.kinds().meets(kinds) && !one.is_safety());
         for newer in newer.filter(|one| one.unreadable().is_none()) {
             match &newer.run {
                 None => tracing::warn!("{} is newer, but has no seal; name it to restore it", newer.name),
@@ -147,7 +147,8 @@ fn latest<'a>(saved: &'a [Saved], kinds: Kinds, app: &str) -> Result<&'a Saved> 
     if let Some(one) = saved.iter().find(|one| usable(one, kinds, app)) {
         return none_lost_between(saved, one, kinds, |_| true);
     }
-    if let Some(incomplete) = saved.iter().find(|one| one.sealed_for(app) && one.kinds().meets(kinds)) {
+    let sealed = |one: &&Saved| one.sealed_for(app) && one.kinds().meets(kinds) && !one.is_safety();
+    if let Some(incomplete) = saved.iter().find(sealed) {
         return Ok(incomplete);
     }
     match saved.iter().find_map(Saved::unreadable) {
@@ -222,7 +223,7 @@ fn apps(saved: &[Saved]) -> String {
 /// Whether it may be taken without having been named.
 fn usable(one: &Saved, kinds: Kinds, app: &str) -> bool {
     match &one.dump {
-        _ if !one.kinds().meets(kinds) => false,
+        _ if !one.kinds().meets(kinds) || one.is_safety() => false,
         Some(Dump { seal: SealState::Unreadable { .. }, .. }) if one.snapshots.is_empty() => false,
         _ if one.run.is_some() => one.sealed_for(app) && one.is_complete(),
         _ => one.may_be_of(app),

@@ -6,6 +6,7 @@ use super::loading::{self, Loaded, Loading};
 use super::plan::Plan;
 use super::preflight::{self, Target, Wish};
 use super::reading::{self, Read, Stored};
+use super::room::Room;
 use super::undo::{Taken, Undo};
 use super::{Request, aside, leftovers, partial, plan};
 use crate::commands::{Context, Run};
@@ -35,6 +36,7 @@ pub struct Databases<'a> {
     client: Client,
     plan: Plan,
     slots: Vec<String>,
+    room: Room,
     undo: Undo,
     swapper: Option<Session>,
     loaded: Option<Loaded>,
@@ -66,6 +68,8 @@ impl<'a> Databases<'a> {
             .filter(|name| request.under.is_none() && request.tables.is_empty() && target.database(name).is_some())
             .collect();
         faults.extend(obstacles::of_swap(main, &live).await?);
+        let room = Room::ask(main, postgres.port, survey, &wanted).await?;
+        faults.extend(room.fault());
         let installed = clients::installed(&settings.client_dirs).await?;
         let client = clients::for_load(&installed, target.major)?.clone();
         let plan = Plan::make(run, settings, survey, &wanted, &target);
@@ -83,6 +87,7 @@ impl<'a> Databases<'a> {
             client,
             plan,
             slots,
+            room,
             undo,
             swapper,
             loaded,
@@ -92,6 +97,7 @@ impl<'a> Databases<'a> {
     /// Tells the plan.
     pub fn say(&self) {
         self.plan.say(&self.client);
+        self.room.say();
         for slot in &self.slots {
             tracing::warn!(
                 "the logical replication slot {slot} stays with the database that is put aside; its consumer needs a new one"

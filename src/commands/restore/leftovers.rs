@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use tokio::task::block_in_place;
 
+use super::verdict::Verdicts;
 use crate::commands::backup::{Saved, databases_of};
 use crate::commands::held::Held;
 use crate::commands::{Context, Run, pausing};
@@ -30,6 +31,7 @@ use crate::sources::postgres::side::{self, State};
 pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<()> {
     let settings = &context.settings;
     let roots = roots(settings);
+    let mut verdicts = Verdicts::default();
     super::back::recover(held.session.as_ref(), &roots, dry_run).await?;
     let mut unfinished = BTreeSet::new();
     if let Some(session) = &held.session {
@@ -38,15 +40,20 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
     // Before the side databases go: they are what tells that a restore did not come to its COMMIT.
     if !dry_run {
         unfinished.extend(block_in_place(|| half_exchanged(&roots))?);
-        for root in roots {
-            block_in_place(|| recover(&root, &unfinished))
+        unfinished.iter().for_each(|run| verdicts.old(run));
+        for root in &roots {
+            block_in_place(|| recover(root, &unfinished, &mut verdicts))
                 .with_context(|| format!("setting {} right", root.display()))?;
         }
     }
     if let Some(session) = &held.session {
         clear(session, &settings.app, dry_run).await?;
     }
-    pausing::resume_left(settings, dry_run).await
+    for run in pausing::resume_left(settings, dry_run).await? {
+        verdicts.of_paused(&run, held.session.as_ref(), &roots).await?;
+    }
+    verdicts.say();
+    Ok(())
 }
 
 /// The directories that are there, by their real paths.
@@ -94,7 +101,7 @@ fn half_exchanged(roots: &[PathBuf]) -> Result<BTreeSet<String>> {
 }
 
 /// The root holds one whole tree afterwards: the old one when the run's databases are the old ones, else the new one.
-fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> {
+fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>, verdicts: &mut Verdicts) -> Result<()> {
     for left in exchange::leftovers(root)? {
         if !unfinished.contains(&left.run) {
             continue;
@@ -116,6 +123,7 @@ fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>) -> Result<()> 
         );
     }
     for (run, what) in exchange::recover(root, Way::AsBegun)? {
+        verdicts.of_files(&run, what);
         let what = match what {
             Recovered::Removed => "removed what it had staged; nothing live had been touched",
             Recovered::Finished => "carried its exchange to the end: the restored files are live",
@@ -148,10 +156,9 @@ pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<()> {
             continue;
         }
         match drop_database(session, &database.name).await {
-            Ok(()) => tracing::warn!(
-                "dropped {}, which a restore left behind when it died; the live data was not touched by it",
-                database.name
-            ),
+            Ok(()) => {
+                tracing::warn!("dropped {}, which a restore had made for itself and left when it died", database.name)
+            }
             Err(error) => {
                 tracing::warn!("database {} is left from a dead run and cannot be dropped: {error:#}", database.name)
             }

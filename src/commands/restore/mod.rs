@@ -4,6 +4,25 @@
 //! which the next run takes back; after it the new one serves and the old one is kept aside. Files are exchanged just before the
 //! databases: a journal beside them tells the next run which way to go, and the side databases tell it that their COMMIT never
 //! came. What was put aside is brought back by [`back`].
+//!
+//! # The states of a restore, and what a death in them comes to
+//! | state | what the next start finds | and does |
+//! | --- | --- | --- |
+//! | begun | nothing, or the beginning of a note or of a maintenance file | removes that; **old** |
+//! | paused | the note of the pause, perhaps a safety backup that lacks items | resumes the application; **old** |
+//! | roles | roles that the dump has and the server had not | leaves them: they hold no data, and the next restore finds them; **old** |
+//! | making | a side database without a journal | drops it when no session of its run lives any more; **old** |
+//! | loading | side databases whose journals say so | drops them; **old** |
+//! | staging | a staged tree as well | removes it; **old** |
+//! | exchanging | a tree halfway, side databases | ends the run's sessions, asks again: still there; brings the tree back, then drops them; **old** |
+//! | exchanged | trees put aside, side databases | the same; **old** |
+//! | committed | databases and trees put aside, no side database | keeps all of it; resumes the application; **new** |
+//! | finishing | the same, perhaps the empty database that the swap stood in | drops that; **new** |
+//!
+//! The COMMIT decides, and nothing else. The side databases lose their names in it, all at once, so whether there is one tells
+//! on which side of it the run died; that is why they go last when something is taken back. Of files alone the last tree decides: as
+//! long as one is only staged all go back, and a single one that is halfway is carried to its end, because it was whole when
+//! that began. Whoever takes back or keeps says which ([`verdict`]); after the COMMIT and the resuming there is nothing to tell.
 
 mod aside;
 pub mod back;
@@ -17,17 +36,22 @@ mod plan;
 mod preflight;
 pub mod reading;
 mod roles;
+mod room;
 mod sort;
 mod tables;
 mod undo;
+mod verdict;
+
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use super::backup::safety::{Live, Safety};
 use super::held::Held;
 use super::pausing::{self, Reason};
 use super::repositories::Repositories;
 use super::{Context, Run, catalog, now};
-use crate::error::Failure;
+use crate::error::{Failure, hints_of};
 use crate::exit::Exit;
 use crate::report;
 use crate::sources::act::Act;
@@ -77,23 +101,36 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         return tables::restore(context, &run, request, &specs, (&choice.name, &read), &held).await;
     }
 
-    let mut faults = Vec::new();
+    let (mut faults, mut unprepared) = (Vec::new(), Vec::new());
     let mut databases = match (&read, &held.session) {
         (Some((stored, read)), Some(main)) => {
             let prepared = Databases::prepare(context, &run, request, (stored, read), main, &mut faults);
-            Some(context.stop.or(prepared).await?)
+            context.stop.or(prepared).await.map_err(|error| unprepared.push(error)).ok()
         }
         _ => None,
     };
     let mut files = match &repositories.restic {
         Some(places) if !sorted.trees.is_empty() => {
             let prepared = Files::prepare(context, &run, places, &sorted.trees, &mut faults);
-            Some(context.stop.or(prepared).await?)
+            context.stop.or(prepared).await.map_err(|error| unprepared.push(error)).ok()
         }
         _ => None,
     };
-    if !faults.is_empty() {
-        bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))));
+    let safety = match settings.restore.safety_backup {
+        true => {
+            let (session, live) = (held.session.as_ref(), live(databases.as_ref(), files.as_ref()));
+            let prepared = context.stop.or(Safety::prepare(context, session, &repositories, &live)).await;
+            prepared.unwrap_or_else(|error| {
+                faults.push(format!("no safety backup could be taken: {error:#}"));
+                None
+            })
+        }
+        false => None,
+    };
+    context.stop.check()?;
+    refuse(faults, unprepared)?;
+    if let Some(safety) = &safety {
+        safety.say();
     }
     say_plan(databases.as_ref(), files.as_ref());
     if request.dry_run {
@@ -105,6 +142,9 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
 
     let done = pausing::around(context, &run, Reason::Restore, async |mut pause| {
         let done = async {
+            if let Some(safety) = &safety {
+                safety.take(held.session.as_ref(), &repositories).await?;
+            }
             if let Some(databases) = &mut databases {
                 databases.load(request.allow_unproven).await?;
             }
@@ -146,6 +186,29 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     held.release(&settings.app).await;
     say_done(context, &run, &choice, databases.as_ref(), files.as_ref(), &replaced)?;
     Ok(Exit::Done)
+}
+
+/// Everything that would make it fail, at once: one who mends it at night does not come back for each.
+fn refuse(mut faults: Vec<String>, mut unprepared: Vec<anyhow::Error>) -> Result<()> {
+    match (faults.as_slice(), unprepared.len()) {
+        ([], 0) => return Ok(()),
+        // Alone it keeps its own words and its exit code.
+        ([], 1) => return unprepared.pop().map_or(Ok(()), Err),
+        _ => {}
+    }
+    faults.extend(unprepared.iter().map(|error| match hints_of(error).join("; ") {
+        hints if hints.is_empty() => format!("{error:#}"),
+        hints => format!("{error:#}: {hints}"),
+    }));
+    bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))))
+}
+
+/// What is about to be replaced.
+fn live(databases: Option<&Databases<'_>>, files: Option<&Files<'_>>) -> Live {
+    Live {
+        databases: databases.map(|databases| databases.targets().to_vec()).unwrap_or_default(),
+        roots: files.map(Files::roots).unwrap_or_default().into_iter().map(Path::to_owned).collect(),
+    }
 }
 
 /// All that is about to be done, as it is noted on what is put aside.

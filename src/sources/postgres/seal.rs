@@ -37,6 +37,9 @@ pub struct Seal {
     /// Directories that the run set out to save besides, elsewhere: without them this dump is not all of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<PathBuf>,
+    /// Whether a restore took it of what it was about to replace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub safety: bool,
     /// Length of the SQL before the seal, in bytes.
     pub bytes: u64,
     /// `blake3:` and the hexadecimal BLAKE3 of those bytes.

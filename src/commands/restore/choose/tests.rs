@@ -17,6 +17,7 @@ fn dump(name: &str, time: &str, sealed: Option<(&str, &str)>) -> Dump {
             databases: BTreeMap::new(),
             skipped: vec![],
             files: vec![],
+            safety: false,
             bytes: 0,
             digest: String::new(),
         };
@@ -51,7 +52,7 @@ fn shop() -> Item {
 /// A snapshot of ours when a run is named, else one of an older script.
 fn snapshot(id: &str, time: &str, item: Item, run: Option<&str>) -> Snapshot {
     let plan = vec![Item::Roles, shop()];
-    let tags = run.map(|run| Tags { run: run.into(), app: "shop".into(), item: item.clone(), plan });
+    let tags = run.map(|run| Tags { run: run.into(), app: "shop".into(), item: item.clone(), plan, safety: false });
     Snapshot {
         id: id.repeat(8),
         time: time.parse().unwrap(),

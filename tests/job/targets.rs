@@ -46,16 +46,6 @@ fn a_missing_role_is_named_with_the_statement_that_makes_it() {
 }
 
 #[test]
-fn an_account_that_may_not_create_databases_is_told_before_anything_is_made() {
-    let shop = Shop::open();
-    shop.bkp(["backup"]).run().ok();
-    shop.cluster.psql("postgres", "CREATE ROLE poor LOGIN PASSWORD 'pw'");
-    let orders = shop.orders();
-    restore_as(&shop, "poor").run().fails_with(1).says("CREATEDB");
-    assert_eq!(shop.orders(), orders);
-}
-
-#[test]
 fn a_wrong_password_is_told_and_never_shown() {
     let shop = Shop::open();
     shop.bkp(["backup"]).env("POSTGRES_PASSWORD", "canary-0815").run().fails_with(12).never_says("canary-0815");

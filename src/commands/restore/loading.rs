@@ -66,7 +66,7 @@ pub struct Loading<'a> {
 }
 
 /// A piece of the rewritten dump that outlives the rewriter's step.
-enum Act {
+pub(super) enum Act {
     Global(Vec<u8>),
     ExistingRole(Vec<u8>),
     Create(Name, Vec<u8>),
@@ -111,7 +111,7 @@ pub async fn load(loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Re
     Ok(Loaded { sides: state.done, existing_roles: state.existing_roles })
 }
 
-fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
+pub(super) fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
     let act = match *piece {
         Piece::Sql(sql) => {
             if let Some(Act::Sql(open)) = acts.last_mut() {
@@ -335,7 +335,7 @@ fn from_hex(hex: &str) -> Option<Vec<u8>> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
 }
 
-fn find<'a>(loading: &Loading<'a>, name: Option<&Name>) -> Result<&'a Load> {
+pub(super) fn find<'a>(loading: &Loading<'a>, name: Option<&Name>) -> Result<&'a Load> {
     loading
         .plan
         .loads

@@ -10,6 +10,7 @@ pub mod back;
 pub mod choose;
 mod databases;
 mod files;
+mod in_place;
 pub mod leftovers;
 mod loading;
 mod partial;
@@ -150,13 +151,14 @@ async fn act(
     databases: Option<&Databases<'_>>,
     files: Option<&Files<'_>>,
 ) -> Result<Act> {
+    let transaction = databases.and_then(Databases::transaction);
     let databases = match databases {
         Some(databases) => databases.places().await?,
         None => Vec::new(),
     };
     let files = files.map(Files::roots).unwrap_or_default();
     let files = files.iter().map(|root| root.display().to_string()).collect();
-    Ok(Act { number: back::next_number(context, held).await?, databases, files, undoes: None })
+    Ok(Act { number: back::next_number(context, held).await?, databases, files, transaction, undoes: None })
 }
 
 /// Takes everything back, unless the databases' swap turns out to be done: then the files are theirs, and stay.
@@ -282,12 +284,15 @@ fn say_done(
     replaced: &[String],
 ) -> Result<()> {
     let seconds = now().duration_since(run.began).as_secs_f64();
+    let in_place = databases.is_some_and(|databases| databases.transaction().is_some());
     let databases = databases.map(Databases::targets).unwrap_or_default();
     let roots = files.map(Files::roots).unwrap_or_default();
     let mut names: Vec<String> = databases.to_vec();
     names.extend(roots.iter().map(|root| root.display().to_string()));
     tracing::info!("restored {} from {} in {seconds:.1} s", names.join(", "), choice.name);
-    if !replaced.is_empty() {
+    if !replaced.is_empty() && in_place {
+        tracing::info!("the files from before are kept as {}; the database from before is not", replaced.join(", "));
+    } else if !replaced.is_empty() {
         tracing::info!(
             "what was there before is kept as {} until the next sealed backup; bkp restore --undo brings it back",
             replaced.join(", ")

@@ -165,9 +165,6 @@ pub fn wanted(survey: &Survey, databases: &Databases, wish: &Wish) -> Result<Vec
 pub fn faults(survey: &Survey, wanted: &[Wanted], target: &Target, settings: &Settings, under: bool) -> Vec<String> {
     let mut faults = Vec::new();
     let me = &target.connecting;
-    if !target.create_database {
-        faults.push(format!("the account {me} may not create databases, so nothing can be loaded beside the live data: ALTER ROLE {} CREATEDB, or restore with a superuser", sql(me)));
-    }
     for wanted in wanted {
         if wanted.target.is_empty() || wanted.target.len() > NAME_BYTES {
             faults.push(format!("{:?} cannot be a database's name: that has 1 to {NAME_BYTES} bytes", wanted.target));

@@ -15,6 +15,8 @@ use crate::settings::Postgres;
 pub struct Loader {
     psql: Consumer,
     database: String,
+    /// What psql said while it was waited for.
+    said: Vec<u8>,
 }
 
 /// What psql said at the end of a replay that went well.
@@ -23,6 +25,20 @@ pub struct Loaded {
     pub rows: Vec<u64>,
     /// Text that the replay asked to be returned, see [`RETURNED`].
     pub returned: Vec<String>,
+}
+
+impl Loaded {
+    fn read(said: &[u8]) -> Loaded {
+        let mut loaded = Loaded { rows: Vec::new(), returned: Vec::new() };
+        for line in String::from_utf8_lossy(said).lines() {
+            if let Some(text) = line.strip_prefix(RETURNED) {
+                loaded.returned.push(text.to_owned());
+            } else if let Some(rows) = line.strip_prefix("COPY ").and_then(|rows| rows.parse().ok()) {
+                loaded.rows.push(rows);
+            }
+        }
+        loaded
+    }
 }
 
 /// A result line that begins with this reaches [`Loaded::returned`], without it.
@@ -62,7 +78,8 @@ impl Loader {
             arguments: arguments.iter().map(OsString::from).collect(),
             environment,
         };
-        let mut loader = Loader { psql: Consumer::start(&program, wanted)?, database: database.to_owned() };
+        let mut loader =
+            Loader { psql: Consumer::start(&program, wanted)?, database: database.to_owned(), said: Vec::new() };
         if client.knows_restrict() {
             // No meta-command gets past the rewriter. Should one all the same, psql itself refuses it: nobody can know the key.
             let mut key = [0; 16];
@@ -99,15 +116,31 @@ impl Loader {
         if !ended.status.success() {
             bail!(failed(&self.database, &ended));
         }
-        let mut loaded = Loaded { rows: Vec::new(), returned: Vec::new() };
-        for line in String::from_utf8_lossy(&ended.stdout).lines() {
-            if let Some(text) = line.strip_prefix(RETURNED) {
-                loaded.returned.push(text.to_owned());
-            } else if let Some(rows) = line.strip_prefix("COPY ").and_then(|rows| rows.parse().ok()) {
-                loaded.rows.push(rows);
+        let mut said = self.said;
+        said.extend_from_slice(&ended.stdout);
+        Ok(Loaded::read(&said))
+    }
+
+    /// Waits until the replay returns a text that begins with `mark`, and gives what follows it: everything before it is done then.
+    /// The input stays open.
+    ///
+    /// # Errors
+    /// When a statement failed before: psql is gone then, and [`Loader::failure`] says why.
+    pub async fn returned(&mut self, mark: &str) -> Result<String, Broken> {
+        while let Some(line) = self.psql.line().await {
+            self.said.extend_from_slice(&line);
+            let line = String::from_utf8_lossy(&line);
+            let text = line.strip_prefix(RETURNED).and_then(|text| text.strip_prefix(mark));
+            if let Some(text) = text {
+                return Ok(text.trim().to_owned());
             }
         }
-        Ok(loaded)
+        Err(Broken)
+    }
+
+    /// What psql has said so far.
+    pub fn so_far(&self) -> Loaded {
+        Loaded::read(&self.said)
     }
 }
 

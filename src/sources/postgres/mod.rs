@@ -6,6 +6,7 @@ pub mod clients;
 pub mod connect;
 mod connect_error;
 pub mod dump;
+pub mod in_place;
 pub mod lexer;
 pub mod load;
 pub mod lock;

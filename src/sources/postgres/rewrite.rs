@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use super::lexer::{DumpError, Event, Lexer, Meta, Place};
 use super::name::Name;
-use super::rules::{Does, To, Verdict, apply, commented, decide};
+use super::rules::{Does, To, Verdict, apply, commented, decide, ends_it};
 use super::statement::Statement;
 use super::survey::Layout;
 
@@ -84,6 +84,9 @@ impl Writer {
             Event::Space(space) if swallow => self.here(space.strip_prefix(b"\n").unwrap_or(space), sink),
             Event::Meta(line) => self.meta(place, line, sink),
             Event::Statement(sql) => self.statement(place, sql, sink),
+            Event::Long { bytes, first: true, .. } if self.policy.one_transaction && ends_it(bytes) => {
+                anyhow::bail!("line {}: a statement that may end the transaction is too long to be read", place.line)
+            }
             _ => self.here(event.bytes(), sink),
         }
     }

@@ -4,13 +4,6 @@ use super::Shop;
 use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
 
-fn restore_as(shop: &Shop, user: &str) -> Bkp {
-    shop.bkp(["restore"])
-        .env("POSTGRES_USER", user)
-        .env("POSTGRES_PASSWORD", "pw")
-        .env("BKP_MAINTENANCE_DB", "postgres")
-}
-
 #[test]
 fn a_missing_extension_is_named() {
     let shop = Shop::open();

@@ -77,7 +77,10 @@ impl Way {
         let session = Session::connect(context.postgres()?, &database, &run.session_name("restore"))
             .await
             .map_err(server::told)?;
-        let (live, extent) = (sql::look(&session).await?, partial::extent_of(&session).await);
+        let live = sql::look(&session).await?;
+        // To measure a table is to lock it, and whoever holds it is ended only later.
+        session.batch_execute("SET lock_timeout = '2s'").await.context("limiting the wait for locks")?;
+        let extent = partial::extent_of(&session).await;
         faults.extend(hindrances(&database, &account, &live, survey.sections[wanted.section].tables.len(), under));
         target.extensions.extend(live.extensions.iter().cloned());
         target.superuser_extensions.retain(|extension| !live.extensions.contains(extension));
@@ -259,6 +262,11 @@ impl Stream<'_> {
                         self.begin(loading, undo).await?;
                     }
                 }
+                Act::At(line) => {
+                    if let (true, Some(psql)) = (self.here, &mut self.load.psql) {
+                        psql.at(Some(line));
+                    }
+                }
                 Act::Sql(sql) => {
                     if self.here {
                         self.write(&sql).await?;
@@ -296,6 +304,9 @@ impl Stream<'_> {
         let extent =
             format!("SELECT '{RETURNED}extent ' || tables || ' ' || filled FROM ({}) AS extent;\n", partial::EXTENT);
         let roles = std::mem::take(&mut self.roles);
+        if let Some(psql) = &mut self.load.psql {
+            psql.at(None);
+        }
         self.write(&roles).await?;
         self.write(sql::whole(&extent).as_bytes()).await?;
         let now = self.returned("whole ", None).await?;

@@ -74,6 +74,7 @@ pub(super) enum Act {
     Comment(Name, Vec<u8>),
     Section(Option<Name>),
     Sql(Vec<u8>),
+    At(u64),
 }
 
 /// Loads and proves all databases of the plan.
@@ -126,6 +127,7 @@ pub(super) fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
         Piece::Property { database, sql } => Act::Property(database.clone(), sql.to_vec()),
         Piece::Comment { database, sql } => Act::Comment(database.clone(), sql.to_vec()),
         Piece::Section(name) => Act::Section(name.cloned()),
+        Piece::At(line) => Act::At(line),
         // Only a dump that is to be stored keeps them.
         Piece::Meta(_) => return Ok(()),
     };
@@ -176,6 +178,14 @@ impl Progress {
                 Act::Property(name, sql) => self.property(loading, name, &sql).await?,
                 Act::Comment(name, sql) => self.later.entry(Some(name)).or_default().comment.extend_from_slice(&sql),
                 Act::Section(name) => self.begin_section(loading, name.as_ref(), undo).await?,
+                Act::At(line) => {
+                    if self.current.is_none() {
+                        self.begin_section(loading, None, undo).await?;
+                    }
+                    if let Some((_, loader)) = &mut self.current {
+                        loader.at(Some(line));
+                    }
+                }
                 Act::Sql(sql) => {
                     if self.current.is_none() {
                         self.begin_section(loading, None, undo).await?;
@@ -284,6 +294,9 @@ impl Progress {
         let says_properties = later.said || !later.comment.is_empty();
         if !later.comment.is_empty() {
             end.extend_from_slice(&comment_returned(&later.comment));
+        }
+        if let Some((_, loader)) = &mut self.current {
+            loader.at(None);
         }
         self.replay(&end).await?;
         let Some((_, loader)) = self.current.take() else { return Ok(()) };

@@ -18,6 +18,7 @@ mod rules;
 pub mod seal;
 pub mod server;
 pub mod side;
+mod sqlstate;
 pub mod standby;
 pub mod statement;
 pub mod survey;

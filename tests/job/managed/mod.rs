@@ -13,16 +13,16 @@ fn managed(major: u32) -> Shop {
     shop.cluster.psql("postgres", "ALTER ROLE shop PASSWORD 'pw'");
     shop.cluster.psql(
         "shop",
-        "GRANT ALL ON SCHEMA public TO shop; CREATE EXTENSION pageinspect; CREATE EXTENSION pg_trgm;
+        "CREATE EXTENSION pageinspect; CREATE EXTENSION pg_trgm;
          COMMENT ON EXTENSION pg_trgm IS 'the provider''s words';
          SET ROLE shop;
          CREATE SCHEMA stock;
          CREATE TYPE stock.state AS ENUM ('here', 'gone');
          CREATE TYPE stock.pair AS (a int, b text);
          CREATE DOMAIN stock.amount AS int CHECK (VALUE >= 0);
-         CREATE TABLE stock.shelf (id int PRIMARY KEY, is stock.state, pairs stock.pair[], amount stock.amount);
-         INSERT INTO stock.shelf SELECT n, 'here', ARRAY[(n, 'x')::stock.pair], n FROM generate_series(1, 50) n;
-         CREATE INDEX ON stock.shelf USING gin ((id::text) gin_trgm_ops);
+         CREATE TABLE stock.shelf (id int PRIMARY KEY, state stock.state, pairs stock.pair[], note text, amount stock.amount);
+         INSERT INTO stock.shelf SELECT n, 'here', ARRAY[(n, 'x')::stock.pair], 'n', n FROM generate_series(1, 50) n;
+         CREATE INDEX ON stock.shelf USING gin (note gin_trgm_ops);
          CREATE FUNCTION stock.twice(i int) RETURNS int LANGUAGE sql AS 'SELECT 2 * i';
          CREATE AGGREGATE stock.all_of(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
          CREATE OPERATOR stock.%% (LEFTARG = int, RIGHTARG = int, FUNCTION = int4pl);

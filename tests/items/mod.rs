@@ -2,6 +2,7 @@
 
 mod change_password;
 mod dumps;
+mod in_place;
 mod kills;
 mod locks;
 mod nights;

@@ -50,7 +50,9 @@ fn a_dump_that_drops_first_is_loaded_in_place_as_well() {
 }
 
 /// The newest dump with one statement more at its end, before pg_dump's own last words.
-fn with_statement(shop: &Shop, statement: &str) {
+///
+/// Gives the line in which the statement ends.
+fn with_statement(shop: &Shop, statement: &str) -> usize {
     let path = shop.dumps().pop().expect("a dump");
     let sql = String::from_utf8(gunzip(&std::fs::read(&path).expect("read"))).expect("UTF-8");
     std::fs::remove_file(&path).expect("removed");
@@ -59,6 +61,7 @@ fn with_statement(shop: &Shop, statement: &str) {
     let at = sql.rfind("--\n-- PostgreSQL database dump complete").expect("the trailer");
     let sql = format!("{}{statement}\n\n{}", &sql[..at], &sql[at..]);
     shop.put("db_dump-20260101_000000.sql.gz", &gzip(sql.as_bytes()));
+    sql[..at].lines().count() + statement.lines().count()
 }
 
 #[test]
@@ -67,8 +70,12 @@ fn a_statement_that_fails_at_the_very_end_changes_nothing() {
     shop.bkp(["backup"]).run().ok();
     wreck(&shop);
     let wrecked = content(&shop);
-    with_statement(&shop, "COMMIT;\nCREATE TABLE public.last (i nowhere);");
-    as_customer(&shop, ["restore"]).run().fails_with(1).says("42704").says("it is as it was");
+    let line = with_statement(&shop, "COMMIT;\nCREATE TABLE public.last\n(i nowhere);");
+    let place = format!("line {line} of the dump: ERROR:  42704");
+    as_customer(&shop, ["restore"]).run().fails_with(1).says(&place).says("it is as it was");
+    assert_same(&wrecked, &content(&shop));
+    // Beside the live database the line is the same.
+    shop.bkp(["restore"]).run().fails_with(1).says(&place);
     assert_same(&wrecked, &content(&shop));
 }
 

@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::tail;
@@ -133,7 +134,7 @@ pub struct Consumer {
     name: String,
     child: Child,
     stdin: Option<ChildStdin>,
-    stdout: Option<JoinHandle<Vec<u8>>>,
+    stdout: UnboundedReceiver<Vec<u8>>,
     stderr: Option<JoinHandle<String>>,
 }
 
@@ -141,7 +142,7 @@ pub struct Consumer {
 pub struct Ended {
     /// Its exit status.
     pub status: ExitStatus,
-    /// What the filter kept of its standard output.
+    /// What the filter kept of its standard output and [`Consumer::line`] did not take.
     pub stdout: Vec<u8>,
     /// The beginning and the end of its standard error.
     pub stderr: String,
@@ -161,11 +162,13 @@ impl Consumer {
         if let Some(stdin) = &stdin {
             let _ = rustix::pipe::fcntl_setpipe_size(stdin, 1 << 20);
         }
+        let (tell, told) = unbounded_channel();
+        tokio::spawn(keep_lines(stdout, keep, tell));
         Ok(Consumer {
             name: program.name(),
             child,
             stdin,
-            stdout: Some(tokio::spawn(keep_lines(stdout, keep))),
+            stdout: told,
             stderr: Some(tokio::spawn(tail::drain(stderr))),
         })
     }
@@ -179,6 +182,11 @@ impl Consumer {
             Some(stdin) => stdin.write_all(bytes).await,
             None => Err(std::io::ErrorKind::BrokenPipe.into()),
         }
+    }
+
+    /// The next line that was kept, with its end, as soon as the program prints it; nothing when it has closed its output.
+    pub async fn line(&mut self) -> Option<Vec<u8>> {
+        self.stdout.recv().await
     }
 
     /// Ends the input and waits. Only for an input that is known to be whole.
@@ -202,10 +210,10 @@ impl Consumer {
 
     async fn wait(&mut self) -> Result<Ended> {
         let status = self.child.wait().await.with_context(|| format!("waiting for {}", self.name))?;
-        let stdout = match self.stdout.take() {
-            Some(task) => task.await.unwrap_or_default(),
-            None => Vec::new(),
-        };
+        let mut stdout = Vec::new();
+        while let Some(line) = self.stdout.recv().await {
+            stdout.extend_from_slice(&line);
+        }
         let stderr = match self.stderr.take() {
             Some(task) => task.await.unwrap_or_default(),
             None => String::new(),
@@ -214,19 +222,19 @@ impl Consumer {
     }
 }
 
-async fn keep_lines(from: ChildStdout, keep: fn(&[u8]) -> bool) -> Vec<u8> {
+async fn keep_lines(from: ChildStdout, keep: fn(&[u8]) -> bool, tell: UnboundedSender<Vec<u8>>) {
     use tokio::io::{AsyncBufReadExt, BufReader};
-    let (mut from, mut kept, mut line) = (BufReader::new(from), Vec::new(), Vec::new());
+    let (mut from, mut line) = (BufReader::new(from), Vec::new());
     while let Ok(n) = from.read_until(b'\n', &mut line).await {
         if n == 0 {
             break;
         }
         if keep(&line) {
-            kept.extend_from_slice(&line);
+            // Whoever does not listen any more wants the program to go on all the same.
+            let _ = tell.send(std::mem::take(&mut line));
         }
         line.clear();
     }
-    kept
 }
 
 /// "exited with status 1" or "was killed by signal 9".

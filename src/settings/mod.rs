@@ -82,7 +82,18 @@ pub struct Restore {
     /// How long a replaced database stays.
     pub keep_replaced: KeepReplaced,
     /// Whether it first saves what it is about to replace.
-    pub safety_backup: bool,
+    pub safety_backup: SafetyBackup,
+}
+
+/// When a restore first saves what it is about to replace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SafetyBackup {
+    /// When nothing else could bring it back: a database is loaded in place.
+    InPlace,
+    /// Before every restore.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// Which roles are saved.

@@ -93,8 +93,8 @@ variables! {
     BKP_RESTORE_ROLES, "`missing`", twin;
     /// How long a replaced database stays: `until-backup`, `always` or `never`.
     BKP_KEEP_REPLACED, "`until-backup`", twin;
-    /// `1`: a restore first saves what it is about to replace, and does nothing without that.
-    BKP_SAFETY_BACKUP, "`0`", twin;
+    /// Whether a restore first saves what it is about to replace, and does nothing without that: `1` always, `0` never, or only when it loads `in-place`.
+    BKP_SAFETY_BACKUP, "`in-place`", twin;
     /// How long to wait for another run of the same application: `0`, seconds, or `5m`.
     BKP_LOCK_WAIT, "`0`", twin;
     /// What keeps a standby from cancelling a dump: `pause` its replay, rely on hot standby `feedback`, or `none`.

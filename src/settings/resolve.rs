@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::names::*;
 use super::postgres::Databases;
 use super::reader::{Overrides, Reader};
-use super::{Environment, Faults, KeepReplaced, Log, Restore, Roles, SavedRoles, Settings, Standby};
+use super::{Environment, Faults, KeepReplaced, Log, Restore, Roles, SafetyBackup, SavedRoles, Settings, Standby};
 use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
 
 const APP_LIMIT_BYTES: usize = 63;
@@ -43,7 +43,10 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
                 ("never", KeepReplaced::Never),
             ],
         ),
-        safety_backup: reader.choice(BKP_SAFETY_BACKUP, &[("0", false), ("1", true)]),
+        safety_backup: reader.choice(
+            BKP_SAFETY_BACKUP,
+            &[("in-place", SafetyBackup::InPlace), ("0", SafetyBackup::Never), ("1", SafetyBackup::Always)],
+        ),
     };
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);
     let standby = reader

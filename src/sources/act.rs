@@ -13,6 +13,9 @@ pub struct Act {
     /// The directories of files, as the run knew them: another pod may know them by other paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// The transaction that a database was loaded in, where that was in place: whether it was committed decides for the files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<i64>,
     /// The run that this one undid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,

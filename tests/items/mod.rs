@@ -3,6 +3,7 @@
 mod change_password;
 mod deaths;
 mod dumps;
+mod in_place;
 mod kills;
 mod locks;
 mod nights;

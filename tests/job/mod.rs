@@ -6,6 +6,7 @@ mod damage;
 mod endurance;
 mod foreign;
 mod fresh;
+mod managed;
 mod names;
 mod odd_servers;
 mod output;

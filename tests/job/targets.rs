@@ -4,13 +4,6 @@ use super::Shop;
 use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
 
-fn restore_as(shop: &Shop, user: &str) -> Bkp {
-    shop.bkp(["restore"])
-        .env("POSTGRES_USER", user)
-        .env("POSTGRES_PASSWORD", "pw")
-        .env("BKP_MAINTENANCE_DB", "postgres")
-}
-
 #[test]
 fn a_missing_extension_is_named() {
     let shop = Shop::open();
@@ -43,16 +36,6 @@ fn a_missing_role_is_named_with_the_statement_that_makes_it() {
     assert!(!fresh.databases().contains(&"shop".to_owned()));
     fresh.psql("postgres", "CREATE ROLE shop LOGIN");
     Bkp::new(&fresh).bucket(&shop.bucket()).env("POSTGRES_DB", "shop").args(["restore"]).run().ok();
-}
-
-#[test]
-fn an_account_that_may_not_create_databases_is_told_before_anything_is_made() {
-    let shop = Shop::open();
-    shop.bkp(["backup"]).run().ok();
-    shop.cluster.psql("postgres", "CREATE ROLE poor LOGIN PASSWORD 'pw'");
-    let orders = shop.orders();
-    restore_as(&shop, "poor").run().fails_with(1).says("CREATEDB");
-    assert_eq!(shop.orders(), orders);
 }
 
 #[test]

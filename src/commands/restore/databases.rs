@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 
+use super::in_place::{Load as InPlace, Way};
 use super::loading::{self, Loaded, Loading};
 use super::plan::Plan;
 use super::preflight::{self, Target, Wish};
@@ -40,6 +41,8 @@ pub struct Databases<'a> {
     undo: Undo,
     swapper: Option<Session>,
     loaded: Option<Loaded>,
+    way: Option<Way>,
+    in_place: InPlace,
 }
 
 impl<'a> Databases<'a> {
@@ -60,19 +63,27 @@ impl<'a> Databases<'a> {
         let wish = Wish { only: request.only.clone(), under: request.under.clone() };
         let wanted = preflight::wanted(survey, &postgres.databases, &wish)?;
         let targets: Vec<String> = wanted.iter().map(|wanted| wanted.target.clone()).collect();
-        let target = Target::ask(main).await?;
-        faults.extend(preflight::faults(survey, &wanted, &target, settings, request.under.is_some()));
+        let mut target = Target::ask(main).await?;
+        let under = request.under.is_some();
+        let way = if request.tables.is_empty() {
+            Way::choose((context, run), (survey, &wanted, under), &mut target, faults).await?
+        } else {
+            faults.extend(preflight::no_side_database(&target));
+            None
+        };
+        faults.extend(preflight::faults(survey, &wanted, &target, settings, under && way.is_none()));
         let live: Vec<&str> = targets
             .iter()
             .map(String::as_str)
-            .filter(|name| request.under.is_none() && request.tables.is_empty() && target.database(name).is_some())
+            .filter(|name| !under && way.is_none() && request.tables.is_empty() && target.database(name).is_some())
             .collect();
         faults.extend(obstacles::of_swap(main, &live).await?);
         let room = Room::ask(main, postgres.port, survey, &wanted).await?;
         faults.extend(room.fault());
         let installed = clients::installed(&settings.client_dirs).await?;
         let client = clients::for_load(&installed, target.major)?.clone();
-        let plan = Plan::make(run, settings, survey, &wanted, &target);
+        let mut plan = Plan::make(run, settings, survey, &wanted, &target);
+        plan.policy.provided_extensions = way.as_ref().map(Way::provided).unwrap_or_default();
         let slots = obstacles::slots(main, &live).await?;
         let (undo, swapper, loaded) = (Undo::default(), None, None);
         Ok(Databases {
@@ -91,11 +102,16 @@ impl<'a> Databases<'a> {
             undo,
             swapper,
             loaded,
+            way,
+            in_place: InPlace::default(),
         })
     }
 
     /// Tells the plan.
     pub fn say(&self) {
+        if let Some(way) = &self.way {
+            way.say();
+        }
         self.plan.say(&self.client);
         self.room.say();
         for slot in &self.slots {
@@ -143,7 +159,9 @@ impl<'a> Databases<'a> {
     /// At the first statement that fails or row that is missing.
     pub async fn load(&mut self, allow_unproven: bool) -> Result<()> {
         let stop = &self.context.stop;
-        self.swapper = aside::session(self.context, self.run, self.main, &self.targets, &mut self.undo).await?;
+        if self.way.is_none() {
+            self.swapper = aside::session(self.context, self.run, self.main, &self.targets, &mut self.undo).await?;
+        }
         let loading = Loading {
             context: self.context,
             postgres: self.postgres,
@@ -155,6 +173,13 @@ impl<'a> Databases<'a> {
             client: &self.client,
             main: self.swapper.as_ref().unwrap_or(self.main),
         };
+        if let Some(way) = &self.way {
+            let allow_part = allow_unproven || self.is_sealed();
+            let load = self.in_place.run((&loading, way), self.stored, &mut self.undo, allow_part);
+            stop.or(load).await?;
+            say_proven(&self.read.survey);
+            return Ok(());
+        }
         let loaded = stop.or(loading::load(&loading, self.stored, &mut self.undo)).await?;
         say_proven(&self.read.survey);
         if !self.is_sealed() && !allow_unproven {
@@ -174,6 +199,10 @@ impl<'a> Databases<'a> {
     /// # Errors
     /// When the server cannot be asked for the side databases.
     pub async fn places(&self) -> Result<Vec<Place>> {
+        if let Some(way) = &self.way {
+            let place = |load: &plan::Load| Place { name: load.target.clone(), had: true, oid: Some(way.oid()) };
+            return Ok(self.plan.loads.iter().map(place).collect());
+        }
         let sides = server::databases(self.swapper.as_ref().unwrap_or(self.main)).await?;
         let place = |load: &plan::Load| Place {
             name: load.target.clone(),
@@ -181,6 +210,16 @@ impl<'a> Databases<'a> {
             oid: sides.iter().find(|side| side.name == load.side).map(|side| side.oid),
         };
         Ok(self.plan.loads.iter().map(place).collect())
+    }
+
+    /// Whether what is live is lost with the COMMIT: it is loaded in place.
+    pub fn is_in_place(&self) -> bool {
+        self.way.is_some()
+    }
+
+    /// The transaction that a database was loaded in, where that was in place.
+    pub fn transaction(&self) -> Option<i64> {
+        self.in_place.transaction
     }
 
     /// Puts the proven side databases in place, all in one transaction.
@@ -192,6 +231,11 @@ impl<'a> Databases<'a> {
         self.context.stop.check()?;
         lock::held(self.main, &settings.app).await?;
         self.undo.loaded = true;
+        if self.way.is_some() {
+            let committed = self.in_place.commit().await;
+            self.undo.in_doubt = committed.is_err();
+            return committed;
+        }
         let loaded = self.loaded.as_ref().context("nothing is loaded")?;
         let session_name = self.run.session_name("restore");
         let main = self.swapper.as_ref().unwrap_or(self.main);
@@ -223,11 +267,16 @@ impl<'a> Databases<'a> {
 
     /// Whether the swap turns out to be done.
     pub async fn outcome(&self) -> Taken {
+        if self.way.is_some() {
+            let session_name = self.run.session_name("restore");
+            return self.in_place.outcome(&self.undo, self.main, self.postgres, &session_name).await;
+        }
         self.undo.outcome(self.main, self.postgres, &self.run.session_name("restore")).await
     }
 
     /// Takes back what was made, when the swap is not done.
     pub async fn take_back(&self) {
+        self.in_place.take_back(self.main, &self.run.session_name("restore")).await;
         self.undo.clear(self.main, self.postgres, &self.run.session_name("restore")).await;
     }
 
@@ -236,6 +285,9 @@ impl<'a> Databases<'a> {
     /// # Errors
     /// When the server cannot be asked any more; the swap is done all the same.
     pub async fn finish(&self) -> Result<Vec<String>> {
+        if self.way.is_some() {
+            return Ok(Vec::new());
+        }
         let session_name = self.run.session_name("restore");
         let again;
         let main = if self.main.is_closed() {

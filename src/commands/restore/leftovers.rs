@@ -36,6 +36,9 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
     let mut unfinished = BTreeSet::new();
     if let Some(session) = &held.session {
         unfinished = loading_runs(session, &settings.app, dry_run).await?;
+        if !dry_run {
+            unfinished.extend(super::in_place::unfinished(session, &roots).await?);
+        }
     }
     // Before the side databases go: they are what tells that a restore did not come to its COMMIT.
     if !dry_run {

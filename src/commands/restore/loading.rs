@@ -66,7 +66,7 @@ pub struct Loading<'a> {
 }
 
 /// A piece of the rewritten dump that outlives the rewriter's step.
-enum Act {
+pub(super) enum Act {
     Global(Vec<u8>),
     ExistingRole(Vec<u8>),
     Create(Name, Vec<u8>),
@@ -74,6 +74,7 @@ enum Act {
     Comment(Name, Vec<u8>),
     Section(Option<Name>),
     Sql(Vec<u8>),
+    At(u64),
 }
 
 /// Loads and proves all databases of the plan.
@@ -111,7 +112,7 @@ pub async fn load(loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Re
     Ok(Loaded { sides: state.done, existing_roles: state.existing_roles })
 }
 
-fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
+pub(super) fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
     let act = match *piece {
         Piece::Sql(sql) => {
             if let Some(Act::Sql(open)) = acts.last_mut() {
@@ -126,6 +127,7 @@ fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
         Piece::Property { database, sql } => Act::Property(database.clone(), sql.to_vec()),
         Piece::Comment { database, sql } => Act::Comment(database.clone(), sql.to_vec()),
         Piece::Section(name) => Act::Section(name.cloned()),
+        Piece::At(line) => Act::At(line),
         // Only a dump that is to be stored keeps them.
         Piece::Meta(_) => return Ok(()),
     };
@@ -176,6 +178,14 @@ impl Progress {
                 Act::Property(name, sql) => self.property(loading, name, &sql).await?,
                 Act::Comment(name, sql) => self.later.entry(Some(name)).or_default().comment.extend_from_slice(&sql),
                 Act::Section(name) => self.begin_section(loading, name.as_ref(), undo).await?,
+                Act::At(line) => {
+                    if self.current.is_none() {
+                        self.begin_section(loading, None, undo).await?;
+                    }
+                    if let Some((_, loader)) = &mut self.current {
+                        loader.at(Some(line));
+                    }
+                }
                 Act::Sql(sql) => {
                     if self.current.is_none() {
                         self.begin_section(loading, None, undo).await?;
@@ -285,6 +295,9 @@ impl Progress {
         if !later.comment.is_empty() {
             end.extend_from_slice(&comment_returned(&later.comment));
         }
+        if let Some((_, loader)) = &mut self.current {
+            loader.at(None);
+        }
         self.replay(&end).await?;
         let Some((_, loader)) = self.current.take() else { return Ok(()) };
         let loaded = loader.finish().await?;
@@ -335,7 +348,7 @@ fn from_hex(hex: &str) -> Option<Vec<u8>> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
 }
 
-fn find<'a>(loading: &Loading<'a>, name: Option<&Name>) -> Result<&'a Load> {
+pub(super) fn find<'a>(loading: &Loading<'a>, name: Option<&Name>) -> Result<&'a Load> {
     loading
         .plan
         .loads

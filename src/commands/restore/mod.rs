@@ -29,6 +29,7 @@ pub mod back;
 pub mod choose;
 mod databases;
 mod files;
+mod in_place;
 pub mod leftovers;
 mod loading;
 mod partial;
@@ -54,6 +55,7 @@ use super::{Context, Run, catalog, now};
 use crate::error::{Failure, hints_of};
 use crate::exit::Exit;
 use crate::report;
+use crate::settings::SafetyBackup;
 use crate::sources::act::Act;
 use crate::sources::postgres::standby;
 use choose::{Choice, Wish};
@@ -116,7 +118,12 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         }
         _ => None,
     };
-    let safety = match settings.restore.safety_backup {
+    let wants_safety = match settings.restore.safety_backup {
+        SafetyBackup::Always => true,
+        SafetyBackup::InPlace => databases.as_ref().is_some_and(Databases::is_in_place),
+        SafetyBackup::Never => false,
+    };
+    let safety = match wants_safety {
         true => {
             let (session, live) = (held.session.as_ref(), live(databases.as_ref(), files.as_ref()));
             let prepared = context.stop.or(Safety::prepare(context, session, &repositories, &live)).await;
@@ -218,13 +225,14 @@ async fn act(
     databases: Option<&Databases<'_>>,
     files: Option<&Files<'_>>,
 ) -> Result<Act> {
+    let transaction = databases.and_then(Databases::transaction);
     let databases = match databases {
         Some(databases) => databases.places().await?,
         None => Vec::new(),
     };
     let files = files.map(Files::roots).unwrap_or_default();
     let files = files.iter().map(|root| root.display().to_string()).collect();
-    Ok(Act { number: back::next_number(context, held).await?, databases, files, undoes: None })
+    Ok(Act { number: back::next_number(context, held).await?, databases, files, transaction, undoes: None })
 }
 
 /// Takes everything back, unless the databases' swap turns out to be done: then the files are theirs, and stay.
@@ -350,12 +358,15 @@ fn say_done(
     replaced: &[String],
 ) -> Result<()> {
     let seconds = now().duration_since(run.began).as_secs_f64();
+    let in_place = databases.is_some_and(|databases| databases.transaction().is_some());
     let databases = databases.map(Databases::targets).unwrap_or_default();
     let roots = files.map(Files::roots).unwrap_or_default();
     let mut names: Vec<String> = databases.to_vec();
     names.extend(roots.iter().map(|root| root.display().to_string()));
     tracing::info!("restored {} from {} in {seconds:.1} s", names.join(", "), choice.name);
-    if !replaced.is_empty() {
+    if !replaced.is_empty() && in_place {
+        tracing::info!("the files from before are kept as {}; the database from before is not", replaced.join(", "));
+    } else if !replaced.is_empty() {
         tracing::info!(
             "what was there before is kept as {} until the next sealed backup; bkp restore --undo brings it back",
             replaced.join(", ")

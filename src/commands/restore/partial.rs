@@ -7,11 +7,19 @@ use super::loading::{Loading, Side};
 use crate::error::Failure;
 use crate::sources::postgres::connect::Session;
 
+/// Counts the tables of a database, and those with rows.
+pub const EXTENT: &str =
+    "SELECT count(*) AS tables, count(*) FILTER (WHERE pg_catalog.pg_relation_size(c.oid) > 0) AS filled
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+
 /// What of a database shows whether a dump is of all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Extent {
-    tables: i64,
-    filled: i64,
+pub struct Extent {
+    /// Tables.
+    pub tables: i64,
+    /// Tables with rows.
+    pub filled: i64,
 }
 
 /// Refuses to put what is clearly a part in the place of a whole.
@@ -41,7 +49,7 @@ pub async fn refuse(loading: &Loading<'_>, sides: &[Side]) -> Result<()> {
 }
 
 /// Older dumps may lack some tables; these lack most, or every row.
-fn part(live: Extent, new: Extent) -> Option<String> {
+pub fn part(live: Extent, new: Extent) -> Option<String> {
     if live.filled > 0 && new.filled == 0 {
         return Some(format!("it has no rows at all, and {} tables of the live one have", live.filled));
     }
@@ -50,15 +58,12 @@ fn part(live: Extent, new: Extent) -> Option<String> {
 
 async fn extent(loading: &Loading<'_>, database: &str) -> Option<Extent> {
     let session = Session::connect(loading.postgres, database, &loading.run.session_name("restore")).await.ok()?;
-    let row = session
-        .query_one(
-            "SELECT count(*), count(*) FILTER (WHERE pg_catalog.pg_relation_size(c.oid) > 0)
-             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'",
-            &[],
-        )
-        .await
-        .ok()?;
+    extent_of(&session).await
+}
+
+/// That of the database which the session is in.
+pub async fn extent_of(session: &Session) -> Option<Extent> {
+    let row = session.query_one(EXTENT, &[]).await.ok()?;
     Some(Extent { tables: row.get(0), filled: row.get(1) })
 }
 

@@ -32,6 +32,8 @@ pub struct Plan {
     pub loads: Vec<Load>,
     /// What the rewriter does.
     pub policy: Policy,
+    /// Whether the live database itself is loaded, because no other can be made.
+    pub in_place: bool,
     /// Roles that will be made.
     pub new_roles: Vec<String>,
 }
@@ -39,13 +41,17 @@ pub struct Plan {
 impl Plan {
     /// Decides.
     pub fn make(run: &Run, settings: &Settings, survey: &Survey, wanted: &[Wanted], target: &Target) -> Plan {
+        let in_place = !target.create_database;
         let loads: Vec<Load> = wanted
             .iter()
             .map(|wanted| Load {
                 section: wanted.section,
                 name: wanted.name.clone(),
                 target: wanted.target.clone(),
-                side: side::loading_name(&wanted.target, &run.id),
+                side: match in_place {
+                    true => wanted.target.clone(),
+                    false => side::loading_name(&wanted.target, &run.id),
+                },
                 replaces: target.database(&wanted.target).is_some(),
             })
             .collect();
@@ -70,6 +76,7 @@ impl Plan {
             tablespaces: Some(target.tablespaces.clone()),
             purpose: Purpose::Replay,
             layout: survey.layout,
+            one_transaction: in_place,
             ..Policy::default()
         };
         let new_roles = if settings.restore.roles == Roles::None {
@@ -77,12 +84,12 @@ impl Plan {
         } else {
             survey.globals.created.difference(&target.roles).map(ToString::to_string).collect()
         };
-        Plan { loads, policy, new_roles }
+        Plan { loads, policy, in_place, new_roles }
     }
 
     /// Says it.
     pub fn say(&self, client: &Client) {
-        for load in &self.loads {
+        for load in self.loads.iter().filter(|_| !self.in_place) {
             let fate =
                 if load.replaces { "then swapped with the live one, which is kept" } else { "new on this server" };
             tracing::info!("plan: database {} is loaded beside as {}, proven, {fate}", load.target, load.side);

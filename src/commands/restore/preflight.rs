@@ -161,13 +161,16 @@ pub fn wanted(survey: &Survey, databases: &Databases, wish: &Wish) -> Result<Vec
     Ok(wanted)
 }
 
+/// What single tables are taken from cannot be made.
+pub fn no_side_database(target: &Target) -> Option<String> {
+    let me = &target.connecting;
+    (!target.create_database).then(|| format!("the account {me} may not create databases, and single tables are taken from one that is loaded beside the live one: ALTER ROLE {} CREATEDB, or restore with a superuser", sql(me)))
+}
+
 /// Everything that would make the restore fail, each as a sentence.
 pub fn faults(survey: &Survey, wanted: &[Wanted], target: &Target, settings: &Settings, under: bool) -> Vec<String> {
     let mut faults = Vec::new();
     let me = &target.connecting;
-    if !target.create_database {
-        faults.push(format!("the account {me} may not create databases, so nothing can be loaded beside the live data: ALTER ROLE {} CREATEDB, or restore with a superuser", sql(me)));
-    }
     for wanted in wanted {
         if wanted.target.is_empty() || wanted.target.len() > NAME_BYTES {
             faults.push(format!("{:?} cannot be a database's name: that has 1 to {NAME_BYTES} bytes", wanted.target));

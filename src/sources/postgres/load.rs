@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use anyhow::{Result, bail};
 
 use super::clients::Client;
+use super::sqlstate;
 use super::survey::Copied;
 use crate::error::Failure;
 use crate::process::{Consumer, Ended, Program};
@@ -15,6 +16,9 @@ use crate::settings::Postgres;
 pub struct Loader {
     psql: Consumer,
     database: String,
+    /// What psql said while it was waited for.
+    said: Vec<u8>,
+    lines: Lines,
 }
 
 /// What psql said at the end of a replay that went well.
@@ -23,6 +27,20 @@ pub struct Loaded {
     pub rows: Vec<u64>,
     /// Text that the replay asked to be returned, see [`RETURNED`].
     pub returned: Vec<String>,
+}
+
+impl Loaded {
+    fn read(said: &[u8]) -> Loaded {
+        let mut loaded = Loaded { rows: Vec::new(), returned: Vec::new() };
+        for line in String::from_utf8_lossy(said).lines() {
+            if let Some(text) = line.strip_prefix(RETURNED) {
+                loaded.returned.push(text.to_owned());
+            } else if let Some(rows) = line.strip_prefix("COPY ").and_then(|rows| rows.parse().ok()) {
+                loaded.rows.push(rows);
+            }
+        }
+        loaded
+    }
 }
 
 /// A result line that begins with this reaches [`Loaded::returned`], without it.
@@ -48,7 +66,7 @@ impl Loader {
             "-v",
             "VERBOSITY=verbose",
             "-v",
-            "SHOW_CONTEXT=never",
+            "SHOW_CONTEXT=errors",
             "-P",
             "pager=off",
             "-A",
@@ -62,7 +80,12 @@ impl Loader {
             arguments: arguments.iter().map(OsString::from).collect(),
             environment,
         };
-        let mut loader = Loader { psql: Consumer::start(&program, wanted)?, database: database.to_owned() };
+        let mut loader = Loader {
+            psql: Consumer::start(&program, wanted)?,
+            database: database.to_owned(),
+            said: Vec::new(),
+            lines: Lines::default(),
+        };
         if client.knows_restrict() {
             // No meta-command gets past the rewriter. Should one all the same, psql itself refuses it: nobody can know the key.
             let mut key = [0; 16];
@@ -79,13 +102,19 @@ impl Loader {
     /// # Errors
     /// When a statement failed: psql's own words, less the rows and literals in them.
     pub async fn write(&mut self, sql: &[u8]) -> Result<(), Broken> {
+        self.lines.written += memchr::memchr_iter(b'\n', sql).count() as u64;
         self.psql.write(sql).await.map_err(|_| Broken)
+    }
+
+    /// What is written next begins in this line of the dump; nothing: it is ours.
+    pub fn at(&mut self, dump: Option<u64>) {
+        self.lines.marks.push((self.lines.written + 1, dump));
     }
 
     /// Why psql stopped reading.
     pub async fn failure(self) -> anyhow::Error {
         match self.psql.last_words().await {
-            Ok(ended) => failed(&self.database, &ended).into(),
+            Ok(ended) => failed(&self.database, &ended, &self.lines).into(),
             Err(error) => error,
         }
     }
@@ -97,17 +126,33 @@ impl Loader {
     pub async fn finish(self) -> Result<Loaded> {
         let ended = self.psql.finish().await?;
         if !ended.status.success() {
-            bail!(failed(&self.database, &ended));
+            bail!(failed(&self.database, &ended, &self.lines));
         }
-        let mut loaded = Loaded { rows: Vec::new(), returned: Vec::new() };
-        for line in String::from_utf8_lossy(&ended.stdout).lines() {
-            if let Some(text) = line.strip_prefix(RETURNED) {
-                loaded.returned.push(text.to_owned());
-            } else if let Some(rows) = line.strip_prefix("COPY ").and_then(|rows| rows.parse().ok()) {
-                loaded.rows.push(rows);
+        let mut said = self.said;
+        said.extend_from_slice(&ended.stdout);
+        Ok(Loaded::read(&said))
+    }
+
+    /// Waits until the replay returns a text that begins with `mark`, and gives what follows it: everything before it is done then.
+    /// The input stays open.
+    ///
+    /// # Errors
+    /// When a statement failed before: psql is gone then, and [`Loader::failure`] says why.
+    pub async fn returned(&mut self, mark: &str) -> Result<String, Broken> {
+        while let Some(line) = self.psql.line().await {
+            self.said.extend_from_slice(&line);
+            let line = String::from_utf8_lossy(&line);
+            let text = line.strip_prefix(RETURNED).and_then(|text| text.strip_prefix(mark));
+            if let Some(text) = text {
+                return Ok(text.trim().to_owned());
             }
         }
-        Ok(loaded)
+        Err(Broken)
+    }
+
+    /// What psql has said so far.
+    pub fn so_far(&self) -> Loaded {
+        Loaded::read(&self.said)
     }
 }
 
@@ -142,26 +187,58 @@ fn wanted(line: &[u8]) -> bool {
     line.starts_with(b"COPY ") || line.starts_with(RETURNED.as_bytes())
 }
 
-fn failed(database: &str, ended: &Ended) -> Failure {
-    let said = harmless(&ended.stderr);
+/// Which line of the dump each line of psql's input is.
+#[derive(Debug, Default)]
+struct Lines {
+    written: u64,
+    /// From this line of psql's on: the dump's line, or nothing where the text is ours. Ascending.
+    marks: Vec<(u64, Option<u64>)>,
+}
+
+impl Lines {
+    /// Where psql's line stands in the dump, in words.
+    fn place(&self, line: u64) -> String {
+        match self.marks[..self.marks.partition_point(|(from, _)| *from <= line)].last() {
+            Some((from, Some(dump))) => format!("line {} of the dump", dump + line - from),
+            Some((_, None)) => "after the dump".to_owned(),
+            None => "before the dump".to_owned(),
+        }
+    }
+
+    /// The line with psql's words for the place put into ours.
+    fn told(&self, error: &str) -> String {
+        let (Some(rest), Some(at)) = (error.split_once("psql:<stdin>:"), error.find("psql:<stdin>:")) else {
+            return error.to_owned();
+        };
+        match rest.1.split_once(':').and_then(|(line, said)| Some((line.parse().ok()?, said))) {
+            Some((line, said)) => format!("{}{}:{said}", &error[..at], self.place(line)),
+            None => error.to_owned(),
+        }
+    }
+}
+
+fn failed(database: &str, ended: &Ended, lines: &Lines) -> Failure {
+    let said = harmless(&ended.stderr, lines);
     let said = if said.is_empty() { crate::process::ended(ended.status) } else { said };
     let failure = Failure::new(format!("the replay into {database} failed: {said}"));
-    match hint(&ended.stderr) {
+    match sqlstate::hint(&ended.stderr) {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
 }
 
 /// The error without what may hold rows or passwords: psql shows the statement (`LINE n:`), the server shows rows.
-fn harmless(stderr: &str) -> String {
+fn harmless(stderr: &str, lines: &Lines) -> String {
     let error = stderr.lines().find(|line| {
         ["ERROR:", "FATAL:", "PANIC:", "psql: error", "server closed the connection", "connection to server"]
             .iter()
             .any(|mark| line.contains(mark))
     });
     let server_hint = stderr.lines().find(|line| line.starts_with("HINT:"));
-    let place = |line: &str| without_values(line.trim()).replace("psql:<stdin>:", "line ");
-    error.map(place).into_iter().chain(server_hint.map(str::to_owned)).collect::<Vec<_>>().join("; ")
+    let copying = stderr.lines().find_map(copy_context);
+    let place = |line: &str| lines.told(&without_values(line.trim()));
+    let told = error.map(place).into_iter().chain(copying);
+    told.chain(server_hint.map(str::to_owned)).collect::<Vec<_>>().join("; ")
 }
 
 /// An error line without the value that it quotes: data exceptions (class 22, but for settings: 22023) quote what a row holds,
@@ -179,26 +256,15 @@ fn without_values(line: &str) -> String {
     }
 }
 
-/// What to do about the SQLSTATEs that a tired operator meets.
-fn hint(stderr: &str) -> Option<&'static str> {
-    let has = |code: &str| stderr.contains(&format!(" {code}: "));
-    if has("53100") || stderr.contains("No space left on device") {
-        Some(
-            "the server's disk is full: a restore needs room for a second copy of the database; the live one was not touched",
-        )
-    } else if has("42501") {
-        Some("the account lacks a right; restore with a superuser (POSTGRES_USER), or grant what the message names")
-    } else if has("57P01") || has("57P02") || has("08006") || stderr.contains("server closed the connection") {
-        Some("the server went away; when it is back, run the restore again")
-    } else if has("3F000") || has("42P01") {
-        Some(
-            "the dump speaks of what it does not make: it is of rows only (--data-only) or of single tables (--table); a restore needs a dump of the whole database",
-        )
-    } else if has("42704") {
-        Some("the target lacks something that the dump needs; create it, then run the restore again")
-    } else {
-        None
-    }
+/// `COPY shop.items, line 3, column price`: where among the rows it failed, without the row.
+fn copy_context(line: &str) -> Option<String> {
+    let context = line.strip_prefix("CONTEXT:  COPY ")?;
+    let (table, rest) = context.rsplit_once(", line ").filter(|(table, _)| !table.contains(": "))?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = rest.split_at(digits);
+    let column = rest.strip_prefix(", column ").and_then(|column| column.split(':').next());
+    let column = column.map_or(String::new(), |column| format!(", column {column}"));
+    Some(format!("COPY {table}, row {number}{column}"))
 }
 
 #[cfg(test)]
@@ -208,8 +274,9 @@ mod tests {
     #[test]
     fn errors_show_no_statement_and_no_row() {
         let stderr = "psql:<stdin>:12: ERROR:  42601: syntax error at or near \"x\"\nLINE 1: CREATE ROLE a PASSWORD 'secret';\n        ^\nDETAIL:  Failing row contains (secret).\nHINT:  Look.\n";
-        let shown = harmless(stderr);
-        assert_eq!(shown, "line 12: ERROR:  42601: syntax error at or near \"x\"; HINT:  Look.");
+        let lines = Lines { written: 20, marks: vec![(4, Some(1)), (10, Some(30)), (20, None)] };
+        let shown = harmless(stderr, &lines);
+        assert_eq!(shown, "line 32 of the dump: ERROR:  42601: syntax error at or near \"x\"; HINT:  Look.");
     }
 
     #[test]
@@ -245,7 +312,18 @@ mod tests {
     #[test]
     fn a_server_that_went_away_is_said_in_psqls_words() {
         let stderr = "psql:<stdin>:12: server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n";
-        assert_eq!(harmless(stderr), "line 12: server closed the connection unexpectedly");
+        assert_eq!(harmless(stderr, &Lines::default()), "before the dump: server closed the connection unexpectedly");
+    }
+
+    #[test]
+    fn a_place_among_rows_is_told_without_the_row() {
+        let stderr = "psql:<stdin>:12: ERROR:  22P02: invalid input syntax for type integer: \"s3cret\"\nCONTEXT:  COPY orders, line 3, column total: \"s3cret\"\n";
+        let lines = Lines { written: 20, marks: vec![(4, Some(1))] };
+        let shown = "line 9 of the dump: ERROR:  22P02: invalid input syntax for type integer: (a value, not shown); COPY orders, row 3, column total";
+        assert_eq!(harmless(stderr, &lines), shown);
+        assert_eq!(copy_context("CONTEXT:  COPY t, line 2: \"a, line 3, column s3cret\""), None);
+        assert_eq!(copy_context("CONTEXT:  COPY t, line 2: \"a\""), Some("COPY t, row 2".to_owned()));
+        assert_eq!(copy_context("CONTEXT:  SQL statement \"s3cret\""), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use super::lexer::{DumpError, Event, Lexer, Meta, Place};
 use super::name::Name;
-use super::rules::{Does, To, Verdict, apply, commented, decide};
+use super::rules::{Does, To, Verdict, apply, commented, decide, ends_it};
 use super::statement::Statement;
 use super::survey::Layout;
 
@@ -29,8 +29,15 @@ pub struct Rewriter {
 impl Rewriter {
     /// A rewriter at the start of a dump.
     pub fn new(policy: Policy) -> Self {
-        let writer =
-            Writer { policy, section: None, created: BTreeSet::new(), swallow: false, report: Report::default() };
+        let writer = Writer {
+            policy,
+            section: None,
+            created: BTreeSet::new(),
+            swallow: false,
+            line: 1,
+            moved: true,
+            report: Report::default(),
+        };
         Self { lexer: Lexer::new(), writer }
     }
 
@@ -63,6 +70,10 @@ struct Writer {
     created: BTreeSet<Name>,
     /// Whether a statement that became comments brought its own line break, so that the dump's goes.
     swallow: bool,
+    /// The dump's line of what is being handed out.
+    line: u64,
+    /// Whether lines were left out or added since the line was last said.
+    moved: bool,
     report: Report,
 }
 
@@ -78,23 +89,36 @@ impl Writer {
             sink(Piece::Section(None))?;
         }
         let swallow = std::mem::take(&mut self.swallow);
+        self.line = place.line;
         match event {
             // psql skips a byte order mark only at the very start of what it reads.
             Event::Space(b"\xef\xbb\xbf") if place.line == 1 && self.policy.purpose == Purpose::Replay => Ok(()),
-            Event::Space(space) if swallow => self.here(space.strip_prefix(b"\n").unwrap_or(space), sink),
+            Event::Space(space) if swallow => {
+                self.line += u64::from(space.starts_with(b"\n"));
+                self.moved = true;
+                self.here(space.strip_prefix(b"\n").unwrap_or(space), sink)
+            }
             Event::Meta(line) => self.meta(place, line, sink),
             Event::Statement(sql) => self.statement(place, sql, sink),
+            Event::Long { bytes, first: true, .. } if self.policy.one_transaction && ends_it(bytes) => {
+                anyhow::bail!("line {}: a statement that may end the transaction is too long to be read", place.line)
+            }
             _ => self.here(event.bytes(), sink),
         }
     }
 
     /// Bytes that go where the dump has them.
-    fn here(&self, bytes: &[u8], sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn here(&mut self, bytes: &[u8], sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
         match &self.section {
             _ if bytes.is_empty() => Ok(()),
             None => sink(Piece::Global(bytes)),
             Some(Current::Database(name)) if !self.policy.wants(name) => Ok(()),
-            Some(_) => sink(Piece::Sql(bytes)),
+            Some(_) => {
+                if std::mem::take(&mut self.moved) && self.policy.purpose == Purpose::Replay {
+                    sink(Piece::At(self.line))?;
+                }
+                sink(Piece::Sql(bytes))
+            }
         }
     }
 
@@ -104,6 +128,7 @@ impl Writer {
         line: &[u8],
         sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        self.moved = true;
         let meta = Meta::parse(line).map_err(|command| DumpError::Meta { line: place.line, command })?;
         let stores = self.policy.purpose == Purpose::Store;
         if let Meta::Connect(name) = &meta {
@@ -142,7 +167,9 @@ impl Writer {
         for why in said {
             self.report.add(place.line, statement.title(), why);
         }
-        match does {
+        // What goes elsewhere leaves its lines out here; what is edited may have others.
+        let elsewhere = to != To::Here || does != Does::Keep;
+        let sent = match does {
             Does::Keep => self.send(&to, sql, sink),
             Does::Edit(edits) => self.send(&to, &apply(sql, &edits), sink),
             // Comments run nowhere: they stay where the dump has them.
@@ -155,10 +182,17 @@ impl Writer {
                 self.swallow = true;
                 Ok(())
             }
-        }
+        };
+        self.moved |= elsewhere;
+        sent
     }
 
-    fn send(&self, to: &To, sql: &[u8], sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn send(
+        &mut self,
+        to: &To,
+        sql: &[u8],
+        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         match to {
             To::Here => self.here(sql, sink),
             To::Global => sink(Piece::Global(sql)),

@@ -11,7 +11,7 @@ fn place(name: &str, had: bool, oid: Option<u32>) -> Place {
 
 fn act(number: u64, databases: &[Place], files: &[&str]) -> Option<Act> {
     let files = files.iter().map(|root| (*root).to_owned()).collect();
-    Some(Act { number, databases: databases.to_vec(), files, undoes: None })
+    Some(Act { number, databases: databases.to_vec(), files, transaction: None, undoes: None })
 }
 
 fn live(oid: u32, name: &str) -> Database {

@@ -218,7 +218,13 @@ fn act(last: &Last, files: &Files<'_>) -> Act {
         had: turn.live.is_some(),
         oid: turn.copy.as_ref().map(|(copy, _)| copy.oid),
     });
-    Act { number: last.next, databases: places.collect(), files: files.names(), undoes: Some(last.run.clone()) }
+    Act {
+        number: last.next,
+        databases: places.collect(),
+        files: files.names(),
+        transaction: None,
+        undoes: Some(last.run.clone()),
+    }
 }
 
 fn names(last: &Last) -> Vec<String> {

@@ -59,6 +59,16 @@ pub fn asides(root: &Path) -> Result<Vec<Aside>> {
     Ok(settled.collect())
 }
 
+/// What was done, or begun, where the restored tree is live or half so: each run with its act.
+///
+/// # Errors
+/// When the root cannot be listed.
+pub fn acts(root: &Path) -> Result<Vec<(String, Act)>> {
+    let begun = |journal: &Journal| matches!(journal.state, State::Exchanging(_) | State::Settled(Side::New));
+    let journals = journals(root)?.into_iter().filter(begun);
+    Ok(journals.filter_map(|journal| Some((journal.run, journal.act?))).collect())
+}
+
 /// Turns in a root that nobody has concluded.
 ///
 /// # Errors

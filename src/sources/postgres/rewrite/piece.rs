@@ -37,6 +37,9 @@ pub enum Piece<'a> {
     ExistingRole(&'a [u8]),
     /// What goes to the current section's session.
     Sql(&'a [u8]),
+    /// What comes next in the current section's session begins in this line of the dump. Said where lines of the dump and of the
+    /// replay part; only for a replay.
+    At(u64),
     /// A line with a backslash command; only when the dump is to be stored.
     Meta(&'a [u8]),
 }
@@ -45,7 +48,7 @@ impl<'a> Piece<'a> {
     /// The piece's bytes; none of a section's beginning.
     pub fn bytes(&self) -> &'a [u8] {
         match *self {
-            Self::Section(_) => b"",
+            Self::Section(_) | Self::At(_) => b"",
             Self::CreateDatabase { sql, .. } | Self::Property { sql, .. } | Self::Comment { sql, .. } => sql,
             Self::Global(sql) | Self::ExistingRole(sql) | Self::Sql(sql) | Self::Meta(sql) => sql,
         }

@@ -6,6 +6,7 @@ mod memberships;
 mod policy;
 mod roles;
 mod storage;
+mod transaction;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -14,10 +15,17 @@ use super::name::Name;
 use super::statement::{Act, Class, Statement};
 
 pub use self::policy::{Policy, Purpose, RoleMode, RolePolicy};
+pub(crate) use self::transaction::ends_it;
 pub(crate) use self::verdict::{Does, To, Verdict, apply, commented};
 
 /// The answer for one statement. `created` collects the roles that the dump makes.
 pub(crate) fn decide(statement: &Statement<'_>, policy: &Policy, created: &mut BTreeSet<Name>) -> Verdict {
+    if policy.one_transaction
+        && policy.replays()
+        && let Some(verdict) = transaction::decide(statement)
+    {
+        return verdict;
+    }
     match &statement.class {
         Class::Role { act, role, database: Some(database) } if *act == Act::Alter => {
             databases::role_setting(statement, *role, *database, policy)

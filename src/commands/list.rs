@@ -27,6 +27,8 @@ struct Row {
     stored_bytes: Option<u64>,
     sql_bytes: Option<u64>,
     sealed: bool,
+    /// When a drill proved last that all of it restores.
+    proven: Option<Timestamp>,
     app: Option<String>,
     server: Option<String>,
     databases: Vec<String>,
@@ -83,6 +85,7 @@ impl From<&Saved> for Row {
             stored_bytes: dump.map(|dump| dump.bytes),
             sql_bytes: seal.map(|seal| seal.bytes).or_else(|| restic_sql.sum()),
             sealed: saved.run.is_some() && saved.is_complete(),
+            proven: saved.proven,
             app: saved.app.clone(),
             server: seal.map(|seal| seal.server.clone()),
             databases,
@@ -136,7 +139,8 @@ pub async fn list_replaced(context: &Context) -> Result<Exit> {
 }
 
 fn table(rows: &[Row]) -> String {
-    let heading = ["TIME (UTC)", "RUN", "SEALED", "STORED", "SQL", "ROWS", "ITEMS", "OBJECT"].map(str::to_owned);
+    let heading =
+        ["TIME (UTC)", "RUN", "SEALED", "PROVEN", "STORED", "SQL", "ROWS", "ITEMS", "OBJECT"].map(str::to_owned);
     let unknown = || "-".to_owned();
     let lines = rows.iter().map(|row| {
         let sealed = match (&row.problem, &row.app) {
@@ -156,6 +160,7 @@ fn table(rows: &[Row]) -> String {
             row.time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             row.run.clone().unwrap_or_else(unknown),
             sealed,
+            row.proven.map_or_else(unknown, |when| when.strftime("%Y-%m-%d").to_string()),
             row.stored_bytes.map_or_else(unknown, report::size),
             row.sql_bytes.map_or_else(unknown, report::size),
             row.rows.map_or_else(unknown, |rows| rows.to_string()),

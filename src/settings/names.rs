@@ -93,6 +93,12 @@ variables! {
     BKP_RESTORE_ROLES, "`missing`", twin;
     /// How long a replaced database stays: `until-backup`, `always` or `never`.
     BKP_KEEP_REPLACED, "`until-backup`", twin;
+    /// What must hold in restored data: SQL queries, each ended by `;`, each giving one row with one column that is true.
+    BKP_DRILL_SQL, "", twin;
+    /// The file that a drill writes its evidence to, as JSON.
+    BKP_DRILL_EVIDENCE, "", plain;
+    /// The file that metrics are kept in, for the textfile collector of Prometheus' node exporter: `….prom`.
+    BKP_METRICS_FILE, "", plain;
     /// How long to wait for another run of the same application: `0`, seconds, or `5m`.
     BKP_LOCK_WAIT, "`0`", twin;
     /// What keeps a standby from cancelling a dump: `pause` its replay, rely on hot standby `feedback`, or `none`.

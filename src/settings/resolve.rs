@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::names::*;
 use super::postgres::Databases;
 use super::reader::{Overrides, Reader};
-use super::{Environment, Faults, KeepReplaced, Log, Restore, Roles, SavedRoles, Settings, Standby};
+use super::{Drill, Environment, Faults, KeepReplaced, Log, Restore, Roles, SavedRoles, Settings, Standby};
 use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
 
 const APP_LIMIT_BYTES: usize = 63;
@@ -44,6 +44,9 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
             ],
         ),
     };
+    let drill =
+        Drill { checks: reader.value(BKP_DRILL_SQL), evidence: reader.value(BKP_DRILL_EVIDENCE).map(PathBuf::from) };
+    let metrics_file = reader.value(BKP_METRICS_FILE).map(PathBuf::from);
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);
     let standby = reader
         .choice(BKP_STANDBY, &[("pause", Standby::Pause), ("feedback", Standby::Feedback), ("none", Standby::None)]);
@@ -64,6 +67,8 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         state_dir: state_dir.into(),
         retention,
         restore,
+        drill,
+        metrics_file,
         lock_wait,
         standby,
         log,

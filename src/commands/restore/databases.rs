@@ -17,6 +17,7 @@ use crate::sources::act::{Act, Place};
 use crate::sources::postgres::clients::{self, Client};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::seal::Seal;
+use crate::sources::postgres::side::State;
 use crate::sources::postgres::survey::Survey;
 use crate::sources::postgres::swap::{self, Swap};
 use crate::sources::postgres::{lock, obstacles, server, side};
@@ -128,6 +129,8 @@ impl<'a> Databases<'a> {
             target: &self.target,
             client: &self.client,
             main: self.swapper.as_ref().unwrap_or(self.main),
+            command: "restore",
+            state: State::Loading,
         };
         let loaded = stop.or(loading::load(&loading, self.stored, &mut self.undo)).await?;
         say_proven(&self.read.survey);
@@ -139,8 +142,7 @@ impl<'a> Databases<'a> {
     }
 
     fn is_sealed(&self) -> bool {
-        let known = self.stored.pieces.iter().all(|piece| piece.seal.is_some());
-        known || (0..self.stored.pieces.len()).all(|at| self.read.part(at).seal.is_some())
+        self.read.is_sealed(self.stored)
     }
 
     /// What will become of each name.

@@ -8,17 +8,17 @@
 mod aside;
 pub mod back;
 pub mod choose;
-mod databases;
+pub(super) mod databases;
 mod files;
 pub mod leftovers;
-mod loading;
+pub(super) mod loading;
 mod partial;
-mod plan;
-mod preflight;
+pub(super) mod plan;
+pub(super) mod preflight;
 pub mod reading;
 mod roles;
-mod sort;
-mod undo;
+pub(super) mod sort;
+pub(super) mod undo;
 
 use anyhow::{Result, bail};
 
@@ -191,7 +191,10 @@ async fn take_back(
 }
 
 /// Finds what is meant.
-async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
+///
+/// # Errors
+/// When nothing or more than one fits.
+pub(super) async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
     let settings = &context.settings;
     let saved = catalog::saved(repositories, settings, request.host.as_deref()).await?;
     if let (Some(host), true) = (&request.host, saved.is_empty()) {

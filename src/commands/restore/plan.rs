@@ -39,13 +39,24 @@ pub struct Plan {
 impl Plan {
     /// Decides.
     pub fn make(run: &Run, settings: &Settings, survey: &Survey, wanted: &[Wanted], target: &Target) -> Plan {
+        Plan::beside(|database| side::loading_name(database, &run.id), settings, survey, wanted, target)
+    }
+
+    /// The same with other names for what is loaded.
+    pub fn beside(
+        named: impl Fn(&str) -> String,
+        settings: &Settings,
+        survey: &Survey,
+        wanted: &[Wanted],
+        target: &Target,
+    ) -> Plan {
         let loads: Vec<Load> = wanted
             .iter()
             .map(|wanted| Load {
                 section: wanted.section,
                 name: wanted.name.clone(),
                 target: wanted.target.clone(),
-                side: side::loading_name(&wanted.target, &run.id),
+                side: named(&wanted.target),
                 replaces: target.database(&wanted.target).is_some(),
             })
             .collect();

@@ -2,6 +2,8 @@
 
 pub(crate) mod bucket;
 mod damage;
+mod drill;
+mod drill_damage;
 mod endurance;
 mod foreign;
 mod fresh;

@@ -191,8 +191,19 @@ fn backup(context: &Context, repositories: &Repositories, choice: &Choice, store
 /// Classes of SQLSTATE that speak of the server's state and our rights, not of the dump: connection, resources, intervention, system.
 const NOT_THE_DUMP: [&str; 5] = ["08", "53", "57", "58", "42501"];
 
-/// A statement of a sealed dump that fails is a backup that does not restore, unless the server or our rights are why.
+/// restic's words for data that is there and is not what was written, and for data that is gone.
+fn damaged(said: &str) -> bool {
+    let is_gone = ["no such file", "does not exist", "NoSuchKey"].iter().any(|words| said.contains(words));
+    said.contains("ciphertext verification failed") || (said.contains("Load(<data/") && is_gone)
+}
+
+/// A statement of a sealed dump that fails is a backup that does not restore, unless the server or our rights are why; so is a
+/// repository that gives back something else than it was given.
 fn judged(error: anyhow::Error) -> anyhow::Error {
+    if exit_of(&error) == Exit::Failed && error.chain().any(|cause| damaged(&cause.to_string())) {
+        let hint = "see what is damaged: bkp check --read-data; take another backup: bkp list";
+        return Failure::new("the repository is damaged").hint(hint).exit(Exit::ProofFailed).because(error).into();
+    }
     let said = error.chain().map(ToString::to_string).find_map(|said| Some(said.split_once("ERROR:  ")?.1.to_owned()));
     match said.as_deref().and_then(|said| said.get(..5)) {
         Some(code) if exit_of(&error) == Exit::Failed && !NOT_THE_DUMP.iter().any(|class| code.starts_with(class)) => {
@@ -259,5 +270,13 @@ mod tests {
         {
             assert_eq!(exit(not), Exit::Failed, "{not}");
         }
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_reached_is_not_taken_for_damage() {
+        assert!(damaged("decrypting blob <tree/b4bf> from 7fd2 failed: ciphertext verification failed"));
+        assert!(damaged("Load(<data/7fd2>, 0, 0) failed: open /r/data/7f/7fd2: no such file or directory"));
+        assert!(!damaged("Load(<data/7fd2>, 0, 0) failed: dial tcp: connection refused"));
+        assert!(!damaged("open /etc/restic/password: no such file or directory"));
     }
 }

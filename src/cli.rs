@@ -77,6 +77,8 @@ pub enum Command {
         #[arg(long)]
         read_data: bool,
     },
+    /// Prove that a backup restores: load it beside what is live, compare, check, drop it all; touches nothing live
+    Drill(Drill),
     /// Give every restic repository the password of RESTIC_NEW_PASSWORD_FILE; safe to repeat
     ChangePassword,
     /// Give back what a dead run left: paused applications, half-made restores
@@ -138,6 +140,17 @@ pub struct Restore {
     /// Take a backup that says it is of another application
     #[arg(long)]
     pub allow_other_app: bool,
+}
+
+/// Arguments of `drill`.
+#[derive(Debug, Default, Args)]
+pub struct Drill {
+    /// Which backup, said as for `restore`
+    #[arg(default_value = "latest")]
+    pub when: String,
+    /// Write the evidence, as JSON, to this file (BKP_DRILL_EVIDENCE)
+    #[arg(long, value_name = "FILE")]
+    pub evidence: Option<std::path::PathBuf>,
 }
 
 /// There is one last restore, and all of it goes back.

@@ -11,6 +11,10 @@
 //! databases in one transaction → resume → report. The way back, `--undo`: locks → give back → find the last act → plan → pause →
 //! announce on the files → turn the files → rename the databases in one transaction → conclude → resume → report.
 //!
+//! # The way of a drill ([`commands::drill`])
+//! lock of its own → drop what dead drills left → choose one run → read and prove it → load under names of its own → count → ask the
+//! operator's checks → drop it all → remember the proof → evidence.
+//!
 //! # Where things are
 //! | module | what it is |
 //! | --- | --- |

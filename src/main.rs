@@ -72,6 +72,7 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::List { replaced: true, .. } => commands::list::list_replaced(&context).await,
         Command::List { host, .. } => commands::list::list(&context, host.as_deref()).await,
         Command::Check { read_data } => commands::check::check(&context, read_data).await,
+        Command::Drill(given) => commands::drill::drill(&context, &given).await,
         Command::ChangePassword => commands::change_password::change_password(&context).await,
         Command::Resume => commands::resume::resume(&context).await,
         Command::Forget { dry_run } => commands::forget::forget(&context, dry_run).await,

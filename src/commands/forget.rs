@@ -115,7 +115,7 @@ fn safety_to_go<'a>(
 }
 
 fn seen(one: &Saved, sealed: bool) -> Kept {
-    Kept { name: one.name.clone(), time: one.time, sealed }
+    Kept { name: one.name.clone(), time: one.time, sealed, proven: one.proven.is_some() }
 }
 
 /// What is decided on together.
@@ -166,8 +166,13 @@ fn series<'a>(saved: &'a [Saved], app: &str) -> Vec<Series<'a>> {
 /// Deletes objects and snapshots, then gives back their space.
 async fn delete(repositories: &Repositories, gone: &[&Saved]) -> Result<()> {
     if let Some(store) = &repositories.bucket {
-        for dump in gone.iter().filter_map(|one| one.dump.as_ref()) {
+        for (one, dump) in gone.iter().filter_map(|one| Some((one, one.dump.as_ref()?))) {
             store.delete(&dump.name).await.map_err(store_failure)?;
+            // After its dump: a proof of nothing is ignored, a dump whose proof is gone could be forgotten.
+            if let (Some(_), Some(run)) = (one.proven, &one.run) {
+                let proof = catalog::proofs::object_name(&dump.name, run);
+                store.delete(&proof).await.map_err(store_failure)?;
+            }
         }
     }
     let Some(places) = &repositories.restic else { return Ok(()) };

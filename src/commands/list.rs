@@ -29,6 +29,8 @@ struct Row {
     sealed: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     safety: bool,
+    /// When a drill proved last that all of it restores.
+    proven: Option<Timestamp>,
     app: Option<String>,
     server: Option<String>,
     databases: Vec<String>,
@@ -86,6 +88,7 @@ impl From<&Saved> for Row {
             sql_bytes: seal.map(|seal| seal.bytes).or_else(|| restic_sql.sum()),
             sealed: saved.run.is_some() && saved.is_complete(),
             safety: saved.is_safety(),
+            proven: saved.proven,
             app: saved.app.clone(),
             server: seal.map(|seal| seal.server.clone()),
             databases,
@@ -139,7 +142,8 @@ pub async fn list_replaced(context: &Context) -> Result<Exit> {
 }
 
 fn table(rows: &[Row]) -> String {
-    let heading = ["TIME (UTC)", "RUN", "SEALED", "STORED", "SQL", "ROWS", "ITEMS", "OBJECT"].map(str::to_owned);
+    let heading =
+        ["TIME (UTC)", "RUN", "SEALED", "PROVEN", "STORED", "SQL", "ROWS", "ITEMS", "OBJECT"].map(str::to_owned);
     let unknown = || "-".to_owned();
     let lines = rows.iter().map(|row| {
         let sealed = match (&row.problem, &row.app) {
@@ -160,6 +164,7 @@ fn table(rows: &[Row]) -> String {
             row.time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             row.run.clone().unwrap_or_else(unknown),
             sealed,
+            row.proven.map_or_else(unknown, |when| when.strftime("%Y-%m-%d").to_string()),
             row.stored_bytes.map_or_else(unknown, report::size),
             row.sql_bytes.map_or_else(unknown, report::size),
             row.rows.map_or_else(unknown, |rows| rows.to_string()),

@@ -1,5 +1,7 @@
 //! What people and machines see: log lines on standard error, results on standard output. Nothing else prints.
 
+pub mod metrics;
+
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 
 use anyhow::{Context, Result};

@@ -62,6 +62,10 @@ pub struct Settings {
     pub retention: Retention,
     /// How a restore treats what is there.
     pub restore: Restore,
+    /// How restores are tried.
+    pub drill: Drill,
+    /// Where metrics are kept, if anywhere.
+    pub metrics_file: Option<PathBuf>,
     /// How long to wait for another run of the same application.
     pub lock_wait: Duration,
     /// What keeps a standby from cancelling a dump.
@@ -94,6 +98,15 @@ pub enum SafetyBackup {
     Always,
     /// Not at all.
     Never,
+}
+
+/// How restores are tried.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drill {
+    /// Queries that must give true.
+    pub checks: Option<String>,
+    /// Where the evidence goes, if anywhere.
+    pub evidence: Option<PathBuf>,
 }
 
 /// Which roles are saved.

@@ -95,6 +95,12 @@ variables! {
     BKP_KEEP_REPLACED, "`until-backup`", twin;
     /// Whether a restore first saves what it is about to replace, and does nothing without that: `1` always, `0` never, or only when it loads `in-place`.
     BKP_SAFETY_BACKUP, "`in-place`", twin;
+    /// What must hold in restored data: SQL queries, each ended by `;`, each giving one row with one column that is true.
+    BKP_DRILL_SQL, "", twin;
+    /// The file that a drill writes its evidence to, as JSON.
+    BKP_DRILL_EVIDENCE, "", plain;
+    /// The file that metrics are kept in, for the textfile collector of Prometheus' node exporter: `….prom`.
+    BKP_METRICS_FILE, "", plain;
     /// How long to wait for another run of the same application: `0`, seconds, or `5m`.
     BKP_LOCK_WAIT, "`0`", twin;
     /// What keeps a standby from cancelling a dump: `pause` its replay, rely on hot standby `feedback`, or `none`.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::names::*;
 use super::postgres::Databases;
 use super::reader::{Overrides, Reader};
-use super::{Environment, Faults, KeepReplaced, Log, Restore, Roles, SafetyBackup, SavedRoles, Settings, Standby};
+use super::{
+    Drill, Environment, Faults, KeepReplaced, Log, Restore, Roles, SafetyBackup, SavedRoles, Settings, Standby,
+};
 use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
 
 const APP_LIMIT_BYTES: usize = 63;
@@ -48,6 +50,9 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
             &[("in-place", SafetyBackup::InPlace), ("0", SafetyBackup::Never), ("1", SafetyBackup::Always)],
         ),
     };
+    let drill =
+        Drill { checks: reader.value(BKP_DRILL_SQL), evidence: reader.value(BKP_DRILL_EVIDENCE).map(PathBuf::from) };
+    let metrics_file = reader.value(BKP_METRICS_FILE).map(PathBuf::from);
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);
     let standby = reader
         .choice(BKP_STANDBY, &[("pause", Standby::Pause), ("feedback", Standby::Feedback), ("none", Standby::None)]);
@@ -68,6 +73,8 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         state_dir: state_dir.into(),
         retention,
         restore,
+        drill,
+        metrics_file,
         lock_wait,
         standby,
         log,

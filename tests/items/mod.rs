@@ -2,6 +2,7 @@
 
 mod change_password;
 mod deaths;
+mod drill;
 mod dumps;
 mod in_place;
 mod kills;

@@ -3,6 +3,8 @@
 mod between;
 pub(crate) mod bucket;
 mod damage;
+mod drill;
+mod drill_damage;
 mod endurance;
 mod foreign;
 mod fresh;

@@ -9,11 +9,13 @@ use crate::support::run::{Ran, run};
 use crate::support::workdir::WorkDir;
 
 /// Each unit with an instance.
-const UNITS: [&str; 5] = [
+const UNITS: [&str; 7] = [
     "bkp@demo.service",
     "bkp@demo.timer",
     "bkp-db@demo.service",
     "bkp-db@demo.timer",
+    "bkp-drill@demo.service",
+    "bkp-drill@demo.timer",
     "bkp-failed@bkp@demo.service.service",
 ];
 

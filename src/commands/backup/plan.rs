@@ -11,7 +11,7 @@ use crate::sources::Item;
 use crate::sources::files::root;
 use crate::sources::postgres::clients::{self, Client};
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::server;
+use crate::sources::postgres::{server, side};
 
 /// What is saved.
 pub struct Plan {
@@ -111,7 +111,12 @@ impl Dump {
         match &postgres.databases {
             Databases::All => {
                 // What a restore made or put aside is no data of the application's.
-                for database in here.iter().filter(|database| database.journal().is_none()) {
+                let is_data = |database: &&server::Database| {
+                    // A drill goes on beside a backup, which may see its databases before their journal is there.
+                    let of_a_drill = side::drill_in_name(&database.name).is_some() && database.comment.is_none();
+                    database.journal().is_none() && !of_a_drill
+                };
+                for database in here.iter().filter(is_data) {
                     if database.connectable { &mut databases } else { &mut skipped }.push(database.name.clone());
                 }
             }

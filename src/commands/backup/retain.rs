@@ -2,7 +2,8 @@
 //!
 //! The rules are restic's (`forget --keep-*`): each counts the newest run of each hour, day, week, month or year, and what any
 //! rule keeps is kept. A rule that has not yet as many as it counts keeps the oldest run besides: it is on its way to be the newest of
-//! its month or year. Above them stands the floor: the newest `min` sealed runs of an application are never forgotten.
+//! its month or year. Above them stands the floor: the newest `min` sealed runs of an application are never forgotten,
+//! nor is the newest one that a drill has proven.
 
 use std::collections::BTreeSet;
 
@@ -21,6 +22,8 @@ pub struct Saved {
     pub time: Timestamp,
     /// Whether it carries a seal of this application.
     pub sealed: bool,
+    /// Whether a drill has proven that it restores.
+    pub proven: bool,
 }
 
 /// The names to forget. Without any rule, nothing is.
@@ -30,6 +33,8 @@ pub fn to_forget(runs: &[Saved], rules: &Retention, now: Timestamp) -> BTreeSet<
     }
     let sealed = newest_first(runs.iter().filter(|run| run.sealed));
     let mut kept: BTreeSet<&str> = sealed.iter().take(rules.min as usize).map(|run| run.name.as_str()).collect();
+    // Until a newer one is proven it is the only one of which anybody knows that it restores.
+    kept.extend(sealed.iter().find(|run| run.proven).map(|run| run.name.as_str()));
     kept.extend(kept_by_rules(&sealed, rules, now));
     // A dump without a seal takes no place from a sealed one, and goes only once there are enough of those.
     let all = newest_first(runs.iter());
@@ -102,6 +107,7 @@ mod tests {
                 name: format!("{}{n}", if sealed { "s" } else { "u" }),
                 time: now - jiff::SignedDuration::from_hours(24 * n),
                 sealed,
+                proven: false,
             })
             .collect()
     }
@@ -176,5 +182,19 @@ mod tests {
         let mut runs = nights(10, false);
         runs.extend(nights(3, true));
         assert_eq!(kept(&runs, &rules).iter().filter(|name| name.starts_with('s')).count(), 3);
+    }
+
+    #[test]
+    fn the_newest_proven_run_stays_until_a_newer_one_is_proven() {
+        let rules = Retention { last: Some(2), min: 1, ..none() };
+        let mut runs = nights(10, true);
+        (runs[5].proven, runs[8].proven) = (true, true);
+        assert_eq!(kept(&runs, &rules), ["s0", "s1", "s5"], "beyond every rule, and the newest alone");
+        runs[1].proven = true;
+        assert_eq!(kept(&runs, &rules), ["s0", "s1"]);
+        let mut unsealed = nights(10, false);
+        unsealed[9].proven = true;
+        unsealed.extend(nights(3, true));
+        assert!(!kept(&unsealed, &rules).contains(&"u9".to_owned()), "what has no seal cannot have been proven");
     }
 }

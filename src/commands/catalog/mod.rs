@@ -2,6 +2,7 @@
 
 pub mod dumps;
 mod kinds;
+pub mod proofs;
 pub mod snapshots;
 pub mod tags;
 
@@ -38,6 +39,8 @@ pub struct Saved {
     pub copies: Vec<Snapshot>,
     /// What the run set out to save, as far as it says so.
     pub plan: Vec<Item>,
+    /// When a drill proved last that all of it restores.
+    pub proven: Option<Timestamp>,
 }
 
 impl Saved {
@@ -90,6 +93,9 @@ pub async fn saved(repositories: &Repositories, settings: &Settings, host: Optio
     };
     snapshots.retain(|snapshot| host.is_none_or(|host| snapshot.host == host));
     let mut all = joined(dumps, snapshots);
+    if let Some(store) = &repositories.bucket {
+        proofs::mark(&mut all, &proofs::all(store).await?);
+    }
     if repositories.restic.is_none() {
         // A dump's files cannot be seen from here, which does not make it less of a dump.
         all.iter_mut().for_each(|one| one.plan.clear());
@@ -109,19 +115,29 @@ pub fn joined(dumps: Vec<Dump>, snapshots: Vec<Snapshot>) -> Vec<Saved> {
         }
         let (name, time) = (dump.name.clone(), dump.time);
         let plan = dump.seal().iter().flat_map(|seal| &seal.files).cloned().map(Item::Files).collect();
-        all.push(Saved { name, time, run, app, dump: Some(dump), plan, snapshots: Vec::new(), copies: Vec::new() });
+        all.push(Saved {
+            name,
+            time,
+            run,
+            app,
+            dump: Some(dump),
+            plan,
+            snapshots: Vec::new(),
+            copies: Vec::new(),
+            proven: None,
+        });
     }
     for snapshot in snapshots {
         let Some(tags) = snapshot.tags.clone() else {
             let (name, time, app) = (snapshot.short().to_owned(), snapshot.time, snapshot.app.clone());
             let (snapshots, copies, plan) = (vec![snapshot], Vec::new(), Vec::new());
-            all.push(Saved { name, time, run: None, app, dump: None, snapshots, copies, plan });
+            all.push(Saved { name, time, run: None, app, dump: None, snapshots, copies, plan, proven: None });
             continue;
         };
         let at = *runs.entry((tags.run.clone(), tags.app.clone())).or_insert_with(|| {
             let (name, run, app) = (tags.run.clone(), Some(tags.run.clone()), Some(tags.app.clone()));
             let (snapshots, copies, plan) = (Vec::new(), Vec::new(), Vec::new());
-            all.push(Saved { name, time: snapshot.time, run, app, dump: None, snapshots, copies, plan });
+            all.push(Saved { name, time: snapshot.time, run, app, dump: None, snapshots, copies, plan, proven: None });
             all.len() - 1
         });
         let saved = &mut all[at];

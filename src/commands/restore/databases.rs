@@ -20,6 +20,7 @@ use crate::sources::postgres::clients::{self, Client};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::rewrite::Policy;
 use crate::sources::postgres::seal::Seal;
+use crate::sources::postgres::side::State;
 use crate::sources::postgres::survey::Survey;
 use crate::sources::postgres::swap::{self, Swap};
 use crate::sources::postgres::{lock, obstacles, server, side};
@@ -172,6 +173,8 @@ impl<'a> Databases<'a> {
             target: &self.target,
             client: &self.client,
             main: self.swapper.as_ref().unwrap_or(self.main),
+            command: "restore",
+            state: State::Loading,
         };
         if let Some(way) = &self.way {
             let allow_part = allow_unproven || self.is_sealed();
@@ -190,8 +193,7 @@ impl<'a> Databases<'a> {
     }
 
     fn is_sealed(&self) -> bool {
-        let known = self.stored.pieces.iter().all(|piece| piece.seal.is_some());
-        known || (0..self.stored.pieces.len()).all(|at| self.read.part(at).seal.is_some())
+        self.read.is_sealed(self.stored)
     }
 
     /// What will become of each name.

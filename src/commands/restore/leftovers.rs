@@ -14,7 +14,7 @@ use tokio::task::block_in_place;
 use super::verdict::Verdicts;
 use crate::commands::backup::{Saved, databases_of};
 use crate::commands::held::Held;
-use crate::commands::{Context, Run, pausing};
+use crate::commands::{Context, Run, drill, pausing};
 use crate::settings::{KeepReplaced, Settings};
 use crate::sources::Item;
 use crate::sources::files::exchange::{self, Found, Recovered, Way, turn};
@@ -51,6 +51,7 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
     }
     if let Some(session) = &held.session {
         clear(session, &settings.app, dry_run).await?;
+        drill::leftovers::clear_dead(session, &settings.app, dry_run).await?;
     }
     for run in pausing::resume_left(settings, dry_run).await? {
         verdicts.of_paused(&run, held.session.as_ref(), &roots).await?;

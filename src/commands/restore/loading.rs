@@ -63,6 +63,10 @@ pub struct Loading<'a> {
     pub client: &'a Client,
     /// The session that holds the lock.
     pub main: &'a Session,
+    /// Who loads: `restore` or `drill`. It names the sessions.
+    pub command: &'static str,
+    /// What the journal says of the databases that are made.
+    pub state: State,
 }
 
 /// A piece of the rewritten dump that outlives the rewriter's step.
@@ -207,7 +211,7 @@ impl Progress {
 
     async fn create(&mut self, loading: &Loading<'_>, load: &Load, sql: &str, undo: &mut Undo) -> Result<()> {
         let journal = Journal {
-            state: State::Loading,
+            state: loading.state,
             app: loading.context.settings.app.clone(),
             run: loading.run.id.clone(),
             database: load.target.clone(),
@@ -259,7 +263,8 @@ impl Progress {
         }
         tracing::info!("loading {} as {}", load.target, load.side);
         let loader =
-            Loader::start(loading.postgres, loading.client, &load.side, &loading.run.session_name("restore")).await?;
+            Loader::start(loading.postgres, loading.client, &load.side, &loading.run.session_name(loading.command))
+                .await?;
         self.current = Some((load.section, loader));
         Ok(())
     }

@@ -27,20 +27,20 @@
 mod aside;
 pub mod back;
 pub mod choose;
-mod databases;
+pub(super) mod databases;
 mod files;
 mod in_place;
 pub mod leftovers;
-mod loading;
+pub(super) mod loading;
 mod partial;
-mod plan;
-mod preflight;
+pub(super) mod plan;
+pub(super) mod preflight;
 pub mod reading;
 mod roles;
 mod room;
-mod sort;
+pub(super) mod sort;
 mod tables;
-mod undo;
+pub(super) mod undo;
 mod verdict;
 
 use std::path::Path;
@@ -267,7 +267,10 @@ async fn take_back(
 }
 
 /// Finds what is meant.
-async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
+///
+/// # Errors
+/// When nothing or more than one fits.
+pub(super) async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
     let settings = &context.settings;
     let saved = catalog::saved(repositories, settings, request.host.as_deref()).await?;
     if let (Some(host), true) = (&request.host, saved.is_empty()) {

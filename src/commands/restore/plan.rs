@@ -42,16 +42,31 @@ impl Plan {
     /// Decides.
     pub fn make(run: &Run, settings: &Settings, survey: &Survey, wanted: &[Wanted], target: &Target) -> Plan {
         let in_place = !target.create_database;
+        let named = |database: &str| match in_place {
+            true => database.to_owned(),
+            false => side::loading_name(database, &run.id),
+        };
+        let mut plan = Plan::beside(named, settings, survey, wanted, target);
+        plan.in_place = in_place;
+        plan.policy.one_transaction = in_place;
+        plan
+    }
+
+    /// The same with other names for what is loaded.
+    pub fn beside(
+        named: impl Fn(&str) -> String,
+        settings: &Settings,
+        survey: &Survey,
+        wanted: &[Wanted],
+        target: &Target,
+    ) -> Plan {
         let loads: Vec<Load> = wanted
             .iter()
             .map(|wanted| Load {
                 section: wanted.section,
                 name: wanted.name.clone(),
                 target: wanted.target.clone(),
-                side: match in_place {
-                    true => wanted.target.clone(),
-                    false => side::loading_name(&wanted.target, &run.id),
-                },
+                side: named(&wanted.target),
                 replaces: target.database(&wanted.target).is_some(),
             })
             .collect();
@@ -76,7 +91,6 @@ impl Plan {
             tablespaces: Some(target.tablespaces.clone()),
             purpose: Purpose::Replay,
             layout: survey.layout,
-            one_transaction: in_place,
             ..Policy::default()
         };
         let new_roles = if settings.restore.roles == Roles::None {
@@ -84,7 +98,7 @@ impl Plan {
         } else {
             survey.globals.created.difference(&target.roles).map(ToString::to_string).collect()
         };
-        Plan { loads, policy, in_place, new_roles }
+        Plan { loads, policy, in_place: false, new_roles }
     }
 
     /// Says it.

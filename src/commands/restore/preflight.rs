@@ -161,10 +161,12 @@ pub fn wanted(survey: &Survey, databases: &Databases, wish: &Wish) -> Result<Vec
     Ok(wanted)
 }
 
-/// What single tables are taken from cannot be made.
+/// Why there is no place beside the live databases, for what needs one.
 pub fn no_side_database(target: &Target) -> Option<String> {
     let me = &target.connecting;
-    (!target.create_database).then(|| format!("the account {me} may not create databases, and single tables are taken from one that is loaded beside the live one: ALTER ROLE {} CREATEDB, or restore with a superuser", sql(me)))
+    (!target.create_database).then(|| {
+        format!("the account {me} may not create databases, so nothing can be loaded beside the live ones: ALTER ROLE {} CREATEDB, or connect as a superuser", sql(me))
+    })
 }
 
 /// Everything that would make the restore fail, each as a sentence.

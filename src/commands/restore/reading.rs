@@ -185,6 +185,12 @@ impl Read {
     pub fn part(&self, at: usize) -> &Survey {
         self.parts.get(at).unwrap_or(&self.survey)
     }
+
+    /// Whether every piece has a seal, at its end or inside.
+    pub fn is_sealed(&self, stored: &Stored) -> bool {
+        let known = stored.pieces.iter().all(|piece| piece.seal.is_some());
+        known || (0..stored.pieces.len()).all(|at| self.part(at).seal.is_some())
+    }
 }
 
 /// Reads everything and says what it is.

@@ -14,7 +14,7 @@ pub async fn apply(loading: &Loading<'_>, globals: &[u8], undo: &mut Undo) -> Re
     if loading.plan.new_roles.is_empty() {
         return Ok(());
     }
-    let session_name = loading.run.session_name("restore");
+    let session_name = loading.run.session_name(loading.command);
     let mut loader = Loader::start(loading.postgres, loading.client, loading.main.database(), &session_name).await?;
     // Since 16 who creates a role may not act for it, so nothing could be given to it; the server's default takes that away.
     let begin = match loading.target.settings.contains("createrole_self_grant") && !loading.target.superuser {

@@ -9,6 +9,7 @@ use super::clients::Client;
 use super::sqlstate;
 use super::survey::Copied;
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::process::{Consumer, Ended, Program};
 use crate::settings::Postgres;
 
@@ -163,21 +164,27 @@ pub struct Broken;
 /// Proves that the server took every row of every table.
 ///
 /// # Errors
-/// Naming the first table whose rows differ.
+/// Exit code 5, naming the first table whose rows differ.
 pub fn prove_rows(database: &str, expected: &[Copied], loaded: &[u64]) -> Result<()> {
     if expected.len() != loaded.len() {
-        bail!(Failure::new(format!(
-            "database {database}: {} tables were to be loaded, the server took {}",
-            expected.len(),
-            loaded.len()
-        )));
+        bail!(
+            Failure::new(format!(
+                "database {database}: {} tables were to be loaded, the server took {}",
+                expected.len(),
+                loaded.len()
+            ))
+            .exit(Exit::ProofFailed)
+        );
     }
     for (copied, rows) in expected.iter().zip(loaded) {
         if copied.rows != *rows {
-            bail!(Failure::new(format!(
-                "database {database}: table {} has {} rows in the dump, the server took {rows}",
-                copied.table, copied.rows
-            )));
+            bail!(
+                Failure::new(format!(
+                    "database {database}: table {} has {} rows in the dump, the server took {rows}",
+                    copied.table, copied.rows
+                ))
+                .exit(Exit::ProofFailed)
+            );
         }
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! Names and journal of the databases that a restore makes: the *side database* that is loaded, and the *replaced* one that
-//! a swap put aside.
+//! a swap put aside; and those of a drill, which are loaded like side databases and never swapped.
 //!
-//! The journal is a comment on the database itself, so it lives and dies with it. Both names end in `__bkp_` or `__was_` and
-//! the run's id: whoever finds such a database knows which run made it, and whether that run still lives.
+//! The journal is a comment on the database itself, so it lives and dies with it. The names end in `__bkp_`, `__was_` or
+//! `__drill_` and the run's id: whoever finds such a database knows which run made it, and whether that run still lives.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ const DIGEST_DIGITS: usize = 8;
 
 const LOADING: &str = "__bkp_";
 const REPLACED: &str = "__was_";
+const DRILL: &str = "__drill_";
 
 /// The comment on a database that bkp made or put aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,8 @@ pub enum State {
     Loading,
     /// A restore put it aside; kept until a sealed backup of its successor exists.
     Replaced,
+    /// A drill loads it; rubbish once that drill is over. On a role: the drill made it.
+    Drill,
 }
 
 const MARK: &str = "bkp ";
@@ -70,6 +73,11 @@ pub fn replaced_name(database: &str, run: &str) -> String {
     named(database, REPLACED, run)
 }
 
+/// The name under which the drill `run` loads `database`.
+pub fn drill_name(database: &str, run: &str) -> String {
+    named(database, DRILL, run)
+}
+
 fn named(database: &str, mark: &str, run: &str) -> String {
     let room = NAME_BYTES.saturating_sub(mark.len() + run.len());
     if database.len() <= room {
@@ -90,9 +98,17 @@ pub fn run_in_name(name: &str) -> Option<&str> {
     is_run_id(run).then_some(run)
 }
 
+/// The drill that made a database of this name, if it is such a name.
+pub fn drill_in_name(name: &str) -> Option<&str> {
+    let (_, run) = name.rsplit_once(DRILL)?;
+    is_run_id(run).then_some(run)
+}
+
 /// Whether this is the name of a database that bkp loads or has put aside.
 pub fn is_ours(name: &str) -> bool {
-    run_in_name(name).is_some() || name.rsplit_once(REPLACED).is_some_and(|(_, run)| is_run_id(run))
+    run_in_name(name).is_some()
+        || drill_in_name(name).is_some()
+        || name.rsplit_once(REPLACED).is_some_and(|(_, run)| is_run_id(run))
 }
 
 /// `20261121T231004Z-7f3a9c`
@@ -120,6 +136,14 @@ mod tests {
             assert!(name.len() <= 63, "{name}");
             assert_eq!(run_in_name(&name), Some(RUN));
             assert!(is_ours(&name) && is_ours(&replaced_name(database, RUN)));
+            let drill = drill_name(database, RUN);
+            assert!(drill.len() <= 63 && is_ours(&drill), "{drill}");
+            assert_eq!(
+                (drill_in_name(&drill), run_in_name(&drill)),
+                (Some(RUN), None),
+                "no restore takes it for its own"
+            );
+            assert_eq!(drill_in_name(&name), None, "no drill takes a restore's for its own");
         }
     }
 

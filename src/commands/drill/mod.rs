@@ -1,0 +1,282 @@
+//! `bkp drill`: does a backup restore? Loads one beside what is live, compares, asks the operator's checks, drops it all, and says
+//! what it did as evidence.
+//!
+//! Nothing live is touched: names of its own, refused when they are taken; no role is changed; the application is not paused and its
+//! lock is not held, so that backups go on. Whatever ends it, what it made goes: at once, or at the next start of a drill, a backup, a
+//! restore or `resume`.
+
+mod checks;
+mod count;
+mod databases;
+mod evidence;
+pub mod leftovers;
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+
+use self::checks::Check;
+use self::databases::Trial;
+use self::evidence::{Backup, Evidence, Outcome};
+use super::catalog::proofs;
+use super::repositories::Repositories;
+use super::restore::choose::Choice;
+use super::restore::reading::{self, Stored};
+use super::restore::undo::Undo;
+use super::restore::{self, databases as restored, sort};
+use super::{Context, Run, now};
+use crate::cli::Restore;
+use crate::error::{Failure, exit_of};
+use crate::exit::Exit;
+use crate::report;
+use crate::report::metrics::{self, Metric};
+use crate::repository::bucket::layout;
+use crate::sources::postgres::{lock, server};
+
+/// What the operator asked for.
+pub use crate::cli::Drill as Request;
+
+/// Tries one backup.
+///
+/// # Errors
+/// Exit code 5 when a proof failed, 1 when it could not be tried; the evidence is written all the same.
+pub async fn drill(context: &Context, request: &Request) -> Result<Exit> {
+    let run = Run::begin()?;
+    let checks = checks::parse(context.settings.drill.checks.as_deref().unwrap_or_default())?;
+    let mut evidence = Evidence::begin(&run.id, &context.settings.app, run.began);
+    let mut tried = tried(context, &run, request, &checks, &mut evidence).await.map_err(judged);
+    evidence.ended = Some(now());
+    match &tried {
+        Ok(()) => evidence.result = Outcome::Proven,
+        // Nothing was tried: what the last drill has shown still holds.
+        Err(error) if matches!(exit_of(error), Exit::Locked | Exit::Usage) => return tried.map(|()| Exit::Done),
+        Err(error) => evidence.failed(error, exit_of(error)),
+    }
+    if let Err(error) = show(context, request, &evidence) {
+        // A proof that nobody can see is none.
+        tracing::error!("{error:#}");
+        tried = tried.and(Err(error));
+    }
+    tried?;
+    let name = evidence.backup.as_ref().map(|backup| backup.name.as_str()).unwrap_or_default();
+    let seconds = evidence.time_to_restore_seconds.unwrap_or_default();
+    let checks = evidence.checks.len();
+    tracing::info!("proven: {name} restores, in {seconds:.1} s up to the swap; {checks} checks hold");
+    Ok(Exit::Done)
+}
+
+/// From the choice to the end of what was made.
+async fn tried(
+    context: &Context,
+    run: &Run,
+    request: &Request,
+    checks: &[Check],
+    evidence: &mut Evidence,
+) -> Result<()> {
+    let (settings, postgres, stop) = (&context.settings, context.postgres()?, &context.stop);
+    let session_name = run.session_name("drill");
+    let main = stop.or(server::maintenance(postgres, &session_name)).await?;
+    let lock_name = leftovers::lock_name(&settings.app);
+    stop.or(lock::acquire(&main, &lock_name, settings.lock_wait)).await?;
+    if server::in_recovery(&main).await? {
+        bail!(
+            Failure::new("the server is a standby, where nothing can be loaded")
+                .hint("drill on its primary, or on another server")
+        );
+    }
+    leftovers::clear(&main, &settings.app, false).await?;
+
+    let mut steps = Steps(run.began);
+    let wish = Restore { when: request.when.clone(), ..Restore::default() };
+    let repositories = stop.or(Repositories::open(context)).await?;
+    let choice = stop.or(restore::chosen(context, &repositories, &wish)).await?;
+    let sorted = sort::sort(&repositories, settings, &choice, &wish)?;
+    evidence.not_tried.extend(sorted.trees.iter().map(|tree| tree.item.to_string()));
+    let Some(stored) = sorted.sql else {
+        bail!(
+            Failure::new(format!("{} holds no databases, and only those are tried", choice.name)).hint("see: bkp list")
+        );
+    };
+    evidence.backup = Some(backup(context, &repositories, &choice, &stored));
+    steps.done("choose", evidence);
+
+    // Its end, its seal, its rows, its digest: before anything is made.
+    let read = stop.or(reading::survey(&stored)).await?;
+    restored::prove(&stored, &read, &settings.app, &wish)?;
+    if !read.is_sealed(&stored) {
+        bail!(
+            Failure::new(format!("{} has no seal, so there is nothing to prove it against", choice.name))
+                .hint("to see whether it loads: bkp restore --as NAME")
+        );
+    }
+    under_its_own_name(&choice)?;
+    if let Some(backup) = &mut evidence.backup {
+        (backup.sql_bytes, backup.digest) = (Some(read.survey.bytes), Some(format!("blake3:{}", read.survey.digest)));
+    }
+    steps.done("read", evidence);
+
+    let trial = stop.or(Trial::prepare(context, run, &main, (&stored, &read), evidence)).await?;
+    let mut undo = Undo::default();
+    let done = stop.or(trial.run(checks, &mut undo, &mut steps, evidence)).await;
+    undo.clear(&main, postgres, &session_name).await;
+    steps.done("drop", evidence);
+    let seconds = |step| evidence.seconds.get(step).copied().unwrap_or_default();
+    evidence.time_to_restore_seconds = done.is_ok().then(|| seconds("choose") + seconds("read") + seconds("load"));
+    lock::release(&main, &lock_name).await;
+    done?;
+    remember(&repositories, &choice, evidence).await;
+    Ok(())
+}
+
+/// An object whose name tells another time than its seal was put there by somebody, who may have mixed up two of them.
+fn under_its_own_name(choice: &Choice) -> Result<()> {
+    let Some(dump) = &choice.dump else { return Ok(()) };
+    let (Some(named), Some(seal)) = (layout::time_of(&dump.name), dump.seal()) else { return Ok(()) };
+    let of_run = seal.run.split('-').next().unwrap_or_default();
+    if named.strftime("%Y%m%dT%H%M%SZ").to_string() != of_run {
+        bail!(
+            Failure::new(format!("{} holds the dump of another time: run {}", dump.name, seal.run))
+                .hint("somebody has renamed or copied objects in the bucket: give them their names back; see: bkp list")
+                .exit(Exit::ProofFailed)
+        );
+    }
+    Ok(())
+}
+
+/// A proof of a part is none of the whole; and what cannot be remembered is proven all the same.
+async fn remember(repositories: &Repositories, choice: &Choice, evidence: &mut Evidence) {
+    let (Some(store), Some(dump)) = (&repositories.bucket, &choice.dump) else {
+        return tracing::info!("what lies in restic repositories is proven, but that is not remembered there");
+    };
+    let Some(seal) = dump.seal().filter(|_| evidence.not_tried.is_empty()) else {
+        return tracing::warn!(
+            "a part was not tried, so the backup as a whole is not proven: {}",
+            evidence.not_tried.join(", ")
+        );
+    };
+    (evidence.result, evidence.ended, evidence.remembered) = (Outcome::Proven, Some(now()), true);
+    let json = serde_json::to_vec(evidence).unwrap_or_default();
+    if let Err(error) = proofs::remember(store, &dump.name, &seal.run, &json).await {
+        evidence.remembered = false;
+        tracing::warn!("the proof cannot be stored beside the dump, so retention does not know of it: {error:#}");
+    }
+}
+
+fn backup(context: &Context, repositories: &Repositories, choice: &Choice, stored: &Stored) -> Backup {
+    let dump = choice.dump.as_ref();
+    let restic = repositories.restic.iter().flat_map(|places| places.each());
+    let from = match (&dump, &context.settings.bucket) {
+        (Some(_), Some(bucket)) => vec![bucket.address.to_string()],
+        _ => restic.map(|(_, repository)| repository.address().to_string()).collect(),
+    };
+    Backup {
+        name: choice.name.clone(),
+        run: dump
+            .and_then(|dump| dump.seal())
+            .map(|seal| seal.run.clone())
+            .or_else(|| dump.is_none().then(|| choice.name.clone())),
+        time: choice.time,
+        from,
+        object: dump.map(|dump| dump.name.clone()),
+        stored_bytes: dump.map(|dump| dump.bytes),
+        snapshots: if dump.is_some() {
+            Vec::new()
+        } else {
+            stored.pieces.iter().map(|piece| piece.name.clone()).collect()
+        },
+        sql_bytes: None,
+        digest: None,
+    }
+}
+
+/// Classes of SQLSTATE that speak of the server's state and our rights, not of the dump: connection, resources, intervention, system.
+const NOT_THE_DUMP: [&str; 5] = ["08", "53", "57", "58", "42501"];
+
+/// restic's words for data that is there and is not what was written, and for data that is gone.
+fn damaged(said: &str) -> bool {
+    let is_gone = ["no such file", "does not exist", "NoSuchKey"].iter().any(|words| said.contains(words));
+    said.contains("ciphertext verification failed") || (said.contains("Load(<data/") && is_gone)
+}
+
+/// A statement of a sealed dump that fails is a backup that does not restore, unless the server or our rights are why; so is a
+/// repository that gives back something else than it was given.
+fn judged(error: anyhow::Error) -> anyhow::Error {
+    if exit_of(&error) == Exit::Failed && error.chain().any(|cause| damaged(&cause.to_string())) {
+        let hint = "see what is damaged: bkp check --read-data; take another backup: bkp list";
+        return Failure::new("the repository is damaged").hint(hint).exit(Exit::ProofFailed).because(error).into();
+    }
+    let said = error.chain().map(ToString::to_string).find_map(|said| Some(said.split_once("ERROR:  ")?.1.to_owned()));
+    match said.as_deref().and_then(|said| said.get(..5)) {
+        Some(code) if exit_of(&error) == Exit::Failed && !NOT_THE_DUMP.iter().any(|class| code.starts_with(class)) => {
+            Failure::new("the backup does not restore").exit(Exit::ProofFailed).because(error).into()
+        }
+        _ => error,
+    }
+}
+
+/// Writes evidence and metrics.
+fn show(context: &Context, request: &Request, evidence: &Evidence) -> Result<()> {
+    let settings = &context.settings;
+    if context.json {
+        report::json(evidence)?;
+    }
+    if let Some(path) = request.evidence.as_ref().or(settings.drill.evidence.as_ref()) {
+        let mut json = serde_json::to_vec_pretty(evidence)?;
+        json.push(b'\n');
+        metrics::replace(path, &json)?;
+    }
+    let Some(path) = &settings.metrics_file else { return Ok(()) };
+    let (ended, proven) = (evidence.ended.unwrap_or(evidence.began), evidence.result == Outcome::Proven);
+    let success = Metric {
+        name: "bkp_drill_success",
+        help: "Whether the last drill proved its backup.",
+        value: f64::from(proven),
+    };
+    let seconds = ended.duration_since(evidence.began).as_secs_f64();
+    let duration = Metric { name: "bkp_drill_duration_seconds", help: "How long the last drill took.", value: seconds };
+    let mut all = vec![success, duration];
+    if proven {
+        let help = "When a backup was last proven to restore.";
+        let value = ended.as_millisecond() as f64 / 1000.0;
+        all.push(Metric { name: "bkp_last_proof_timestamp_seconds", help, value });
+    }
+    metrics::update(path, &settings.app, &all)
+}
+
+/// Takes the time of each step.
+pub struct Steps(Timestamp);
+
+impl Steps {
+    fn done(&mut self, step: &'static str, evidence: &mut Evidence) {
+        let now = now();
+        evidence.seconds.insert(step, now.duration_since(self.0).as_secs_f64());
+        self.0 = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(said: &str) -> Exit {
+        exit_of(&judged(Failure::new(format!("the replay into x failed: {said}")).into()))
+    }
+
+    #[test]
+    fn a_statement_that_fails_is_no_proof_unless_the_server_is_why() {
+        assert_eq!(exit("line 9: ERROR:  42P01: relation \"t\" does not exist"), Exit::ProofFailed);
+        assert_eq!(exit("line 9: ERROR:  22P02: invalid input syntax"), Exit::ProofFailed);
+        for not in
+            ["ERROR:  53100: could not extend file", "ERROR:  42501: permission denied", "server closed the connection"]
+        {
+            assert_eq!(exit(not), Exit::Failed, "{not}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_reached_is_not_taken_for_damage() {
+        assert!(damaged("decrypting blob <tree/b4bf> from 7fd2 failed: ciphertext verification failed"));
+        assert!(damaged("Load(<data/7fd2>, 0, 0) failed: open /r/data/7f/7fd2: no such file or directory"));
+        assert!(!damaged("Load(<data/7fd2>, 0, 0) failed: dial tcp: connection refused"));
+        assert!(!damaged("open /etc/restic/password: no such file or directory"));
+    }
+}

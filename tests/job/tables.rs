@@ -240,3 +240,42 @@ fn a_restore_of_a_table_that_is_killed_leaves_nothing_half() {
     let ours = "SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_was\\_%' OR relname LIKE '%\\_bkp\\_%'";
     assert_eq!(shop.cluster.psql("shop", ours).trim(), "0");
 }
+
+#[test]
+fn tables_that_refer_to_each_other_come_back_together() {
+    let shop = rich();
+    shop.bkp(["backup"]).run().ok();
+    let lines = "SELECT count(*), md5(string_agg(l::text, '' ORDER BY id)) FROM lines l";
+    let (orders, its_lines) = (rows(&shop, "orders"), shop.cluster.psql("shop", lines));
+    shop.cluster.psql(
+        "shop",
+        "INSERT INTO orders (customer, total) VALUES (1, 7); INSERT INTO lines (\"order\") VALUES (1001)",
+    );
+    shop.bkp(["restore", "--table", "lines", "--table", "orders", "--in-place"]).run().ok();
+    assert_eq!((rows(&shop, "orders"), shop.cluster.psql("shop", lines)), (orders.clone(), its_lines.clone()));
+    shop.cluster.psql("shop", "DROP TABLE orders, lines CASCADE");
+    shop.bkp(["restore", "--table", "lines", "--table", "orders"]).run().ok();
+    assert_eq!((rows(&shop, "orders"), shop.cluster.psql("shop", lines)), (orders, its_lines));
+}
+
+#[test]
+fn in_place_no_trigger_of_a_partition_fires_and_each_is_as_it_was() {
+    let shop = Shop::open_on(14);
+    shop.cluster.psql(
+        "shop",
+        "CREATE TABLE audit (what text);
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO audit VALUES (TG_OP); RETURN NULL; END';
+         CREATE TABLE p (i int) PARTITION BY RANGE (i);
+         CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (50); CREATE TABLE p2 PARTITION OF p DEFAULT;
+         CREATE TRIGGER noted AFTER INSERT ON p FOR EACH ROW EXECUTE FUNCTION note();
+         ALTER TABLE p2 DISABLE TRIGGER noted; INSERT INTO p SELECT generate_series(1, 99)",
+    );
+    let state = "SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger ORDER BY 1, 2";
+    let (before, audit) = (shop.cluster.psql("shop", state), shop.cluster.psql("shop", "SELECT count(*) FROM audit"));
+    shop.bkp(["backup"]).run().ok();
+    shop.cluster.psql("shop", "DELETE FROM p");
+    shop.bkp(["restore", "--table", "p", "--in-place"]).run().ok();
+    assert_eq!(shop.cluster.psql("shop", "SELECT count(*), sum(i) FROM p").trim(), "99|4950");
+    assert_eq!(shop.cluster.psql("shop", "SELECT count(*) FROM audit"), audit);
+    assert_eq!(shop.cluster.psql("shop", state), before);
+}

@@ -12,6 +12,7 @@ use crate::commands::{Context, Run, now};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
+use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::load::Loader;
 use crate::sources::postgres::rewrite::Policy;
@@ -183,12 +184,23 @@ async fn copied(
             taken
         }
         Err((error, at_commit)) => {
-            if at_commit && sorted.is_done(postgres, live_name, &session_name).await {
-                bail!(
+            let is_done =
+                if at_commit { sorted.is_done(postgres, live_name, &session_name).await } else { Some(false) };
+            let hint = || format!("look for {} in {live_name}; nothing is half", sorted.shown_mark());
+            match is_done {
+                Some(true) => bail!(
                     Failure::new("the connection was lost just after the COMMIT: the tables are there")
-                        .hint(format!("look at them in {live_name}; nothing is half"))
+                        .hint(hint())
                         .because(error)
-                );
+                ),
+                None => bail!(
+                    Failure::new(
+                        "the connection was lost at the COMMIT, and whether the tables are there cannot be asked"
+                    )
+                    .hint(hint())
+                    .because(error)
+                ),
+                Some(false) => {}
             }
             bail!(
                 Failure::new(format!("the tables could not be put into {live_name}, which is as it was"))
@@ -233,12 +245,15 @@ impl Sorted {
         gone.chain(rows).chain(beside).collect()
     }
 
-    async fn is_done(&self, postgres: &crate::settings::Postgres, live: &str, session_name: &str) -> bool {
-        let Some((schema, name)) = &self.mark else { return false };
-        match Session::connect(postgres, live, session_name).await {
-            Ok(session) => find::named(&session, schema, name).await.is_ok_and(|table| table.is_some()),
-            Err(_) => false,
-        }
+    fn shown_mark(&self) -> String {
+        self.mark.as_ref().map(|(schema, name)| format!("{schema}.{name}")).unwrap_or_default()
+    }
+
+    /// Whether the COMMIT happened; nothing when the server cannot be asked.
+    async fn is_done(&self, postgres: &Postgres, live: &str, session_name: &str) -> Option<bool> {
+        let (schema, name) = self.mark.as_ref()?;
+        let session = Session::connect(postgres, live, session_name).await.ok()?;
+        find::named(&session, schema, name).await.ok().map(|table| table.is_some())
     }
 }
 

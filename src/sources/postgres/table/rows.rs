@@ -73,11 +73,10 @@ pub async fn frame(live: &Session, tables: &[Table], run: &str) -> Result<Frame>
         frame.before.push_str(&keep_aside(live, table, run).await?);
         emptied.push_str(&format!("TRUNCATE TABLE {};\n", table.from()));
     }
-    // In the order in which they were found they depend on each other; so all go before the first rows do.
+    // All keys go before the first rows do: of several tables each may refer to another.
     let mut keys = String::new();
     for table in tables {
-        let mut others = find::with_partitions(live, table).await?;
-        others.retain(|one| all.contains(one));
+        let others = find::with_partitions(live, table).await?;
         for link in links::to(live, &others).await? {
             if !keys.contains(&link.statement) {
                 frame.before.push_str(&link.dropped());
@@ -92,12 +91,12 @@ pub async fn frame(live: &Session, tables: &[Table], run: &str) -> Result<Frame>
             "SELECT n.nspname::text, c.relname::text, t.tgname::text, t.tgenabled::text
              FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE t.tgrelid = ANY($1) AND NOT t.tgisinternal AND t.tgenabled::text <> 'D' ORDER BY t.tgrelid, t.oid",
+             WHERE t.tgrelid = ANY($1) AND (NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstraint = 0)) AND t.tgenabled::text <> 'D' ORDER BY t.tgrelid, t.oid",
             &[&oids],
         )
         .await
         .context("asking for the triggers")?;
-    // From the root to its partitions, because what is said of a root is said of them too.
+    // Up to 14 the server calls those of partitions its own. From the root to its partitions, because what is said of a root is said of them too.
     for row in &triggers {
         let (table, name) = (quoted(row.get(0), row.get(1)), ident(row.get(2)));
         let enable = match row.get::<_, &str>(3) {

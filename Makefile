@@ -20,7 +20,7 @@ demo: ## backs up a real database, breaks it, restores it, compares
 test: install-parts ## all tests, against real servers
 	$(CARGO) test
 
-# One restore for each call that changes something, killed before it: a quarter of an hour.
+# One restore for each call that changes something, killed before it: some ten minutes.
 test-kills: install-parts ## restores killed at every point instead of some; prints how many, and what came of them
 	BKP_TEST_ALL_KILLS=1 $(CARGO) test --test all -- items::deaths --nocapture
 

@@ -105,6 +105,24 @@ fn killed_between_the_exchange_and_the_commit_the_old_files_come_back() {
 }
 
 #[test]
+fn a_backup_of_files_alone_does_not_drop_the_files_of_databases_that_never_came() {
+    let (app, _, changed) = saved_and_changed();
+    let running = at_the_files(&app);
+    let held = Held::names(&app);
+    go_on(&app);
+    restored_files_are_live(&app);
+    running.kill(Signal::KILL);
+    running.wait();
+    held.let_go(&app);
+    // As a unit of its own does it, every hour.
+    let alone = app.bkp(["backup"]).env("BKP_DATABASES", "none").without("POSTGRES_DB").without("POSTGRES_HOST");
+    alone.env("BKP_LOCK_WAIT", "20").run().ok().says("stays until a backup that has their server too");
+    app.bkp(["resume"]).env("BKP_LOCK_WAIT", "20").run().ok().says("as it was before that run");
+    assert_eq!(app.state(), changed);
+    nothing_is_left(&app);
+}
+
+#[test]
 fn a_session_lost_before_the_commit_gives_the_old_files_back_before_anything_else() {
     let (app, _, changed) = saved_and_changed();
     let running = at_the_files(&app);

@@ -243,7 +243,7 @@ pub async fn drop_replaced(settings: &Settings, held: &Held, run: &Run, saved: &
     // What could not be read is nowhere but in what was put aside.
     for kept in saved.kept.iter().filter(|_| saved.unreadable.is_empty()) {
         if let Item::Files(root) = &kept.item
-            && let Err(error) = block_in_place(|| drop_replaced_files(root, run))
+            && let Err(error) = block_in_place(|| drop_replaced_files(root, run, held.session.is_some()))
         {
             failed = Err(error);
         }
@@ -251,9 +251,19 @@ pub async fn drop_replaced(settings: &Settings, held: &Held, run: &Run, saved: &
     failed
 }
 
-fn drop_replaced_files(root: &std::path::Path, run: &Run) -> Result<()> {
+/// Without the server nobody knows whether the databases that were restored together with them came to their COMMIT: if they did not, these
+/// are the files that go with them.
+fn drop_replaced_files(root: &std::path::Path, run: &Run, knows_databases: bool) -> Result<()> {
     let root = root.canonicalize()?;
     for aside in turn::asides(&root)? {
+        if !knows_databases && aside.act.as_ref().is_some_and(|act| !act.databases.is_empty()) {
+            tracing::info!(
+                "{}: what run {} put aside together with databases stays until a backup that has their server too",
+                root.display(),
+                aside.by
+            );
+            continue;
+        }
         // What an undo turned round was put aside by the undo.
         if time(&aside.by) <= time(&run.id) {
             exchange::drop_replaced(&root, &aside.run)?;

@@ -249,7 +249,9 @@ fn killed_at_a_spread(what: What, count: usize) {
     scene.bkp(&["backup"]).env("BKP_KEEP_LAST", "1").env("BKP_KEEP_MIN", "1").run().ok();
     assert_eq!(fs::read_dir(scene.app.repository().join("locks")).expect("locks").count(), 0);
     println!("{what:?}: {known} points, {} tried: {old} old, {new} new, {beyond} not reached", tried.len());
-    assert!(old > 0 && new > 0 && beyond * 5 <= tried.len(), "{old} old, {new} new, {beyond} not reached");
+    assert!(old > 0 && beyond * 5 <= tried.len(), "{old} old, {new} new, {beyond} not reached");
+    // Which of the last calls come to be reached is chance; a spread may miss all that lie behind the COMMIT.
+    assert!(new > 0 || tried.len() < known, "{old} old, {new} new, {beyond} not reached");
 }
 
 #[test]

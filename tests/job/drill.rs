@@ -183,10 +183,11 @@ fn the_newest_proven_run_is_never_forgotten_while_no_newer_one_is_proven() {
     let proven = shop.dumps().pop().expect("the dump");
     for _ in 0..3 {
         few(shop.bkp(["backup"])).run().ok();
-        assert!(shop.dumps().len() == 2 && shop.dumps().contains(&proven));
+        assert!(shop.dumps().contains(&proven));
     }
     few(shop.bkp(["forget"])).run().ok();
-    assert!(shop.dumps().contains(&proven));
+    // Three of one second may take each other's numbers: which of them is the newest is not asked here.
+    assert!(shop.dumps().len() == 2 && shop.dumps().contains(&proven));
     shop.bkp(["drill"]).run().ok();
     few(shop.bkp(["forget"])).run().ok();
     assert!(!proven.exists(), "a newer one is proven");

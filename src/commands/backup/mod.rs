@@ -198,6 +198,7 @@ impl Saving<'_> {
             databases: &plan.databases,
             named: plan.named,
             roles: &settings.saved_roles,
+            lock_seconds: self.safety.then_some(safety::LOCK_SECONDS),
         };
         let produced = self.context.stop.or(dump::dump(&job, session, &mut stores)).await;
         let sealed = produced.and_then(|dumped| {

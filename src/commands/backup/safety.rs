@@ -18,6 +18,9 @@ use crate::sources::files::root;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server;
 
+/// Seconds that it waits for a table: whoever waits for a restore must not wait for a forgotten session without a word.
+pub const LOCK_SECONDS: u32 = 10;
+
 /// What a restore is about to replace, as it is called.
 #[derive(Debug, Default)]
 pub struct Live {

@@ -74,9 +74,14 @@ impl Way {
             ));
             return Ok(None);
         }
-        let session = Session::connect(context.postgres()?, &database, &run.session_name("restore"))
-            .await
-            .map_err(server::told)?;
+        let session = match Session::connect(context.postgres()?, &database, &run.session_name("restore")).await {
+            Ok(session) => session,
+            Err(error) => {
+                let why = server::told(error);
+                faults.push(format!("the account may not create databases, so {database} is to be loaded in place, and that cannot be connected to: {why:#}"));
+                return Ok(None);
+            }
+        };
         let live = sql::look(&session).await?;
         // To measure a table is to lock it, and whoever holds it is ended only later.
         session.batch_execute("SET lock_timeout = '2s'").await.context("limiting the wait for locks")?;

@@ -33,6 +33,8 @@ pub struct Job<'a> {
     pub named: bool,
     /// The roles.
     pub roles: &'a SavedRoles,
+    /// How many seconds are waited at most for a table that somebody holds; nothing: as long as it takes.
+    pub lock_seconds: Option<u32>,
 }
 
 /// A dump that ended well, without its seal.
@@ -196,7 +198,8 @@ async fn database<S: Sink>(
         .get(0);
     out.between(format!("--\n-- Database \"{}\" dump\n--\n\n", name.replace(['\n', '\r'], " ")).as_bytes()).await?;
     out.begin(&Item::Database(name.to_owned())).await?;
-    let arguments = ["--create", "--no-password", &format!("--snapshot={snapshot}")].map(OsString::from).to_vec();
+    let mut arguments = ["--create", "--no-password", &format!("--snapshot={snapshot}")].map(OsString::from).to_vec();
+    arguments.extend(job.lock_seconds.map(|seconds| OsString::from(format!("--lock-wait-timeout={seconds}s"))));
     let program = Program { path: job.client.program("pg_dump"), arguments, environment: environment(job, name) };
     let mut producer = Producer::start(&program)?;
 

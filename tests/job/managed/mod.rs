@@ -1,5 +1,6 @@
 //! Accounts as providers of PostgreSQL give them: no superuser, and not always CREATEDB.
 
+mod beside;
 mod in_place;
 mod undo;
 

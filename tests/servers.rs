@@ -1,5 +1,12 @@
 //! The tools of the tests, tested: a comparison that sees nothing would make every other test pass.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use crate::support::bkp::Bkp;
 use crate::support::cluster::{Cluster, PASSWORD};
 use crate::support::compare::{Snapshot, assert_same};
@@ -61,6 +68,53 @@ fn a_crashed_server_starts_again_with_what_was_committed() {
     cluster.stop();
     cluster.start_again();
     wait::until("the server answers", || cluster.try_psql("postgres", "SELECT 1").is_ok());
+}
+
+/// A client's first message, as a driver sends it: without a password, which nobody asks for before the server is up.
+fn knock(port: u16) {
+    let mut message = vec![0, 0, 0, 0, 0, 3, 0, 0];
+    message.extend_from_slice(b"user\0postgres\0\0");
+    message[3] = u8::try_from(message.len()).expect("short");
+    if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+        let _ = stream.write_all(&message).and_then(|()| stream.read(&mut [0; 64]));
+    }
+}
+
+#[test]
+fn a_client_that_comes_too_early_does_not_count_as_the_servers_end() {
+    let mut cluster = Cluster::start(parts::NEWEST);
+    let port = cluster.port();
+    for round in 0..50 {
+        cluster.psql("postgres", &format!("CREATE TABLE t_{round} AS SELECT n FROM generate_series(1, 20000) n"));
+        cluster.stop_immediate();
+        let is_up = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_up.load(Ordering::Relaxed) {
+                    knock(port);
+                }
+            });
+            let started = panic::catch_unwind(AssertUnwindSafe(|| cluster.start_again()));
+            is_up.store(true, Ordering::Relaxed);
+            started.unwrap_or_else(|panic| panic::resume_unwind(panic));
+        });
+        if cluster.log().contains("FATAL:  the database system is") {
+            return;
+        }
+    }
+    panic!("no client came too early:\n{}", cluster.log());
+}
+
+#[test]
+fn a_server_that_does_not_start_is_told_at_once_with_its_log() {
+    let mut cluster = Cluster::start(parts::NEWEST);
+    cluster.reconfigure("work_mem = 'much'");
+    cluster.stop();
+    let began = Instant::now();
+    let told = panic::catch_unwind(AssertUnwindSafe(|| cluster.start_again())).expect_err("it cannot start");
+    let told = told.downcast::<String>().expect("a message");
+    assert!(told.contains("work_mem") && began.elapsed() < Duration::from_secs(30), "{told}");
 }
 
 #[test]

@@ -19,6 +19,34 @@ pub struct Act {
     /// The run that this one undid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
+    /// The safety backup that was taken before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety: Option<String>,
+    /// A later act that kept nothing of the databases, and that this one's copies therefore have to tell of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
+}
+
+/// A restore in place. It puts no database aside that could tell of it, so it is written on what is aside already: else an undo would
+/// take the act before it for the last one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Since {
+    /// Its run.
+    pub run: String,
+    /// Its number among the acts.
+    pub number: u64,
+    /// Its transaction. On a database this is written in that very transaction; on files before, so that it has to be asked about.
+    pub transaction: i64,
+    /// Its safety backup, which alone has what was there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety: Option<String>,
+}
+
+impl Act {
+    /// The number of the last act that this one's copies tell of.
+    pub fn last_number(&self) -> u64 {
+        self.since.as_ref().map_or(self.number, |since| since.number.max(self.number))
+    }
 }
 
 /// What became of a database's name.

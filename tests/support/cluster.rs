@@ -102,6 +102,8 @@ impl Cluster {
         let bin = parts::bin(self.options.major);
         let pid_file = self.dir.join("data/postmaster.pid");
         let _ = fs::remove_file(&pid_file);
+        let server = self.dir.join("server.pid");
+        let _ = fs::remove_file(&server);
         let mut keeper = Command::new("sh");
         keeper.arg("-c").arg(include_str!("server.sh")).arg("server").arg(self.dir.path());
         keeper.args(parts::as_server_user()).arg(bin.join("postgres")).arg("-D").arg(self.dir.join("data"));
@@ -117,8 +119,8 @@ impl Cluster {
             if status.lines().nth(7).is_some_and(|line| matches!(line.trim(), "ready" | "standby")) {
                 return Some(Ok(()));
             }
-            let log = self.log();
-            log.contains("FATAL:").then_some(Err(log))
+            let server = fs::read_to_string(&server).unwrap_or_default();
+            has_ended(server.trim()).then(|| Err(self.log()))
         });
         match ready {
             Some(Ok(())) => Ok(()),
@@ -304,6 +306,16 @@ impl Drop for Cluster {
             let _ = keeper.wait();
         }
     }
+}
+
+/// Whether the process is gone, or waits for its parent to take notice; false while there is no process id.
+fn has_ended(pid: &str) -> bool {
+    if pid.is_empty() {
+        return false;
+    }
+    // The name in parentheses may hold anything; the state follows the last of them.
+    let status = fs::read_to_string(format!("/proc/{pid}/stat"));
+    status.map_or(true, |status| status.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
 }
 
 /// A database's name as libpq's `-d` takes any name: bare, one with `=` would be read as a connection string.

@@ -8,6 +8,8 @@ dir=$1
 shift
 "$@" </dev/null >>"$dir/log" 2>&1 &
 server=$!
+# Who waits for the start learns by it that the server has ended; its log tells of clients' errors as well.
+echo "$server" >"$dir/server.pid"
 wish=gone
 read -r wish || wish=gone
 case $wish in

@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::settings::{KeepReplaced, Postgres};
 use crate::sources::Item;
-use crate::sources::act::{Act, Place};
+use crate::sources::act::{Act, Place, Since};
 use crate::sources::postgres::clients::{self, Client};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::rewrite::Policy;
@@ -222,6 +222,14 @@ impl<'a> Databases<'a> {
     /// The transaction that a database was loaded in, where that was in place.
     pub fn transaction(&self) -> Option<i64> {
         self.in_place.transaction
+    }
+
+    /// Notes an act that keeps nothing on what earlier acts kept. What can be undone notes itself on what it puts aside.
+    ///
+    /// # Errors
+    /// When the server refuses; nothing has changed then.
+    pub async fn note(&mut self, since: &Since) -> Result<()> {
+        self.in_place.note(self.main, &self.context.settings.app, since).await
     }
 
     /// Puts the proven side databases in place, all in one transaction.

@@ -22,9 +22,10 @@ use super::undo::{Taken, Undo};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::settings::Postgres;
+use crate::sources::act::Since;
 use crate::sources::files::exchange::turn;
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::in_place::{self as sql, Live};
+use crate::sources::postgres::in_place::{self as sql, Earlier, Live};
 use crate::sources::postgres::load::{Loader, RETURNED, prove_rows};
 use crate::sources::postgres::rewrite::Rewriter;
 use crate::sources::postgres::statement::Statement;
@@ -86,6 +87,7 @@ impl Way {
         // To measure a table is to lock it, and whoever holds it is ended only later.
         session.batch_execute("SET lock_timeout = '2s'").await.context("limiting the wait for locks")?;
         let extent = partial::extent_of(&session).await;
+        faults.extend(unmarkable(&sql::earlier(&session, &context.settings.app).await?, &account));
         faults.extend(hindrances(&database, &account, &live, survey.sections[wanted.section].tables.len(), under));
         target.extensions.extend(live.extensions.iter().cloned());
         target.superuser_extensions.retain(|extension| !live.extensions.contains(extension));
@@ -116,6 +118,19 @@ impl Way {
     pub fn provided(&self) -> std::collections::BTreeSet<crate::sources::postgres::name::Name> {
         self.live.provided.clone()
     }
+}
+
+/// What was put aside and cannot be told of this restore would be taken for the last state by an undo.
+fn unmarkable(earlier: &[Earlier], account: &str) -> Vec<String> {
+    let told = |earlier: &Earlier| {
+        let (owner, name) = (earlier.foreign.as_deref()?, &earlier.name);
+        Some(format!(
+            "{name}, which an earlier restore put aside, belongs to {owner}, so {account} cannot note on it that this restore came later, and --undo would take it for the last state: as its owner, DROP DATABASE {} if nobody needs it, or GRANT {} TO {account}",
+            server::ident(name),
+            server::ident(owner)
+        ))
+    };
+    earlier.iter().filter_map(told).collect()
 }
 
 fn hindrances(database: &str, account: &str, live: &Live, tables: usize, under: bool) -> Vec<String> {
@@ -188,6 +203,22 @@ impl Load {
         stream.end(loading, allow_part).await?;
         report.summary().iter().for_each(|line| tracing::info!("{line}"));
         Ok(())
+    }
+
+    /// Writes on what earlier acts put aside that this one came later, as a part of the transaction.
+    ///
+    /// # Errors
+    /// When the server refuses; nothing has changed then.
+    pub async fn note(&mut self, main: &Session, app: &str, since: &Since) -> Result<()> {
+        let script = sql::note(sql::earlier(main, app).await?, since);
+        let psql = self.psql.as_mut().context("nothing is loaded")?;
+        if psql.write(script.as_bytes()).await.is_ok() && psql.returned("noted").await.is_ok() {
+            return Ok(());
+        }
+        match self.psql.take() {
+            Some(psql) => Err(psql.failure().await.context("noting this restore on what is kept of earlier ones")),
+            None => bail!("psql is gone"),
+        }
     }
 
     /// Commits. What came of it when this fails, [`Load::outcome`] asks.

@@ -56,7 +56,7 @@ use crate::error::{Failure, hints_of};
 use crate::exit::Exit;
 use crate::report;
 use crate::settings::SafetyBackup;
-use crate::sources::act::Act;
+use crate::sources::act::{Act, Since};
 use crate::sources::postgres::standby;
 use choose::{Choice, Wish};
 use databases::Databases;
@@ -149,9 +149,10 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
 
     let done = pausing::around(context, &run, Reason::Restore, async |mut pause| {
         let done = async {
-            if let Some(safety) = &safety {
-                safety.take(held.session.as_ref(), &repositories).await?;
-            }
+            let safety = match &safety {
+                Some(safety) => Some(safety.take(held.session.as_ref(), &repositories).await?),
+                None => None,
+            };
             if let Some(databases) = &mut databases {
                 databases.load(request.allow_unproven).await?;
             }
@@ -160,7 +161,13 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
             }
             context.stop.check()?;
             held.still(&settings.app).await?;
-            let act = act(context, &held, databases.as_ref(), files.as_ref()).await?;
+            let mut act = act(context, &held, databases.as_ref(), files.as_ref()).await?;
+            act.safety = safety;
+            if let (Some(databases), Some(transaction)) = (&mut databases, act.transaction) {
+                let since = Since { run: run.id.clone(), number: act.number, transaction, safety: act.safety.clone() };
+                back::note(context, &since)?;
+                databases.note(&since).await?;
+            }
             // From here on everything is proven, and there is nothing left but renames.
             if let Some(files) = &mut files {
                 files.swap(&act)?;
@@ -232,7 +239,7 @@ async fn act(
     };
     let files = files.map(Files::roots).unwrap_or_default();
     let files = files.iter().map(|root| root.display().to_string()).collect();
-    Ok(Act { number: back::next_number(context, held).await?, databases, files, transaction, undoes: None })
+    Ok(Act { number: back::next_number(context, held).await?, databases, files, transaction, ..Act::default() })
 }
 
 /// Takes everything back, unless the databases' swap turns out to be done: then the files are theirs, and stay.

@@ -26,6 +26,8 @@ pub struct Target {
     pub connecting: Name,
     /// Roles, less PostgreSQL's own.
     pub roles: BTreeSet<Name>,
+    /// Roles that we may give objects to.
+    pub becomes: BTreeSet<Name>,
     /// Parameters that SET takes.
     pub settings: BTreeSet<String>,
     /// Tablespaces.
@@ -55,6 +57,7 @@ impl Target {
             create_database: me.get(2),
             create_role: me.get(3),
             roles: server::roles(session).await?,
+            becomes: server::roles_we_may_become(session).await?,
             settings: server::known_settings(session).await?,
             tablespaces: server::names(session, "SELECT spcname::text FROM pg_catalog.pg_tablespace").await?,
             extensions: server::names(session, "SELECT name::text FROM pg_catalog.pg_available_extensions").await?,
@@ -200,6 +203,7 @@ pub fn faults(survey: &Survey, wanted: &[Wanted], target: &Target, settings: &Se
             ));
         }
     }
+    faults.extend(owners(survey, wanted, target));
     let mode = settings.restore.roles;
     let created: BTreeSet<Name> = if mode == Roles::None { BTreeSet::new() } else { survey.globals.created.clone() };
     let unknown: Vec<String> = survey
@@ -217,6 +221,19 @@ pub fn faults(survey: &Survey, wanted: &[Wanted], target: &Target, settings: &Se
         faults.push(format!("the account {me} may not create roles, and these are missing: {}", to_create.join(", ")));
     }
     faults
+}
+
+/// Owners whom the account cannot give anything to. Those that are missing are made by it, or are a fault of their own.
+fn owners(survey: &Survey, wanted: &[Wanted], target: &Target) -> Option<String> {
+    let all: BTreeSet<&Name> = wanted.iter().flat_map(|wanted| &survey.sections[wanted.section].owners).collect();
+    let strange = all.into_iter().filter(|owner| target.roles.contains(*owner) && !target.becomes.contains(*owner));
+    let strange: Vec<String> = strange.map(sql).collect();
+    let (me, list) = (sql(&target.connecting), strange.join(", "));
+    // Since 16 a membership may lack just that.
+    let with = if target.major >= 16 { " WITH SET TRUE" } else { "" };
+    (!strange.is_empty()).then(|| {
+        format!("the dump's objects have owners that {me} may not give objects to: {list}; GRANT {list} TO {me}{with}, or restore with a superuser")
+    })
 }
 
 fn sql(name: &Name) -> String {

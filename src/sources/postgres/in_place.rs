@@ -13,7 +13,9 @@ use tokio_postgres::error::SqlState;
 use super::connect::Session;
 use super::load::RETURNED;
 use super::name::Name;
-use super::server::{names, text};
+use super::server::{self, literal, names, text};
+use super::side::{Journal, State};
+use crate::sources::act::Since;
 
 /// All objects of a database that are neither the system's nor an extension's, nor a part of another object.
 const OBJECTS: &str = "SELECT o.classid, o.objid, o.owner, o.namespace, o.rank FROM (
@@ -170,6 +172,57 @@ pub fn whole(more: &str) -> String {
     format!(
         "\nRESET SESSION AUTHORIZATION;\nSET CONSTRAINTS ALL IMMEDIATE;\nANALYZE;\n{more}\nSELECT '{RETURNED}whole ' || pg_catalog.txid_current();\n"
     )
+}
+
+/// What an earlier act put aside, and whether we may write on it.
+#[derive(Debug)]
+pub struct Earlier {
+    /// Its number.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// What is written on it.
+    pub journal: Journal,
+    /// Its owner, where that is nobody whose rights we have.
+    pub foreign: Option<String>,
+}
+
+/// Databases that earlier acts on this application put aside.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn earlier(session: &Session, app: &str) -> Result<Vec<Earlier>> {
+    let rows = session
+        .query(
+            "SELECT oid, pg_catalog.textsend(pg_catalog.pg_get_userbyid(datdba)::text) FROM pg_catalog.pg_database WHERE NOT pg_catalog.pg_has_role(datdba, 'USAGE')",
+            &[],
+        )
+        .await
+        .context("asking whose the databases are")?;
+    let foreign: Vec<(u32, String)> = rows.iter().map(|row| (row.get(0), text(row.get(1)))).collect();
+    let all = server::databases(session).await?.into_iter();
+    let aside = all.filter_map(|database| {
+        let journal = database.journal().filter(|its| its.state == State::Replaced && its.app == app)?;
+        let foreign = foreign.iter().find(|(oid, _)| *oid == database.oid).map(|(_, owner)| owner.clone());
+        Some(Earlier { oid: database.oid, name: database.name, journal, foreign })
+    });
+    Ok(aside.collect())
+}
+
+/// Writes on what was put aside that this act came later: returns `noted`. As a part of the transaction it is there when the act is.
+pub fn note(earlier: Vec<Earlier>, since: &Since) -> String {
+    let mut body = String::from("DECLARE aside name;\nBEGIN\n");
+    for Earlier { oid, mut journal, .. } in earlier {
+        journal.act.get_or_insert_default().since = Some(since.clone());
+        // By its number, and in ASCII: names and encodings of other databases are nothing to this session. One that is gone is no error.
+        let comment = literal(&journal.comment_text());
+        body.push_str(&format!(
+            "FOR aside IN SELECT datname FROM pg_catalog.pg_database WHERE oid = {oid} LOOP\n\
+             EXECUTE pg_catalog.format('COMMENT ON DATABASE %I IS %L', aside, {comment});\nEND LOOP;\n"
+        ));
+    }
+    body.push_str("END");
+    format!("DO {};\nSELECT '{RETURNED}noted ';\n", literal(&body))
 }
 
 /// The COMMIT: returns `end committed`.

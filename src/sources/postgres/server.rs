@@ -165,6 +165,19 @@ pub async fn roles(session: &Session) -> Result<BTreeSet<Name>> {
     names(session, "SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'").await
 }
 
+/// Roles that this session's role may become, and so give objects to: since 16 a membership may be without that.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn roles_we_may_become(session: &Session) -> Result<BTreeSet<Name>> {
+    let right = if session.server_version_major() >= 16 { "SET" } else { "MEMBER" };
+    names(
+        session,
+        &format!("SELECT rolname::text FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(oid, '{right}')"),
+    )
+    .await
+}
+
 /// Names of all parameters that the server knows, in lower case.
 ///
 /// # Errors

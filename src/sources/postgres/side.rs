@@ -52,9 +52,16 @@ pub enum State {
 const MARK: &str = "bkp ";
 
 impl Journal {
-    /// The text of the comment.
+    /// The text of the comment: in ASCII, because it is kept in the bytes of whatever database it was said in.
     pub fn comment_text(&self) -> String {
-        format!("{MARK}{}", serde_json::to_string(self).unwrap_or_default())
+        let mut text = MARK.to_owned();
+        for c in serde_json::to_string(self).unwrap_or_default().chars() {
+            match c.is_ascii() {
+                true => text.push(c),
+                false => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}"))),
+            }
+        }
+        text
     }
 
     /// Reads a comment; nothing when it is not ours.
@@ -167,10 +174,11 @@ mod tests {
             state: State::Loading,
             app: "a".into(),
             run: RUN.into(),
-            database: "o'dd \"db\"".into(),
+            database: "o'dd \"db\" \u{fc} \u{1f418}".into(),
             comment: None,
             act: None,
         };
+        assert!(journal.comment_text().is_ascii());
         assert_eq!(Journal::parse(&journal.comment_text()), Some(journal));
         assert_eq!(Journal::parse("the shop's own comment"), None);
     }

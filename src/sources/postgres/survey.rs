@@ -143,6 +143,10 @@ impl Reader {
         }
         let statement = Statement::parse(sql, standard);
         self.survey.roles_referenced.extend(statement.roles());
+        if !matches!(statement.class, Class::Database { .. }) {
+            let owner = statement.owner();
+            self.section().owners.extend(owner);
+        }
         match &statement.class {
             Class::Set(setting) => self.set(&statement, &setting.name, setting.value),
             Class::Database { act, names } => {

@@ -52,7 +52,7 @@ fn a_dump_that_drops_first_is_loaded_in_place_as_well() {
 /// The newest dump with one statement more at its end, before pg_dump's own last words.
 ///
 /// Gives the line in which the statement ends.
-fn with_statement(shop: &Shop, statement: &str) -> usize {
+pub(super) fn with_statement(shop: &Shop, statement: &str) -> usize {
     let path = shop.dumps().pop().expect("a dump");
     let sql = String::from_utf8(gunzip(&std::fs::read(&path).expect("read"))).expect("UTF-8");
     std::fs::remove_file(&path).expect("removed");

@@ -1,6 +1,8 @@
 //! Accounts as providers of PostgreSQL give them: no superuser, and not always CREATEDB.
 
+mod beside;
 mod in_place;
+mod undo;
 
 use crate::job::Shop;
 use crate::support::bkp::Bkp;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::Failure;
 use crate::report::size;
-use crate::sources::act::{Act, Place};
+use crate::sources::act::{Act, Place, Since};
 use crate::sources::files::exchange::turn::Aside;
 use crate::sources::postgres::server::Database;
 use crate::sources::postgres::side::{self, Journal, State};
@@ -61,7 +61,7 @@ impl Seen {
 
     /// The number that comes after all that is known of.
     pub fn next_number(&self, app: &str) -> u64 {
-        let of = |act: &Option<Act>| act.as_ref().map_or(0, |act| act.number);
+        let of = |act: &Option<Act>| act.as_ref().map_or(0, Act::last_number);
         let databases = self.copies(app).iter().map(|(_, journal)| of(&journal.act)).max();
         let files = self.asides().map(|(_, aside)| of(&aside.act)).max();
         databases.max(files).unwrap_or(0) + 1
@@ -77,7 +77,13 @@ impl Seen {
         let known = known.chain(self.asides().map(|(_, aside)| (aside.by.as_str(), &aside.act)));
         // Run ids begin with their time, which tells acts without a number apart.
         let last = known.max_by_key(|(run, act)| (act.as_ref().map_or(0, |act| act.number), *run));
-        let Some((run, _)) = last else { return Err(self.nothing(app)) };
+        let Some((run, act)) = last else { return Err(self.nothing(app)) };
+        let number = act.as_ref().map_or(0, |act| act.number);
+        let acts = copies.iter().map(|(_, its)| &its.act).chain(self.asides().map(|(_, aside)| &aside.act)).flatten();
+        let since = acts.filter_map(|act| act.since.as_ref()).max_by_key(|since| since.number);
+        if let Some(since) = since.filter(|since| since.number > number) {
+            return Err(in_place(since, run));
+        }
         let run = run.to_owned();
         let copies: Vec<Copy<'_>> = copies.into_iter().filter(|(_, journal)| journal.run == run).collect();
         let asides: Vec<_> = self.asides().filter(|(_, aside)| aside.by == run).collect();
@@ -114,7 +120,12 @@ impl Seen {
         }
         for (place, turn) in act.databases.iter().zip(&last.turns) {
             let (name, copy) = (&place.name, side::replaced_name(&place.name, run));
-            if place.had && turn.copy.is_none() {
+            if place.had && turn.copy.is_none() && act.transaction.is_some() {
+                faults.push(format!(
+                    "the database {name} was loaded in place by run {run}, which kept nothing of it: {}",
+                    instead(act.safety.as_deref())
+                ));
+            } else if place.had && turn.copy.is_none() {
                 faults.push(match self.renamed(run, name) {
                     Some(now) => format!("{copy}, the database {name} from before run {run}, is called {now} by now"),
                     None => format!(
@@ -170,6 +181,25 @@ impl Seen {
             hint.push_str(&format!("; copies of other applications are there: {}", others.join(", ")));
         }
         Failure::new(format!("there is nothing to undo: nothing that a restore of {app} replaced is there")).hint(hint)
+    }
+}
+
+/// The last restore kept nothing, and what is kept is older: to bring that back would undo more than was asked.
+fn in_place(since: &Since, earlier: &str) -> Failure {
+    Failure::new(format!(
+        "the last restore, run {}, was in place, which --undo cannot take back; nothing was begun",
+        since.run
+    ))
+    .hint(format!(
+        "{}; what run {earlier} put aside before that is still there: bkp list",
+        instead(since.safety.as_deref())
+    ))
+}
+
+fn instead(safety: Option<&str>) -> String {
+    match safety {
+        Some(run) => format!("its safety backup has what was there before: bkp restore {run}"),
+        None => "it was without a safety backup, so only an older backup can help: bkp list".to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ fn place(name: &str, had: bool, oid: Option<u32>) -> Place {
 
 fn act(number: u64, databases: &[Place], files: &[&str]) -> Option<Act> {
     let files = files.iter().map(|root| (*root).to_owned()).collect();
-    Some(Act { number, databases: databases.to_vec(), files, transaction: None, undoes: None })
+    Some(Act { number, databases: databases.to_vec(), files, ..Act::default() })
 }
 
 fn live(oid: u32, name: &str) -> Database {
@@ -107,6 +107,36 @@ fn files_that_went_with_databases_do_not_go_back_without_them() {
     let without = Seen { databases: None, ..seen(vec![], vec![("/a", vec![aside(FIRST, did)])]) };
     let last = last(&without);
     assert!(last.faults.len() == 1 && last.faults[0].contains("no server is set"), "{:?}", last.faults);
+}
+
+#[test]
+fn a_restore_in_place_since_is_never_passed_over_for_an_older_act() {
+    let since = |number| Since { run: SECOND.to_owned(), number, transaction: 7, safety: Some("saved".to_owned()) };
+    let marked = |act: Option<Act>, number| act.map(|act| Act { since: Some(since(number)), ..act });
+    let did = act(1, &[place("shop", true, Some(1))], &[]);
+    for there in [
+        seen(vec![live(1, "shop"), copy(3, "shop", FIRST, "shop", marked(did.clone(), 2))], vec![]),
+        seen(vec![], vec![("/a", vec![aside(FIRST, marked(act(1, &[], &["/a"]), 2))])]),
+    ] {
+        let error = anyhow::Error::from(there.last("shop").unwrap_err());
+        assert!(error.to_string().contains("was in place"), "{error}");
+        let hints = crate::error::hints_of(&error).join("");
+        assert!(hints.contains("bkp restore saved") && hints.contains(FIRST), "{hints}");
+        assert_eq!(there.next_number("shop"), 3);
+    }
+    // What came after it is the last again.
+    let (older, newer) = (marked(did.clone(), 2), act(3, &[place("shop", true, Some(1))], &[]));
+    let copies = vec![live(1, "shop"), copy(3, "shop", SECOND, "shop", older), copy(4, "shop", FIRST, "shop", newer)];
+    assert_eq!(last(&seen(copies, vec![])).run, FIRST);
+}
+
+#[test]
+fn what_was_loaded_in_place_with_files_is_told_with_its_safety_backup() {
+    let did = act(1, &[place("shop", true, Some(1))], &["/a"]);
+    let did = did.map(|act| Act { transaction: Some(7), safety: Some("saved".to_owned()), ..act });
+    let last = last(&seen(vec![live(1, "shop")], vec![("/a", vec![aside(FIRST, did)])]));
+    assert!(last.faults.len() == 1 && last.faults[0].contains("in place"), "{:?}", last.faults);
+    assert!(last.faults[0].contains("bkp restore saved"), "{:?}", last.faults);
 }
 
 #[test]

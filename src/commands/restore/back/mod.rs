@@ -37,10 +37,10 @@ use crate::commands::{Context, Run, now};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
-use crate::sources::act::{Act, Place};
+use crate::sources::act::{Act, Place, Since};
 use crate::sources::files::exchange::turn;
 use crate::sources::postgres::side::Journal;
-use crate::sources::postgres::{server, standby};
+use crate::sources::postgres::{in_place, server, standby};
 use databases::Databases;
 use files::Files;
 use find::{Last, Seen};
@@ -190,7 +190,26 @@ async fn see(context: &Context, held: &Held) -> Result<Seen> {
     };
     let roots = super::leftovers::roots(&context.settings);
     let with_asides = || roots.into_iter().map(|root| Ok((root.clone(), turn::asides(&root)?))).collect::<Result<_>>();
-    Ok(Seen { databases, roots: block_in_place(with_asides)? })
+    let mut seen = Seen { databases, roots: block_in_place(with_asides)? };
+    let Some(session) = &held.session else { return Ok(seen) };
+    for act in seen.roots.iter_mut().flat_map(|(_, asides)| asides).filter_map(|aside| aside.act.as_mut()) {
+        // It was written before the COMMIT. What the server cannot tell any more counts as done: rather refused than undone wrongly.
+        if let Some(since) = &act.since
+            && in_place::is_committed(session, since.transaction).await? == Some(false)
+        {
+            act.since = None;
+        }
+    }
+    Ok(seen)
+}
+
+/// Notes a restore in place, whose COMMIT follows, on the files that earlier acts put aside.
+///
+/// # Errors
+/// When a journal cannot be written.
+pub fn note(context: &Context, since: &Since) -> Result<()> {
+    let roots = super::leftovers::roots(&context.settings);
+    block_in_place(|| roots.iter().try_for_each(|root| turn::note(root, since)))
 }
 
 /// The number of the next act.
@@ -222,8 +241,8 @@ fn act(last: &Last, files: &Files<'_>) -> Act {
         number: last.next,
         databases: places.collect(),
         files: files.names(),
-        transaction: None,
         undoes: Some(last.run.clone()),
+        ..Act::default()
     }
 }
 

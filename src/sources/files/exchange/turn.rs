@@ -16,7 +16,7 @@ use super::plan::Move;
 use super::preflight;
 use super::recover::{leftovers, open};
 use super::swap::{Watch, exchange, unwatched};
-use crate::sources::act::{Act, Rename};
+use crate::sources::act::{Act, Rename, Since};
 use crate::sources::files::pattern::Pattern;
 
 /// A tree that was put aside, and what it is part of.
@@ -57,6 +57,22 @@ pub fn asides(root: &Path) -> Result<Vec<Aside>> {
         Some(Aside { run: journal.run, by, act: journal.act, is_rubbish })
     });
     Ok(settled.collect())
+}
+
+/// Notes on everything that lies aside in a root that this act came later.
+///
+/// # Errors
+/// When a journal cannot be written.
+pub fn note(root: &Path, since: &Since) -> Result<()> {
+    for left in leftovers(root)? {
+        if let Ok((hidden, Some(mut journal))) = open(root, &left.run)
+            && matches!(journal.state, State::Settled(_))
+        {
+            journal.act.get_or_insert_default().since = Some(since.clone());
+            hidden.write(&journal)?;
+        }
+    }
+    Ok(())
 }
 
 /// What was done, or begun, where the restored tree is live or half so: each run with its act.

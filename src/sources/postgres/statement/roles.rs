@@ -46,6 +46,20 @@ impl Statement<'_> {
         places.into_iter().filter_map(|at| role(self.tokens.get(at)?)).collect()
     }
 
+    /// The role that the statement gives an object to, or acts as: who runs it has to be allowed to become that one. Nothing for
+    /// `public`, which belongs to its owner already wherever it was not made by the dump.
+    pub fn owner(&self) -> Option<Name> {
+        let last = self.tokens.len().saturating_sub(1);
+        let at = match self.tokens.first()? {
+            t if t.is("alter") && self.is(1, "schema") && self.name(2)?.as_bytes() == b"public" => return None,
+            t if t.is("alter") && last >= 4 && self.is(last - 3, "owner") && self.is(last - 2, "to") => last - 1,
+            t if t.is("create") && self.is(1, "schema") => self.find(2, "authorization")? + 1,
+            t if t.is("set") && self.is(1, "session") && self.is(2, "authorization") => 3,
+            _ => return None,
+        };
+        role(self.tokens.get(at)?)
+    }
+
     fn elsewhere(&self, places: &mut Vec<usize>) {
         let last = self.tokens.len().saturating_sub(1);
         let second = |keyword: &str| self.is(1, keyword);
@@ -116,6 +130,24 @@ fn role(token: &Token<'_>) -> Option<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn owners_are_those_that_objects_are_given_to() {
+        for (sql, expected) in [
+            ("ALTER TABLE public.t OWNER TO shop;", Some("shop")),
+            ("ALTER FUNCTION f(\"owner\" int) OWNER TO \"A b\";", Some("A b")),
+            ("ALTER SCHEMA stock OWNER TO a;", Some("a")),
+            ("ALTER SCHEMA public OWNER TO a;", None),
+            ("CREATE SCHEMA s AUTHORIZATION a;", Some("a")),
+            ("SET SESSION AUTHORIZATION 'o''r';", Some("o'r")),
+            ("SET SESSION AUTHORIZATION DEFAULT;", None),
+            ("GRANT SELECT ON TABLE t TO a;", None),
+            ("ALTER TABLE t OWNER TO pg_database_owner;", None),
+        ] {
+            let owner = Statement::parse(sql.as_bytes(), true).owner();
+            assert_eq!(owner.map(|name| name.to_string()), expected.map(str::to_owned), "{sql}");
+        }
+    }
 
     #[test]
     fn roles_are_found_wherever_they_stand() {

@@ -58,6 +58,8 @@ pub struct Section {
     pub tables: Vec<Copied>,
     /// What CREATE EXTENSION names.
     pub extensions: BTreeSet<Name>,
+    /// Roles that objects in it are given to.
+    pub owners: BTreeSet<Name>,
     /// Nothing but settings and comments (`postgres`, `template1`).
     pub empty: bool,
     /// The first client encoding it sets.
@@ -77,6 +79,7 @@ impl Default for Section {
             create: None,
             tables: Vec::new(),
             extensions: BTreeSet::new(),
+            owners: BTreeSet::new(),
             empty: true,
             encoding: None,
             large_objects: 0,

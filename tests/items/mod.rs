@@ -1,6 +1,7 @@
 //! An application of databases and files, saved item by item into restic repositories by the real restic.
 
 mod change_password;
+mod cuts;
 mod deaths;
 mod drill;
 mod dumps;

@@ -118,7 +118,9 @@ impl Cluster {
                 return Some(Ok(()));
             }
             let log = self.log();
-            log.contains("FATAL:").then_some(Err(log))
+            // Clients that come too early are told so, and are no reason.
+            let fatal = |line: &str| line.contains("FATAL:") && !line.contains("the database system is");
+            log.lines().any(fatal).then_some(Err(log))
         });
         match ready {
             Some(Ok(())) => Ok(()),

@@ -9,6 +9,7 @@ mod in_place;
 mod kills;
 mod locks;
 mod nights;
+mod power;
 mod quick;
 mod round_trip;
 mod safety;

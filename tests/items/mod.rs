@@ -5,6 +5,7 @@ mod cuts;
 mod deaths;
 mod drill;
 mod dumps;
+mod halves;
 mod in_place;
 mod kills;
 mod locks;

@@ -1,13 +1,16 @@
 //! An application of databases and files, saved item by item into restic repositories by the real restic.
 
 mod change_password;
+mod cuts;
 mod deaths;
 mod drill;
 mod dumps;
+mod halves;
 mod in_place;
 mod kills;
 mod locks;
 mod nights;
+mod power;
 mod quick;
 mod round_trip;
 mod safety;

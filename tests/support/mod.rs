@@ -5,6 +5,7 @@
 pub mod bkp;
 pub mod cluster;
 pub mod compare;
+pub mod cut;
 pub mod fixtures;
 pub mod gcs;
 pub mod normal;

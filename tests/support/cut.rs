@@ -1,0 +1,105 @@
+//! A line to a server that is cut at the COMMIT of a swap: before the server has it, or after the server has done it and before
+//! its answer arrives. Everything else passes.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+
+use super::cluster::Cluster;
+
+/// Where the line is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The server never sees the COMMIT.
+    Before,
+    /// The server has committed, and nobody is told.
+    After,
+}
+
+/// The line; it ends when this is dropped.
+pub struct Line {
+    port: u16,
+    cuts: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Line {
+    /// A line to the server.
+    pub fn to(cluster: &Cluster, at: At) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let (port, to) = (listener.local_addr().expect("an address").port(), cluster.port());
+        let (cuts, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, stopped) = (Arc::clone(&cuts), Arc::clone(&stop));
+        let thread = thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", to)) {
+                    join(client, server, at, &counted);
+                }
+            }
+        });
+        Self { port, cuts, stop, thread: Some(thread) }
+    }
+
+    /// For `POSTGRES_PORT`.
+    pub fn port(&self) -> String {
+        self.port.to_string()
+    }
+
+    /// How often it was cut.
+    pub fn cuts(&self) -> usize {
+        self.cuts.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        // Wakes it.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Two threads, one for each direction; each ends with its stream.
+fn join(client: TcpStream, server: TcpStream, at: At, cuts: &Arc<AtomicUsize>) {
+    let both = || Some([client.try_clone().ok()?, server.try_clone().ok()?]);
+    let (Some([mut from, mut to]), Some([mut back, mut answers])) = (both(), both()) else { return };
+    let is_cut = Arc::new(AtomicBool::new(false));
+    let (cutting, cuts) = (Arc::clone(&is_cut), Arc::clone(cuts));
+    thread::spawn(move || {
+        let (mut buffer, mut renames) = (vec![0; 1 << 16], false);
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            let sent = &buffer[..count];
+            renames |= sent.windows(9).any(|part| part == b"RENAME TO");
+            if renames && sent.ends_with(b"COMMIT\0") {
+                cuts.fetch_add(1, Ordering::SeqCst);
+                cutting.store(true, Ordering::SeqCst);
+                if at == At::Before {
+                    break;
+                }
+            }
+            if to.write_all(sent).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both).and(from.shutdown(Shutdown::Both));
+    });
+    thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = answers.read(&mut buffer) {
+            // The answer to the COMMIT is the first one after it.
+            if is_cut.load(Ordering::SeqCst) || back.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = back.shutdown(Shutdown::Both).and(answers.shutdown(Shutdown::Both));
+    });
+}

@@ -8,6 +8,8 @@ mod in_place;
 mod kills;
 mod locks;
 mod nights;
+mod only;
+mod paths;
 mod quick;
 mod round_trip;
 mod safety;

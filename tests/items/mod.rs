@@ -14,6 +14,7 @@ mod quick;
 mod round_trip;
 mod safety;
 mod saves;
+mod table_deaths;
 mod undo;
 mod whole;
 mod words;

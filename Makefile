@@ -22,7 +22,7 @@ test: install-parts ## all tests, against real servers
 
 # One restore for each call that changes something, killed before it: some ten minutes.
 test-kills: install-parts ## restores killed at every point instead of some; prints how many, and what came of them
-	BKP_TEST_ALL_KILLS=1 $(CARGO) test --test all -- items::deaths --nocapture
+	BKP_TEST_ALL_KILLS=1 $(CARGO) test --test all -- items::deaths items::table_deaths --nocapture
 
 test-systemd: ## the units of systemd/, run in a booted systemd; needs root
 	$(CARGO) build

@@ -101,9 +101,12 @@ pub struct Restore {
     /// A run's or snapshot's id, an object's name, a day (2026-11-20), a time in UTC ("2026-11-20 13:00"), an age ("2h ago") or latest
     #[arg(default_value = "latest")]
     pub when: String,
-    /// Restore only this database, or only `files`
-    #[arg(long, value_name = "DATABASE")]
+    /// Restore only this database, only `files`, or only `roles` (`database:NAME` where a database is called like that)
+    #[arg(long, value_name = "DATABASE|files|roles")]
     pub only: Option<String>,
+    /// Restore only this file or directory, in its place or, with --to, into DIR; absolute or below the directory of BKP_FILES
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["only", "tables", "under"])]
+    pub path: Option<String>,
     /// Restore only this table, beside the live one as NAME_bkp_RUN, or as itself if it is gone (repeatable)
     #[arg(long = "table", value_name = "SCHEMA.TABLE", conflicts_with_all = ["to", "under"])]
     pub tables: Vec<String>,
@@ -116,7 +119,7 @@ pub struct Restore {
     /// Take only snapshots of this host
     #[arg(long)]
     pub host: Option<String>,
-    /// Restore the files into this new or empty directory and touch nothing else
+    /// Restore the files into this new or empty directory and touch nothing else; with --path into any
     #[arg(long, value_name = "DIR", conflicts_with_all = ["only", "under"])]
     pub to: Option<std::path::PathBuf>,
     /// Take a run that lacks some of what it set out to save
@@ -154,9 +157,10 @@ pub struct Drill {
 }
 
 /// There is one last restore, and all of it goes back.
-const UNDO_TAKES_NONE: [&str; 11] = [
+const UNDO_TAKES_NONE: [&str; 12] = [
     "when",
     "only",
+    "path",
     "tables",
     "in_place",
     "snapshots",

@@ -15,11 +15,11 @@ use crate::support::bkp::{Bkp, Output};
 use crate::support::wait::until;
 
 /// Calls that change something outside the process, and those that ask others to.
-const CALLS: &str = "openat,write,writev,pwrite64,sendto,sendmsg,rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat,\
+pub(super) const CALLS: &str = "openat,write,writev,pwrite64,sendto,sendmsg,rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat,\
     rmdir,fsync,fdatasync,syncfs,fchmod,fchmodat,fchown,fchownat,ftruncate,linkat,symlinkat,utimensat,kill";
 
 /// After so many kills a new scene is set, for the watch over tests that hang counts by its age.
-const ANEW: usize = 50;
+pub(super) const ANEW: usize = 50;
 
 /// What is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,10 +150,10 @@ fn is_side(name: &str) -> bool {
 
 /// A call of one kind, by its number in its thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Point(String, usize);
+pub(super) struct Point(pub String, pub usize);
 
 /// The changing calls of a run, in their order.
-fn points(log: &str) -> Vec<Point> {
+pub(super) fn points(log: &str) -> Vec<Point> {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut points = Vec::new();
     for line in log.lines() {
@@ -181,7 +181,7 @@ fn points(log: &str) -> Vec<Point> {
 }
 
 /// Every point, or as many as that, spread over all.
-fn spread(points: Vec<Point>, count: usize) -> Vec<Point> {
+pub(super) fn spread(points: Vec<Point>, count: usize) -> Vec<Point> {
     if std::env::var_os("BKP_TEST_ALL_KILLS").is_some() {
         return points;
     }

@@ -9,7 +9,7 @@ use super::preflight::{self, Target, Wish};
 use super::reading::{self, Read, Stored};
 use super::room::Room;
 use super::undo::{Taken, Undo};
-use super::{Request, aside, leftovers, partial, plan};
+use super::{Request, aside, leftovers, only, partial, plan};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -61,7 +61,7 @@ impl<'a> Databases<'a> {
     ) -> Result<Databases<'a>> {
         let (settings, postgres) = (&context.settings, context.postgres()?);
         let survey = &read.survey;
-        let wish = Wish { only: request.only.clone(), under: request.under.clone() };
+        let wish = Wish { only: only::database(request)?, under: request.under.clone() };
         let wanted = preflight::wanted(survey, &postgres.databases, &wish)?;
         let targets: Vec<String> = wanted.iter().map(|wanted| wanted.target.clone()).collect();
         let mut target = Target::ask(main).await?;

@@ -28,6 +28,8 @@ pub struct Files<'a> {
     options: Options,
     keep: Vec<Pattern>,
     selects: Vec<Select>,
+    /// The one entry that comes back, when it is not all.
+    path: Option<PathBuf>,
     trees: Vec<Tree>,
 }
 
@@ -51,12 +53,16 @@ impl<'a> Files<'a> {
         context: &'a Context,
         run: &'a Run,
         places: &ResticPlaces,
-        snapshots: &[Snapshot],
+        (snapshots, path): (&[Snapshot], Option<&Path>),
         faults: &mut Vec<String>,
     ) -> Result<Files<'a>> {
         let options = context.settings.files.clone().unwrap_or_default();
-        let (mut keep, selects) = (plan::keep(&options.keep.join(","))?, select::parse(&options.select.join(","))?);
+        let (mut keep, mut selects) = (plan::keep(&options.keep.join(","))?, select::parse(&options.select.join(","))?);
         keep.extend(maintenance_file(context, &options)?);
+        if let Some(path) = path {
+            faults.extend(kept(path, &keep));
+            selects = vec![Select { from: Pattern::literal(path)?, to: None }];
+        }
         let mut trees = Vec::new();
         for snapshot in snapshots {
             let root = root_of(snapshot, snapshots.len(), &options)?;
@@ -65,12 +71,20 @@ impl<'a> Files<'a> {
             faults.extend(hindrances(&root, snapshot, &keep, &selects));
             trees.push(Tree { snapshot: snapshot.clone(), repository, folder, root, staging: None, is_live: false });
         }
-        Ok(Files { context, run, options, keep, selects, trees })
+        Ok(Files { context, run, options, keep, selects, path: path.map(Path::to_owned), trees })
     }
 
     /// Tells the plan.
     pub fn say(&self) {
         for tree in &self.trees {
+            if let Some(path) = &self.path {
+                tracing::info!(
+                    "plan: {} comes from snapshot {}; what is there now is put aside, and nothing else is touched",
+                    tree.root.join(path).display(),
+                    tree.snapshot.short()
+                );
+                continue;
+            }
             let how = match (self.options.select.as_slice(), self.options.keep.as_slice()) {
                 ([], []) => String::new(),
                 ([], keep) => format!(", except {}", keep.join(", ")),
@@ -89,6 +103,12 @@ impl<'a> Files<'a> {
         self.trees.iter().map(|tree| tree.root.as_path()).collect()
     }
 
+    /// What is restored, as people read it.
+    pub fn names(&self) -> Vec<String> {
+        let of = |tree: &Tree| self.path.as_ref().map_or(tree.root.clone(), |path| tree.root.join(path));
+        self.trees.iter().map(|tree| of(tree).display().to_string()).collect()
+    }
+
     /// Restores every tree beside the live one.
     ///
     /// # Errors
@@ -97,8 +117,7 @@ impl<'a> Files<'a> {
         for tree in &mut self.trees {
             let (root, run) = (tree.root.canonicalize()?, &self.run.id);
             let staging = tree.staging.insert(block_in_place(|| exchange::stage(&root, run))?);
-            let from = |entry: &String| format!("/{}", entry.split(':').next().unwrap_or(entry));
-            let only: Vec<String> = self.options.select.iter().map(from).collect();
+            let only: Vec<String> = self.selects.iter().map(|select| format!("/{}", select.from.text())).collect();
             tracing::info!("restoring snapshot {} beside {}", tree.snapshot.short(), root.display());
             let restored =
                 tree.repository.restore_tree(&tree.snapshot.id, tree.folder.as_deref(), &only, staging.target());
@@ -205,8 +224,20 @@ pub fn maintenance_file(context: &Context, options: &Options) -> Result<Option<P
     path.file_name().filter(|_| is_top).map(|name| Pattern::parse(&name.to_string_lossy())).transpose()
 }
 
+/// Why one entry cannot come back: the settings say that it stays as it is.
+fn kept(path: &Path, keep: &[Pattern]) -> Option<String> {
+    let top = path.iter().next()?;
+    keep.iter().any(|keep| keep.is_name(top)).then(|| {
+        format!(
+            "{} is kept by a restore (BKP_FILES_KEEP, or the maintenance file), so {} is not replaced: restore it elsewhere with --to DIR",
+            Path::new(top).display(),
+            path.display()
+        )
+    })
+}
+
 /// Where a tree goes: to the directory that it was saved from, or to the only one there is.
-fn root_of(snapshot: &Snapshot, count: usize, options: &Options) -> Result<PathBuf> {
+pub(super) fn root_of(snapshot: &Snapshot, count: usize, options: &Options) -> Result<PathBuf> {
     let Item::Files(saved) = &snapshot.item else { bail!("snapshot {} holds no files", snapshot.short()) };
     match options.roots.as_slice() {
         roots if roots.contains(saved) => Ok(saved.clone()),
@@ -224,7 +255,7 @@ fn root_of(snapshot: &Snapshot, count: usize, options: &Options) -> Result<PathB
 }
 
 /// Saved by its absolute path, a directory lies deep in its snapshot; saved from within, it is the snapshot.
-async fn folder_in(repository: &Repository, snapshot: &Snapshot) -> Result<Option<String>> {
+pub(super) async fn folder_in(repository: &Repository, snapshot: &Snapshot) -> Result<Option<String>> {
     if snapshot.tags.is_some() {
         return Ok(None);
     }

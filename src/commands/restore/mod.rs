@@ -32,7 +32,9 @@ mod files;
 mod in_place;
 pub mod leftovers;
 pub(super) mod loading;
+mod only;
 mod partial;
+mod paths;
 pub(super) mod plan;
 pub(super) mod preflight;
 pub mod reading;
@@ -61,6 +63,7 @@ use crate::sources::postgres::standby;
 use choose::{Choice, Wish};
 use databases::Databases;
 use files::Files;
+use only::Only;
 use undo::Taken;
 
 /// What the operator asked for.
@@ -75,11 +78,20 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         return back::undo(context, request).await;
     }
     let specs = tables::specs(request)?;
+    let only = Only::of(request)?;
+    paths::check(context, request)?;
     let run = Run::begin()?;
     let settings = &context.settings;
     let repositories = context.stop.or(Repositories::open(context)).await?;
     let choice = context.stop.or(chosen(context, &repositories, request)).await?;
     let sorted = sort::sort(&repositories, settings, &choice, request)?;
+    let found = match &request.path {
+        Some(path) => Some(context.stop.or(paths::find(context, &repositories, &sorted.trees, request, path)).await?),
+        None => None,
+    };
+    if let (Some(found), Some(directory)) = (&found, &request.to) {
+        return paths::into_directory(context, &run, &choice.name, found, directory, request.dry_run).await;
+    }
     if let Some(directory) = &request.to {
         let places = repositories.restic.as_ref();
         return into_directory(context, places, (&choice.name, &sorted), directory, request.dry_run).await;
@@ -99,6 +111,9 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     };
     let held = context.stop.or(Held::take(context, &run.session_name("restore"))).await?;
     leftovers::give_back(context, &held, request.dry_run).await?;
+    if only == Some(Only::Roles) {
+        return roles::restore(context, &run, request, (&choice.name, &read), &held).await;
+    }
     if !specs.is_empty() {
         return tables::restore(context, &run, request, &specs, (&choice.name, &read), &held).await;
     }
@@ -113,7 +128,11 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     };
     let mut files = match &repositories.restic {
         Some(places) if !sorted.trees.is_empty() => {
-            let prepared = Files::prepare(context, &run, places, &sorted.trees, &mut faults);
+            let meant = match &found {
+                Some(found) => (std::slice::from_ref(&found.snapshot), Some(found.path.as_path())),
+                None => (sorted.trees.as_slice(), None),
+            };
+            let prepared = Files::prepare(context, &run, places, meant, &mut faults);
             context.stop.or(prepared).await.map_err(|error| unprepared.push(error)).ok()
         }
         _ => None,
@@ -289,7 +308,7 @@ pub(super) async fn chosen(context: &Context, repositories: &Repositories, reque
     let wish = Wish {
         when: &request.when,
         instead: &request.snapshots,
-        incomplete: request.incomplete || request.only.is_some(),
+        incomplete: request.incomplete || request.only.is_some() || request.path.is_some(),
         other_app: request.allow_other_app,
         kinds: sort::kinds(settings, request),
     };
@@ -372,7 +391,7 @@ fn say_done(
     let databases = databases.map(Databases::targets).unwrap_or_default();
     let roots = files.map(Files::roots).unwrap_or_default();
     let mut names: Vec<String> = databases.to_vec();
-    names.extend(roots.iter().map(|root| root.display().to_string()));
+    names.extend(files.map(Files::names).unwrap_or_default());
     tracing::info!("restored {} from {} in {seconds:.1} s", names.join(", "), choice.name);
     if !replaced.is_empty() && in_place {
         tracing::info!("the files from before are kept as {}; the database from before is not", replaced.join(", "));

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Request;
 use super::choose::Choice;
+use super::only::Only;
 use super::reading::{Piece, Source, Stored};
 use crate::commands::catalog::{Kinds, Snapshot};
 use crate::commands::repositories::Repositories;
@@ -37,11 +38,14 @@ pub fn sort(repositories: &Repositories, settings: &Settings, choice: &Choice, r
             Vec::new()
         }
     };
-    let sql = match request.only.as_deref().filter(|_| wanted.databases) {
-        Some(name) => only(sql, name, &choice.name)?,
-        None => sql,
+    let asked = Only::of(request)?;
+    let sql = match asked.as_ref().filter(|_| wanted.databases) {
+        Some(Only::Database(name)) => only(sql, name, &choice.name)?,
+        Some(Only::Roles) => roles(sql),
+        _ => sql,
     };
-    let stored = if wanted.databases { stored(repositories, choice, sql)? } else { None };
+    let may_lack_databases = asked == Some(Only::Roles);
+    let stored = if wanted.databases { stored(repositories, choice, sql, may_lack_databases)? } else { None };
     if stored.is_none() && trees.is_empty() {
         bail!(
             Failure::new(format!("{} holds nothing that could be restored here", choice.name))
@@ -53,7 +57,8 @@ pub fn sort(repositories: &Repositories, settings: &Settings, choice: &Choice, r
 
 /// What is to be restored at all: what the settings speak of, less what the operator leaves out.
 pub fn kinds(settings: &Settings, request: &Request) -> Kinds {
-    let only_files = request.only.as_deref() == Some("files") || request.to.is_some();
+    let is_files = matches!(Only::of(request), Ok(Some(Only::Files)));
+    let only_files = is_files || request.to.is_some() || request.path.is_some();
     let only_database =
         (request.only.is_some() && !only_files) || request.under.is_some() || !request.tables.is_empty();
     Kinds {
@@ -83,7 +88,19 @@ fn only(mut sql: Vec<Snapshot>, name: &str, from: &str) -> Result<Vec<Snapshot>>
     Ok(sql)
 }
 
-fn stored(repositories: &Repositories, choice: &Choice, mut snapshots: Vec<Snapshot>) -> Result<Option<Stored>> {
+/// The roles by themselves, else the one piece that has them too.
+fn roles(mut sql: Vec<Snapshot>) -> Vec<Snapshot> {
+    let best = if sql.iter().any(|snapshot| snapshot.item == Item::Roles) { Item::Roles } else { Item::Dump };
+    sql.retain(|snapshot| snapshot.item == best);
+    sql
+}
+
+fn stored(
+    repositories: &Repositories,
+    choice: &Choice,
+    mut snapshots: Vec<Snapshot>,
+    may_lack_databases: bool,
+) -> Result<Option<Stored>> {
     if let (Some(dump), Some(store)) = (&choice.dump, &repositories.bucket) {
         return Ok(Some(Stored::of_dump(store, dump)));
     }
@@ -91,7 +108,7 @@ fn stored(repositories: &Repositories, choice: &Choice, mut snapshots: Vec<Snaps
         // Both would be the same databases twice.
         snapshots.retain(|snapshot| snapshot.item != Item::Dump);
     }
-    if !snapshots.iter().any(|snapshot| snapshot.item != Item::Roles) {
+    if !snapshots.iter().any(|snapshot| may_lack_databases || snapshot.item != Item::Roles) {
         return Ok(None);
     }
     // Roles come first: what is loaded belongs to them.

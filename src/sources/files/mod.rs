@@ -10,11 +10,13 @@
 //! | `volume` | mount points, free space, and moves that never overwrite |
 //! | `walk` | all entries of a tree, children first |
 //! | `owner` | ownership of a restored tree |
+//! | `apart` | one entry, restored into a directory of other things |
 //! | `exchange` | the restore: staged beside the live tree, exchanged by rename, undone |
 //!
 //! The program that stores the files is driven elsewhere; nothing here knows a repository. Everything but the lock blocks its
 //! thread: call it from one that may be blocked.
 
+pub mod apart;
 pub mod choice;
 pub mod exchange;
 pub mod glob;

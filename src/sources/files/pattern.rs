@@ -45,6 +45,17 @@ impl Pattern {
         Ok(Pattern { text: text.to_owned(), parts, directory: text.ends_with('/') })
     }
 
+    /// One that stands for this path alone, whatever is in its names.
+    ///
+    /// # Errors
+    /// When it would lead out of the root, or is no text.
+    pub fn literal(path: &Path) -> Result<Pattern> {
+        let Ok(text) = String::from_utf8(glob::escaped(path.as_os_str())) else {
+            bail!("{} is not UTF-8", path.display());
+        };
+        Pattern::parse(&text)
+    }
+
     /// The pattern as it was written.
     pub fn text(&self) -> &str {
         &self.text

@@ -169,7 +169,7 @@ pub fn selected(picks: &[(PathBuf, Option<&Path>)], kind: &dyn Fn(&Path) -> Kind
                         "{} is no directory, so nothing can be restored into it",
                         directory.display()
                     ))
-                    .hint("links are not followed; name another destination in BKP_FILES_RESTORE")
+                    .hint("links are not followed; name another destination in BKP_FILES_RESTORE, or restore elsewhere with --to")
                 ),
             }
         }

@@ -224,7 +224,7 @@ fn root_of(snapshot: &Snapshot, count: usize, options: &Options) -> Result<PathB
 }
 
 /// Saved by its absolute path, a directory lies deep in its snapshot; saved from within, it is the snapshot.
-async fn folder_in(repository: &Repository, snapshot: &Snapshot) -> Result<Option<String>> {
+pub async fn folder_in(repository: &Repository, snapshot: &Snapshot) -> Result<Option<String>> {
     if snapshot.tags.is_some() {
         return Ok(None);
     }

@@ -154,6 +154,9 @@ pub struct Drill {
     /// Write the evidence, as JSON, to this file (BKP_DRILL_EVIDENCE)
     #[arg(long, value_name = "FILE")]
     pub evidence: Option<std::path::PathBuf>,
+    /// Restore files into this directory, which is new or empty; they are removed again (BKP_DRILL_SCRATCH)
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<std::path::PathBuf>,
 }
 
 /// There is one last restore, and all of it goes back.

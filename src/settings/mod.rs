@@ -107,6 +107,8 @@ pub struct Drill {
     pub checks: Option<String>,
     /// Where the evidence goes, if anywhere.
     pub evidence: Option<PathBuf>,
+    /// Where files are restored to, if it is said.
+    pub scratch: Option<PathBuf>,
 }
 
 /// Which roles are saved.

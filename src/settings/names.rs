@@ -99,6 +99,8 @@ variables! {
     BKP_DRILL_SQL, "", twin;
     /// The file that a drill writes its evidence to, as JSON.
     BKP_DRILL_EVIDENCE, "", plain;
+    /// The directory that a drill restores files into, and removes again what it made; new or empty, outside of `BKP_FILES`.
+    BKP_DRILL_SCRATCH, "in `BKP_STATE_DIR`", plain;
     /// The file that metrics are kept in, for the textfile collector of Prometheus' node exporter: `….prom`.
     BKP_METRICS_FILE, "", plain;
     /// How long to wait for another run of the same application: `0`, seconds, or `5m`.

@@ -50,8 +50,11 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
             &[("in-place", SafetyBackup::InPlace), ("0", SafetyBackup::Never), ("1", SafetyBackup::Always)],
         ),
     };
-    let drill =
-        Drill { checks: reader.value(BKP_DRILL_SQL), evidence: reader.value(BKP_DRILL_EVIDENCE).map(PathBuf::from) };
+    let drill = Drill {
+        checks: reader.value(BKP_DRILL_SQL),
+        evidence: reader.value(BKP_DRILL_EVIDENCE).map(PathBuf::from),
+        scratch: reader.value(BKP_DRILL_SCRATCH).map(PathBuf::from),
+    };
     let metrics_file = reader.value(BKP_METRICS_FILE).map(PathBuf::from);
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);
     let standby = reader

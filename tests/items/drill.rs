@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::App;
+use super::{App, tree};
 
 /// The repository's packs, largest first.
 fn packs(app: &App) -> Vec<PathBuf> {
@@ -27,7 +27,7 @@ fn drill(app: &App) -> crate::support::bkp::Bkp {
 }
 
 #[test]
-fn the_databases_of_a_repository_are_proven_and_its_files_are_said_to_be_untried() {
+fn databases_and_files_of_a_repository_are_proven_and_nothing_stays() {
     let app = App::quick();
     app.bkp(["backup"]).run().ok();
     app.lose_everything();
@@ -36,9 +36,15 @@ fn the_databases_of_a_repository_are_proven_and_its_files_are_said_to_be_untried
     assert_eq!(app.state(), before, "nothing live is touched");
     let shown = shown(&app);
     assert_eq!((&shown["result"], &shown["databases"]["shop"]["counted_rows"]), (&"proven".into(), &1100.into()));
-    let files = shown["not_tried"][0].as_str().expect("the files");
-    assert!(files.contains(&app.files().display().to_string()), "{files}");
-    assert_eq!(shown["remembered"], false, "a part is not the whole");
+    let files = &shown["files"][format!("files {}", app.files().display())];
+    assert_eq!((&files["files"], &files["figures_compared"]), (&3.into(), &true.into()), "{shown:#}");
+    assert_eq!(shown["not_tried"], serde_json::json!([]));
+    assert_eq!(left(&app), Vec::<String>::new());
+
+    let before = app.state();
+    drill(&app).without("BKP_FILES").run().ok().says("was not tried");
+    assert_eq!(self::shown(&app)["not_tried"], serde_json::json!([format!("files {}", app.files().display())]));
+    assert_eq!(app.state(), before);
 }
 
 #[test]
@@ -82,4 +88,92 @@ fn a_repository_that_lost_or_changed_something_is_found_out() {
     let id = database.expect("the database's snapshot")["id"].as_str().expect("an id").to_owned();
     assert!(app.restic("", ["forget", id.as_str()]).success);
     found("a snapshot of the run is gone", 1);
+}
+
+/// What is in the scratch directory that is taken when none is named.
+fn left(app: &App) -> Vec<String> {
+    let scratch = fs::read_dir(app.work.join("state/drill/shop"));
+    scratch.map(|all| all.map(|one| one.expect("a name").path().display().to_string()).collect()).unwrap_or_default()
+}
+
+/// Files alone, of which one fills a pack.
+fn only_files() -> App {
+    let app = App::quick();
+    let noise: Vec<u8> =
+        (0..400_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).rotate_left(i % 32).to_le_bytes()).collect();
+    app.work.file("files/data/large", noise);
+    app.bkp(["backup"]).env("BKP_DATABASES", "none").run().ok();
+    app
+}
+
+fn drill_files(app: &App) -> crate::support::bkp::Bkp {
+    drill(app).without("POSTGRES_DB").env("BKP_DATABASES", "none")
+}
+
+#[test]
+fn files_that_a_pack_lost_or_changed_are_found_out_without_any_server() {
+    let app = only_files();
+    drill_files(&app).run().ok();
+    assert_eq!(shown(&app)["result"], "proven");
+    let pack = packs(&app).remove(0);
+    let (whole, before) = (fs::read(&pack).expect("a pack"), tree(&app.files()));
+    let found = |kind: &str| {
+        fs::remove_file(app.work.join("evidence.json")).expect("removed");
+        let out = drill_files(&app).without("RESTIC_CACHE_DIR").run();
+        assert_eq!(out.code, 5, "{kind}: {out:?}");
+        assert_eq!(shown(&app)["result"], "failed", "{kind}");
+        assert_eq!((left(&app), tree(&app.files())), (vec![], before.clone()), "{kind}");
+    };
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 4;
+    fs::remove_file(&pack).expect("removed");
+    fs::write(&pack, flipped).expect("a pack");
+    found("a bit flipped in a pack");
+    fs::remove_file(&pack).expect("removed");
+    found("a pack is gone");
+    fs::write(&pack, whole).expect("a pack");
+    drill_files(&app).run().ok();
+}
+
+#[test]
+fn a_scratch_directory_that_is_live_or_somebodys_is_refused() {
+    let app = only_files();
+    app.work.file("mine/photo.jpg", "precious");
+    let before = tree(app.work.path());
+    for (scratch, why) in
+        [("files", "in or around"), ("files/data/new", "in or around"), (".", "in or around"), ("mine", "not empty")]
+    {
+        drill_files(&app).args(["--scratch"]).args([app.work.join(scratch)]).run().fails_with(2).says(why);
+        assert_eq!(files_in(&tree(app.work.path())), files_in(&before), "{scratch}");
+    }
+    let named = app.work.join("named");
+    drill_files(&app).env("BKP_DRILL_SCRATCH", &named).run().ok();
+    assert_eq!(fs::read_dir(&named).expect("made").count(), 0);
+}
+
+/// Only of what is live and of what is somebody's: restic's cache and our state change.
+fn files_in(tree: &[String]) -> Vec<&String> {
+    tree.iter().filter(|line| line.contains("files") || line.contains("mine")).collect()
+}
+
+#[test]
+fn a_drill_of_files_that_is_ended_leaves_nothing_or_what_the_next_start_removes() {
+    let app = only_files();
+    let before = tree(&app.files());
+    for (signal, code) in [("TERM", 143), ("KILL", 137)] {
+        for next in ["drill", "backup", "resume"] {
+            // In the middle of the restore: what it wrote is there.
+            let script = format!(
+                "#!/bin/sh\ncase \" $* \" in *' restore '*) {} \"$@\"; kill -{signal} $PPID; sleep 5;; *) exec {} \"$@\";; esac\n",
+                app.restic.display(),
+                app.restic.display()
+            );
+            let restic = app.work.file(&format!("restic-{signal}"), script);
+            fs::set_permissions(&restic, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+            drill_files(&app).env("BKP_RESTIC_BIN", restic).run().fails_with(code);
+            assert_eq!(left(&app).is_empty(), signal == "TERM", "{:?}", left(&app));
+            app.bkp([next]).without("POSTGRES_DB").env("BKP_DATABASES", "none").run().ok();
+            assert_eq!((left(&app), tree(&app.files())), (vec![], before.clone()), "{next}");
+        }
+    }
 }

@@ -40,6 +40,8 @@ pub struct Evidence {
     pub server: Option<Server>,
     /// What was compared, by database.
     pub databases: BTreeMap<String, Compared>,
+    /// The files, by the directory that they are of.
+    pub files: BTreeMap<String, Tree>,
     /// The operator's checks.
     pub checks: Vec<Answer>,
     /// Parts of the backup that were not tried. With one of these the backup as a whole is not proven.
@@ -113,6 +115,23 @@ pub struct Compared {
     pub counted_rows: u64,
 }
 
+/// What of a directory was compared: restic read back every file and held it against the snapshot's hashes.
+#[derive(Debug, Serialize)]
+pub struct Tree {
+    /// The snapshot.
+    pub snapshot: String,
+    /// Where it was restored.
+    pub restored_into: String,
+    /// Files that are there, as many as the snapshot says.
+    pub files: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// Directories, links and the like.
+    pub others: u64,
+    /// Whether the snapshot tells its figures: older restics do not, and then only hashes are compared.
+    pub figures_compared: bool,
+}
+
 impl Evidence {
     /// At the beginning: nothing was tried yet.
     pub fn begin(drill: &str, app: &str, began: Timestamp) -> Evidence {
@@ -130,6 +149,7 @@ impl Evidence {
             backup: None,
             server: None,
             databases: BTreeMap::new(),
+            files: BTreeMap::new(),
             checks: Vec::new(),
             not_tried: Vec::new(),
             remembered: false,

@@ -1,4 +1,5 @@
-//! `bkp drill`: does a backup restore? Loads one beside what is live, compares, asks the operator's checks, drops it all, and says
+//! `bkp drill`: does a backup restore? Loads one beside what is live, its files into a scratch directory,
+//! compares, asks the operator's checks, drops it all, and says
 //! what it did as evidence.
 //!
 //! Nothing live is touched: names of its own, refused when they are taken; no role is changed; the application is not paused and its
@@ -9,7 +10,10 @@ mod checks;
 mod count;
 mod databases;
 mod evidence;
+pub mod files;
 pub mod leftovers;
+
+use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
@@ -17,10 +21,12 @@ use jiff::Timestamp;
 use self::checks::Check;
 use self::databases::Trial;
 use self::evidence::{Backup, Evidence, Outcome};
-use super::catalog::proofs;
+use self::files::Trees;
+use super::catalog::{Dump, proofs};
 use super::repositories::Repositories;
 use super::restore::choose::Choice;
-use super::restore::reading::{self, Stored};
+use super::restore::reading::{self, Read, Stored};
+use super::restore::sort::Sorted;
 use super::restore::undo::Undo;
 use super::restore::{self, databases as restored, sort};
 use super::{Context, Run, now};
@@ -30,6 +36,9 @@ use crate::exit::Exit;
 use crate::report;
 use crate::report::metrics::{self, Metric};
 use crate::repository::bucket::layout;
+use crate::settings::{Postgres, Settings};
+use crate::sources::Item;
+use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::{lock, server};
 
 /// What the operator asked for.
@@ -72,11 +81,89 @@ async fn tried(
     checks: &[Check],
     evidence: &mut Evidence,
 ) -> Result<()> {
-    let (settings, postgres, stop) = (&context.settings, context.postgres()?, &context.stop);
+    let (settings, stop) = (&context.settings, &context.stop);
     let session_name = run.session_name("drill");
-    let main = stop.or(server::maintenance(postgres, &session_name)).await?;
-    let lock_name = leftovers::lock_name(&settings.app);
-    stop.or(lock::acquire(&main, &lock_name, settings.lock_wait)).await?;
+    let main = match &settings.postgres {
+        Some(postgres) => Some((postgres, stop.or(hold(settings, postgres, &session_name)).await?)),
+        None => None,
+    };
+    files::clear_dead(settings, false).await;
+
+    let mut steps = Steps(run.began);
+    let wish = Restore { when: request.when.clone(), ..Restore::default() };
+    let repositories = stop.or(Repositories::open(context)).await?;
+    let choice = stop.or(restore::chosen(context, &repositories, &wish)).await?;
+    let sorted = sort::sort(&repositories, settings, &choice, &wish)?;
+    evidence.not_tried = left_out(&choice, &sorted);
+    evidence.backup = Some(backup(context, &repositories, &choice, &sorted));
+    steps.done("choose", evidence);
+
+    // Its end, its seal, its rows, its digest: before anything is made.
+    let read = match &sorted.sql {
+        Some(stored) => Some((stored, stop.or(proven(context, stored, &choice, &wish)).await?)),
+        None => None,
+    };
+    if let (Some(backup), Some((_, read))) = (&mut evidence.backup, &read) {
+        (backup.sql_bytes, backup.digest) = (Some(read.survey.bytes), Some(format!("blake3:{}", read.survey.digest)));
+    }
+    steps.done("read", evidence);
+
+    let trial = match (&main, &read) {
+        (Some((_, main)), Some((stored, read))) => {
+            Some(stop.or(Trial::prepare(context, run, main, (stored, read), evidence)).await?)
+        }
+        _ => None,
+    };
+    let trees = match &repositories.restic {
+        Some(places) if !sorted.trees.is_empty() => {
+            Some(stop.or(Trees::prepare(context, run, request, places, &sorted.trees)).await?)
+        }
+        _ => None,
+    };
+    if trial.is_none() && !checks.is_empty() {
+        bail!(
+            Failure::new(format!(
+                "{} holds no databases that the settings name, and there are checks to ask",
+                choice.name
+            ))
+            .hint("take BKP_DRILL_SQL out, or name the database")
+            .exit(Exit::Usage)
+        );
+    }
+    let mut undo = Undo::default();
+    let done = async {
+        if let Some(trial) = &trial {
+            trial.run(checks, &mut undo, &mut steps, evidence).await?;
+        }
+        if let Some(trees) = &trees {
+            trees.run(evidence).await?;
+            steps.done("files", evidence);
+        }
+        anyhow::Ok(())
+    };
+    let done = stop.or(done).await;
+    if let Some(trees) = trees {
+        trees.remove();
+    }
+    if let Some((postgres, main)) = &main {
+        undo.clear(main, postgres, &session_name).await;
+    }
+    steps.done("drop", evidence);
+    let seconds = |step| evidence.seconds.get(step).copied().unwrap_or_default();
+    let restoring = ["choose", "read", "load", "files"].into_iter().map(seconds).sum();
+    evidence.time_to_restore_seconds = done.is_ok().then_some(restoring);
+    if let Some((_, main)) = &main {
+        lock::release(main, &leftovers::lock_name(&settings.app)).await;
+    }
+    done?;
+    remember(&repositories, &choice, evidence).await;
+    Ok(())
+}
+
+/// A session that holds the drill's lock, on a server without what dead drills left.
+async fn hold(settings: &Settings, postgres: &Postgres, session_name: &str) -> Result<Session> {
+    let main = server::maintenance(postgres, session_name).await?;
+    lock::acquire(&main, &leftovers::lock_name(&settings.app), settings.lock_wait).await?;
     if server::in_recovery(&main).await? {
         bail!(
             Failure::new("the server is a standby, where nothing can be loaded")
@@ -84,47 +171,35 @@ async fn tried(
         );
     }
     leftovers::clear(&main, &settings.app, false).await?;
+    Ok(main)
+}
 
-    let mut steps = Steps(run.began);
-    let wish = Restore { when: request.when.clone(), ..Restore::default() };
-    let repositories = stop.or(Repositories::open(context)).await?;
-    let choice = stop.or(restore::chosen(context, &repositories, &wish)).await?;
-    let sorted = sort::sort(&repositories, settings, &choice, &wish)?;
-    evidence.not_tried.extend(sorted.trees.iter().map(|tree| tree.item.to_string()));
-    let Some(stored) = sorted.sql else {
-        bail!(
-            Failure::new(format!("{} holds no databases, and only those are tried", choice.name)).hint("see: bkp list")
-        );
-    };
-    evidence.backup = Some(backup(context, &repositories, &choice, &stored));
-    steps.done("choose", evidence);
-
-    // Its end, its seal, its rows, its digest: before anything is made.
-    let read = stop.or(reading::survey(&stored)).await?;
-    restored::prove(&stored, &read, &settings.app, &wish)?;
-    if !read.is_sealed(&stored) {
+/// Reads all SQL and proves it as a restore does; here it has to have a seal.
+async fn proven(context: &Context, stored: &Stored, choice: &Choice, wish: &Restore) -> Result<Read> {
+    let read = reading::survey(stored).await?;
+    restored::prove(stored, &read, &context.settings.app, wish)?;
+    if !read.is_sealed(stored) {
         bail!(
             Failure::new(format!("{} has no seal, so there is nothing to prove it against", choice.name))
                 .hint("to see whether it loads: bkp restore --as NAME")
         );
     }
-    under_its_own_name(&choice)?;
-    if let Some(backup) = &mut evidence.backup {
-        (backup.sql_bytes, backup.digest) = (Some(read.survey.bytes), Some(format!("blake3:{}", read.survey.digest)));
-    }
-    steps.done("read", evidence);
+    under_its_own_name(choice)?;
+    Ok(read)
+}
 
-    let trial = stop.or(Trial::prepare(context, run, &main, (&stored, &read), evidence)).await?;
-    let mut undo = Undo::default();
-    let done = stop.or(trial.run(checks, &mut undo, &mut steps, evidence)).await;
-    undo.clear(&main, postgres, &session_name).await;
-    steps.done("drop", evidence);
-    let seconds = |step| evidence.seconds.get(step).copied().unwrap_or_default();
-    evidence.time_to_restore_seconds = done.is_ok().then(|| seconds("choose") + seconds("read") + seconds("load"));
-    lock::release(&main, &lock_name).await;
-    done?;
-    remember(&repositories, &choice, evidence).await;
-    Ok(())
+/// What the backup holds, or says that it holds, and what the settings do not let us try.
+fn left_out(choice: &Choice, sorted: &Sorted) -> Vec<String> {
+    let planned = choice.snapshots.iter().filter_map(|snapshot| snapshot.tags.as_ref()).flat_map(|tags| &tags.plan);
+    let here = choice.snapshots.iter().map(|snapshot| &snapshot.item);
+    let sealed = choice.dump.iter().filter_map(Dump::seal).flat_map(|seal| &seal.files).cloned().map(Item::Files);
+    let mut items: BTreeSet<Item> = planned.chain(here).cloned().chain(sealed).collect();
+    items.extend(choice.dump.is_some().then_some(Item::Dump));
+    items.retain(|item| match item {
+        Item::Files(_) => !sorted.trees.iter().any(|tree| tree.item == *item),
+        _ => sorted.sql.is_none(),
+    });
+    items.iter().map(ToString::to_string).collect()
 }
 
 /// An object whose name tells another time than its seal was put there by somebody, who may have mixed up two of them.
@@ -144,15 +219,14 @@ fn under_its_own_name(choice: &Choice) -> Result<()> {
 
 /// A proof of a part is none of the whole; and what cannot be remembered is proven all the same.
 async fn remember(repositories: &Repositories, choice: &Choice, evidence: &mut Evidence) {
+    if !evidence.not_tried.is_empty() {
+        let left = evidence.not_tried.join(", ");
+        return tracing::warn!("a part was not tried, so the backup as a whole is not proven: {left}");
+    }
     let (Some(store), Some(dump)) = (&repositories.bucket, &choice.dump) else {
         return tracing::info!("what lies in restic repositories is proven, but that is not remembered there");
     };
-    let Some(seal) = dump.seal().filter(|_| evidence.not_tried.is_empty()) else {
-        return tracing::warn!(
-            "a part was not tried, so the backup as a whole is not proven: {}",
-            evidence.not_tried.join(", ")
-        );
-    };
+    let Some(seal) = dump.seal() else { return };
     (evidence.result, evidence.ended, evidence.remembered) = (Outcome::Proven, Some(now()), true);
     let json = serde_json::to_vec(evidence).unwrap_or_default();
     if let Err(error) = proofs::remember(store, &dump.name, &seal.run, &json).await {
@@ -161,11 +235,16 @@ async fn remember(repositories: &Repositories, choice: &Choice, evidence: &mut E
     }
 }
 
-fn backup(context: &Context, repositories: &Repositories, choice: &Choice, stored: &Stored) -> Backup {
+fn backup(context: &Context, repositories: &Repositories, choice: &Choice, sorted: &Sorted) -> Backup {
     let dump = choice.dump.as_ref();
     let restic = repositories.restic.iter().flat_map(|places| places.each());
     let from = match (&dump, &context.settings.bucket) {
-        (Some(_), Some(bucket)) => vec![bucket.address.to_string()],
+        (Some(_), Some(bucket)) => {
+            let files = restic.filter(|_| !sorted.trees.is_empty());
+            std::iter::once(bucket.address.to_string())
+                .chain(files.map(|(_, repository)| repository.address().to_string()))
+                .collect()
+        }
         _ => restic.map(|(_, repository)| repository.address().to_string()).collect(),
     };
     Backup {
@@ -178,11 +257,7 @@ fn backup(context: &Context, repositories: &Repositories, choice: &Choice, store
         from,
         object: dump.map(|dump| dump.name.clone()),
         stored_bytes: dump.map(|dump| dump.bytes),
-        snapshots: if dump.is_some() {
-            Vec::new()
-        } else {
-            stored.pieces.iter().map(|piece| piece.name.clone()).collect()
-        },
+        snapshots: choice.snapshots.iter().map(|one| format!("snapshot {} ({})", one.short(), one.item)).collect(),
         sql_bytes: None,
         digest: None,
     }

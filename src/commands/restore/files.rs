@@ -255,7 +255,7 @@ pub(super) fn root_of(snapshot: &Snapshot, count: usize, options: &Options) -> R
 }
 
 /// Saved by its absolute path, a directory lies deep in its snapshot; saved from within, it is the snapshot.
-pub(super) async fn folder_in(repository: &Repository, snapshot: &Snapshot) -> Result<Option<String>> {
+pub async fn folder_in(repository: &Repository, snapshot: &Snapshot) -> Result<Option<String>> {
     if snapshot.tags.is_some() {
         return Ok(None);
     }

@@ -53,6 +53,7 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
         clear(session, &settings.app, dry_run).await?;
         drill::leftovers::clear_dead(session, &settings.app, dry_run).await?;
     }
+    drill::files::clear_dead(settings, dry_run).await;
     for run in pausing::resume_left(settings, dry_run).await? {
         verdicts.of_paused(&run, held.session.as_ref(), &roots).await?;
     }

@@ -28,7 +28,7 @@ mod aside;
 pub mod back;
 pub mod choose;
 pub(super) mod databases;
-mod files;
+pub(super) mod files;
 mod in_place;
 pub mod leftovers;
 pub(super) mod loading;

@@ -99,8 +99,23 @@ impl Repository {
         for pattern in includes {
             call = call.with(["--include", pattern.as_str()]);
         }
-        let call = call.with(["--", from.as_str()]);
-        let answer = self.act(&call).await?;
+        self.restored(&call.with(["--", from.as_str()])).await
+    }
+
+    /// As [`Repository::restore_tree`], and reads back every file that it wrote, to hold it against the snapshot's hashes.
+    /// When owners could not be given back restic leaves that out.
+    ///
+    /// # Errors
+    /// As there, and when a file is not as it was saved.
+    pub async fn restore_verified(&self, snapshot: &str, subfolder: Option<&str>, into: &Path) -> Result<Restored> {
+        let from = subfolder.map(|folder| format!("{snapshot}:/{}", folder.trim_matches('/')));
+        let from = from.as_deref().unwrap_or(snapshot);
+        let call = Call::new("restore files", ["restore", "--json", "--sparse", "--verify", "--target"]).with([into]);
+        self.restored(&call.with(["--", from])).await
+    }
+
+    async fn restored(&self, call: &Call<'_>) -> Result<Restored> {
+        let answer = self.act(call).await?;
         let errors: Vec<(String, String)> = troubles(&answer).collect();
         let not_owned = errors.iter().filter(|(_, why)| of_owner(why)).count();
         let done = answer.messages().find_map(|said| match said {
@@ -114,12 +129,12 @@ impl Repository {
                 }
                 Ok(Restored { files: done.files_restored, bytes: done.bytes_restored, not_owned })
             }
-            _ if errors.is_empty() => Err(self.failure(&call, &answer)),
+            _ if errors.is_empty() => Err(self.failure(call, &answer)),
             _ => {
                 let some: Vec<String> = errors.iter().take(10).map(|(item, why)| format!("{item}: {why}")).collect();
                 Err(Failure::new(format!("{} entries could not be restored: {}", errors.len(), some.join("; ")))
                     .hint("nothing was put in place; free space, rights on the target and the repository's check are the first to look at")
-                    .because(self.failure(&call, &answer))
+                    .because(self.failure(call, &answer))
                     .into())
             }
         }

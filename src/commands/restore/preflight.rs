@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::error::Failure;
 use crate::settings::{Databases, Roles, Settings};
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::name::Name;
+use crate::sources::postgres::name::{NAME_BYTES, Name};
 use crate::sources::postgres::server::{self, Database};
 use crate::sources::postgres::side;
 use crate::sources::postgres::survey::{Layout, Section, Survey};
@@ -76,9 +76,6 @@ impl Target {
         self.databases.iter().find(|database| database.name == name)
     }
 }
-
-/// Longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1). A longer one would be cut, and might then be another's.
-const NAME_BYTES: usize = 63;
 
 /// One database that a restore loads.
 #[derive(Debug, Clone)]

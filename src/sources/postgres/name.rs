@@ -4,6 +4,25 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1).
+pub const NAME_BYTES: usize = 63;
+
+/// Hexadecimal digits that tell cut names apart.
+const DIGEST_DIGITS: usize = 8;
+
+/// `name` and `end`, cut so that the server takes it whole.
+///
+/// Long names often differ only at their end: a cut one says by its digest which one it is.
+pub fn ending_in(name: &str, end: &str) -> String {
+    let room = NAME_BYTES.saturating_sub(end.len());
+    if name.len() <= room {
+        return format!("{name}{end}");
+    }
+    let digest = &blake3::hash(name.as_bytes()).to_hex()[..DIGEST_DIGITS];
+    let cut = name.floor_char_boundary(room.saturating_sub(DIGEST_DIGITS + 1));
+    format!("{}_{digest}{end}", &name[..cut])
+}
+
 /// The value of an identifier, as bytes, because a dump may mix encodings and a SQL_ASCII
 /// database holds any bytes.
 ///

@@ -6,13 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::name::ending_in;
 use crate::sources::act::Act;
-
-/// Longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1).
-const NAME_BYTES: usize = 63;
-
-/// Hexadecimal digits that tell cut names apart.
-const DIGEST_DIGITS: usize = 8;
 
 const LOADING: &str = "__bkp_";
 const REPLACED: &str = "__was_";
@@ -72,31 +67,17 @@ impl Journal {
 
 /// The name under which `database` is loaded by `run`.
 pub fn loading_name(database: &str, run: &str) -> String {
-    named(database, LOADING, run)
+    ending_in(database, &format!("{LOADING}{run}"))
 }
 
 /// The name under which `run` puts `database` aside.
 pub fn replaced_name(database: &str, run: &str) -> String {
-    named(database, REPLACED, run)
+    ending_in(database, &format!("{REPLACED}{run}"))
 }
 
 /// The name under which the drill `run` loads `database`.
 pub fn drill_name(database: &str, run: &str) -> String {
-    named(database, DRILL, run)
-}
-
-fn named(database: &str, mark: &str, run: &str) -> String {
-    let room = NAME_BYTES.saturating_sub(mark.len() + run.len());
-    if database.len() <= room {
-        return format!("{database}{mark}{run}");
-    }
-    // Long names often differ only at their end: a cut one says by its digest which one it is.
-    let digest = &blake3::hash(database.as_bytes()).to_hex()[..DIGEST_DIGITS];
-    let mut room = room.saturating_sub(DIGEST_DIGITS + 1);
-    while !database.is_char_boundary(room) {
-        room -= 1;
-    }
-    format!("{}_{digest}{mark}{run}", &database[..room])
+    ending_in(database, &format!("{DRILL}{run}"))
 }
 
 /// The run that made a database of this name for loading, if it is such a name.

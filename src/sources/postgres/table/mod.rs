@@ -17,13 +17,8 @@ pub mod proof;
 pub mod rows;
 pub mod spec;
 
+use super::name::ending_in;
 use super::server::ident;
-
-/// Longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1).
-const NAME_BYTES: usize = 63;
-
-/// Hexadecimal digits that tell cut names apart.
-const DIGEST_DIGITS: usize = 8;
 
 /// A table, found in a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,22 +68,13 @@ pub fn was_name(name: &str, run: &str) -> String {
 /// The run's second is enough: two restores of an application never run at once. Lower case, so that nobody has to quote it.
 fn marked(name: &str, mark: &str, run: &str) -> String {
     let digits: String = run.chars().take(15).collect::<String>().replace('T', "_");
-    let end = format!("_{mark}_{digits}");
-    let room = NAME_BYTES.saturating_sub(end.len());
-    if name.len() <= room {
-        return format!("{name}{end}");
-    }
-    let digest = &blake3::hash(name.as_bytes()).to_hex()[..DIGEST_DIGITS];
-    let mut room = room.saturating_sub(DIGEST_DIGITS + 1);
-    while !name.is_char_boundary(room) {
-        room -= 1;
-    }
-    format!("{}_{digest}{end}", &name[..room])
+    ending_in(name, &format!("_{mark}_{digits}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::postgres::name::NAME_BYTES;
 
     const RUN: &str = "20261121T231004Z-7f3a9c";
 

@@ -66,7 +66,9 @@ impl<'a> Trial<'a> {
                 names.join(", ")
             ));
         }
-        target.roles.extend(missing.iter().cloned());
+        for roles in [&mut target.roles, &mut target.becomes] {
+            roles.extend(missing.iter().cloned());
+        }
         let named = |database: &str| side::drill_name(database, &run.id);
         let mut plan = Plan::beside(named, settings, survey, &wanted, &target);
         plan.policy.roles.mode = RoleMode::None;

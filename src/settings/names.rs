@@ -39,6 +39,8 @@ variables! {
     BKP_MAINTENANCE_DB, "`postgres`, else `template1`", twin;
     /// Where dumps go: `gs://…`, `s3://…`, `az://…` or `file:///…`.
     BKP_BUCKET, "`file:///var/lib/bkp`, unless a restic repository is named", twin;
+    /// How hard dumps are compressed, from `1` (fastest) to `12` (smallest). Another level makes the next dump differ from the last in every byte.
+    BKP_GZIP_LEVEL, "`6`", twin;
     /// Cloud KMS key that Google Cloud Storage encrypts new objects with.
     BKP_GCS_KMS_KEY, "", twin;
     /// Directories whose files are saved, commas between them; they need a restic repository.
@@ -89,6 +91,8 @@ variables! {
     BKP_KEEP_WITHIN, "", twin;
     /// Never leave fewer sealed runs than this, whatever else is said.
     BKP_KEEP_MIN, "`3`", twin;
+    /// How many sessions read the databases at once; `1` leaves all of it to one `pg_dump`.
+    BKP_JOBS, "the cores, at most `4`", twin;
     /// Which roles a restore brings back: `missing`, `all` or `none`.
     BKP_RESTORE_ROLES, "`missing`", twin;
     /// How long a replaced database stays: `until-backup`, `always` or `never`.

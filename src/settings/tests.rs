@@ -44,7 +44,19 @@ fn with_nothing_set_the_defaults_hold() {
     assert!(settings.retention.keeps_everything() && settings.retention.min == 3);
     assert_eq!(settings.lock_wait, Duration::ZERO);
     assert_eq!(settings.standby, Standby::Pause);
+    assert_eq!(settings.gzip_level, 6);
+    assert!((1..=4).contains(&settings.jobs));
     assert!(settings.warnings.is_empty());
+}
+
+#[test]
+fn whole_numbers_lie_within_their_limits() {
+    assert_eq!(settings(&[(BKP_JOBS, "64"), (BKP_GZIP_LEVEL, "12")]).jobs, 64);
+    for (name, value) in
+        [(BKP_JOBS, "0"), (BKP_JOBS, "65"), (BKP_JOBS, "many"), (BKP_GZIP_LEVEL, "0"), (BKP_GZIP_LEVEL, "13")]
+    {
+        assert_eq!(faulty(&[(name, value)]), [name], "{value}");
+    }
 }
 
 #[test]

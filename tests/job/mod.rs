@@ -9,6 +9,7 @@ mod endurance;
 mod foreign;
 mod fresh;
 mod managed;
+mod members;
 mod names;
 mod odd_servers;
 mod output;

@@ -19,13 +19,13 @@ pub async fn reachable(store: &Store) -> Result<()> {
 }
 
 /// Begins the object. Create-only: a name that is taken gets a number, and what is there stays.
-pub async fn begin(run: &Run, store: &Store, attempt: u32) -> Result<Pump> {
+pub async fn begin(run: &Run, store: &Store, level: u8, attempt: u32) -> Result<Pump> {
     // Those who lost the same race once do not meet again: from then on the run's own number decides.
     let first = if attempt == 0 { 0 } else { 100 * attempt + run.number() % 100 };
     for taken in first..first + 100 {
         match store.upload(&layout::dump_name(run.began, taken)).await {
             Err(StoreError::Exists { .. }) => {}
-            other => return other.map(Pump::new).map_err(store_failure),
+            other => return other.map(|upload| Pump::new(upload, level)).map_err(store_failure),
         }
     }
     bail!("a hundred dumps of this second are there already")

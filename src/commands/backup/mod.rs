@@ -175,7 +175,8 @@ impl Saving<'_> {
         for attempt in 0..5 {
             let mut stores = Everywhere::default();
             if let Some(store) = &self.repositories.bucket {
-                stores.bucket = Some(self.context.stop.or(bucket::begin(self.run, store, attempt)).await?);
+                let level = self.context.settings.gzip_level;
+                stores.bucket = Some(self.context.stop.or(bucket::begin(self.run, store, level, attempt)).await?);
             }
             if attempt == 0 {
                 stores.restic = self.repositories.restic.as_ref().map(|places| Parts::new(places, common));

@@ -3,6 +3,7 @@
 pub mod checksum;
 pub mod client;
 pub mod credentials;
+pub mod cut;
 pub mod directory;
 pub mod download;
 pub mod error;

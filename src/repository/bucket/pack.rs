@@ -9,21 +9,18 @@ use flate2::bufread::GzDecoder;
 use libdeflater::{CompressionLvl, Compressor};
 use std::io::Read;
 
-/// Input bytes of one member: large enough to compress well, small enough to keep all cores busy from the first second.
-pub const MEMBER_BYTES: usize = 1 << 20;
-
 /// Length of the footer, the empty member that tells where the seal is.
 pub const FOOTER_BYTES: usize = 34;
 
 const FOOTER_HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 12, 0, b'B', b'k', 8, 0];
 const FOOTER_TAIL: [u8; 10] = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// Compresses a piece into one whole gzip member.
+/// Compresses a piece into one whole gzip member, at a level from 1 to 12. The same piece and level give the same bytes.
 ///
 /// # Errors
-/// Only when the compressor breaks its own bound.
-pub fn member(piece: &[u8]) -> Result<Bytes> {
-    let level = CompressionLvl::new(LEVEL).map_err(|_| anyhow::anyhow!("no such compression level"))?;
+/// For another level, or when the compressor breaks its own bound.
+pub fn member(piece: &[u8], level: u8) -> Result<Bytes> {
+    let level = CompressionLvl::new(level.into()).map_err(|_| anyhow::anyhow!("no such compression level"))?;
     let mut compressor = Compressor::new(level);
     let mut out = vec![0; compressor.gzip_compress_bound(piece.len())];
     let length = compressor.gzip_compress(piece, &mut out).context("compressing")?;
@@ -36,7 +33,7 @@ pub fn member(piece: &[u8]) -> Result<Bytes> {
 /// # Errors
 /// Only when the compressor breaks its own bound.
 pub fn sealed_end(line: &str) -> Result<Bytes> {
-    let mut end = member(line.as_bytes())?.to_vec();
+    let mut end = member(line.as_bytes(), SEAL_LEVEL)?.to_vec();
     let length = end.len() as u64;
     end.extend_from_slice(&FOOTER_HEAD);
     end.extend_from_slice(&length.to_le_bytes());
@@ -82,8 +79,8 @@ pub fn read_end(tail: &[u8]) -> Result<End> {
 /// A seal of a hundred thousand tables stays far below.
 const MAX_SEAL_BYTES: u64 = 256 << 20;
 
-/// Ratio of `gzip -6` or better at several times its speed.
-const LEVEL: i32 = 6;
+/// A seal is small, and half of it digits.
+const SEAL_LEVEL: u8 = 6;
 
 #[cfg(test)]
 mod tests {
@@ -98,15 +95,15 @@ mod tests {
 
     #[test]
     fn members_and_the_sealed_end_read_as_one_file() {
-        let mut object = member(b"SELECT 1;\n").unwrap().to_vec();
-        object.extend_from_slice(&member(b"SELECT 2;\n").unwrap());
+        let mut object = member(b"SELECT 1;\n", 6).unwrap().to_vec();
+        object.extend_from_slice(&member(b"SELECT 2;\n", 6).unwrap());
         object.extend_from_slice(&sealed_end("-- bkp seal {}\n").unwrap());
         assert_eq!(gunzip(&object), b"SELECT 1;\nSELECT 2;\n-- bkp seal {}\n");
     }
 
     #[test]
     fn the_seal_is_found_from_the_end() {
-        let mut object = member(b"SELECT 1;\n").unwrap().to_vec();
+        let mut object = member(b"SELECT 1;\n", 6).unwrap().to_vec();
         object.extend_from_slice(&sealed_end("-- bkp seal {}\n").unwrap());
         assert_eq!(read_end(&object).unwrap(), End::Line(b"-- bkp seal {}\n".to_vec()));
         let End::Need(length) = read_end(&object[object.len() - FOOTER_BYTES - 3..]).unwrap() else {
@@ -118,7 +115,7 @@ mod tests {
     #[test]
     fn what_others_wrote_or_was_cut_has_no_seal() {
         assert_eq!(read_end(b"").unwrap(), End::Unsealed);
-        assert_eq!(read_end(&member(b"SELECT 1;\n").unwrap()).unwrap(), End::Unsealed);
+        assert_eq!(read_end(&member(b"SELECT 1;\n", 6).unwrap()).unwrap(), End::Unsealed);
         let whole = sealed_end("-- bkp seal {}\n").unwrap();
         assert_eq!(read_end(&whole[..whole.len() - 1]).unwrap(), End::Unsealed);
     }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinHandle;
 
+use super::cut::{Cutter, USUAL};
 use super::pack;
 use super::store::Object;
 use super::upload::Upload;
@@ -13,18 +14,25 @@ use super::upload::Upload;
 /// An upload that packs what it is given.
 pub struct Pump {
     upload: Upload,
+    level: u8,
+    cutter: Cutter,
     open: BytesMut,
     packing: VecDeque<JoinHandle<Result<Bytes>>>,
     depth: usize,
 }
 
+/// Members on their way are memory: no more cores than this are fed.
+const CORES: usize = 16;
+
 impl Pump {
-    /// A pump into an upload that has begun.
-    pub fn new(upload: Upload) -> Pump {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    /// A pump into an upload that has begun; one level, from 1 to 12, for all of it.
+    pub fn new(upload: Upload, level: u8) -> Pump {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from).min(CORES);
         Pump {
             upload,
-            open: BytesMut::with_capacity(2 * pack::MEMBER_BYTES),
+            level,
+            cutter: Cutter::default(),
+            open: BytesMut::new(),
             packing: VecDeque::new(),
             depth: 2 * cores,
         }
@@ -34,12 +42,15 @@ impl Pump {
     ///
     /// # Errors
     /// When the store fails; [`Pump::abort`] is due then.
-    pub async fn write(&mut self, sql: &[u8]) -> Result<()> {
-        self.open.extend_from_slice(sql);
-        while self.open.len() >= pack::MEMBER_BYTES {
-            let piece = self.open.split_to(pack::MEMBER_BYTES).freeze();
+    pub async fn write(&mut self, mut sql: &[u8]) -> Result<()> {
+        while let Some(end) = self.cutter.end(sql) {
+            let (last, behind) = sql.split_at(end);
+            self.open.extend_from_slice(last);
+            let piece = std::mem::replace(&mut self.open, BytesMut::with_capacity(2 * USUAL)).freeze();
             self.pack(piece).await?;
+            sql = behind;
         }
+        self.open.extend_from_slice(sql);
         Ok(())
     }
 
@@ -47,7 +58,8 @@ impl Pump {
         if self.packing.len() >= self.depth {
             self.store_oldest().await?;
         }
-        self.packing.push_back(tokio::task::spawn_blocking(move || pack::member(&piece)));
+        let level = self.level;
+        self.packing.push_back(tokio::task::spawn_blocking(move || pack::member(&piece, level)));
         Ok(())
     }
 

@@ -99,8 +99,8 @@ mod tests {
     }
 
     fn packed() -> Vec<u8> {
-        let mut stored = pack::member(b"SELECT 1;\n").unwrap().to_vec();
-        stored.extend_from_slice(&pack::member(&vec![b'x'; 100_000]).unwrap());
+        let mut stored = pack::member(b"SELECT 1;\n", 6).unwrap().to_vec();
+        stored.extend_from_slice(&pack::member(&vec![b'x'; 100_000], 6).unwrap());
         stored.extend_from_slice(&pack::sealed_end("-- bkp seal {}\n").unwrap());
         stored
     }
@@ -128,7 +128,7 @@ mod tests {
     fn a_flipped_bit_a_cut_and_rubbish_behind_are_errors() {
         let good = packed();
         // In the data, the checksum and the length of the first member, and in the data of the second.
-        let second = pack::member(b"SELECT 1;\n").unwrap().len();
+        let second = pack::member(b"SELECT 1;\n", 6).unwrap().len();
         for at in [12, second - 8, second - 4, second + 20] {
             let mut bad = good.clone();
             bad[at] ^= 1;

@@ -200,6 +200,7 @@ impl Saving<'_> {
             named: plan.named,
             roles: &settings.saved_roles,
             lock_seconds: self.safety.then_some(safety::LOCK_SECONDS),
+            jobs: settings.jobs,
         };
         let produced = self.context.stop.or(dump::dump(&job, session, &mut stores)).await;
         let sealed = produced.and_then(|dumped| {

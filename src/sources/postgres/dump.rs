@@ -10,12 +10,13 @@ use bytes::BytesMut;
 use super::clients::Client;
 use super::connect::{ConnectError, Session};
 use super::name::Name;
+use super::parallel::Production;
 use super::rewrite::{Piece, Policy, Rewriter, RolePolicy};
 use super::seal::{Sealed, rows_of};
 use super::server::{self, known_settings, told};
 use super::survey::{Layout, Survey, Surveyor};
 use crate::error::Failure;
-use crate::process::{Producer, Program, output};
+use crate::process::{Program, output};
 use crate::settings::{Postgres, SavedRoles};
 use crate::sources::{Item, Sink};
 
@@ -35,6 +36,8 @@ pub struct Job<'a> {
     pub roles: &'a SavedRoles,
     /// How many seconds are waited at most for a table that somebody holds; nothing: as long as it takes.
     pub lock_seconds: Option<u32>,
+    /// How many sessions read a database at once; 1 leaves all of it to pg_dump.
+    pub jobs: usize,
 }
 
 /// A dump that ended well, without its seal.
@@ -182,7 +185,15 @@ fn survey(sql: &[u8]) -> Result<Survey> {
     Ok(surveyor.finish()?)
 }
 
-/// One database, from a snapshot that a session of ours holds open until pg_dump is done with it.
+/// pg_dump of one database from a snapshot, without the rows of some tables, which are named as its patterns want them.
+pub(super) fn program(job: &Job<'_>, name: &str, snapshot: &str, left_out: &[String]) -> Program {
+    let mut arguments = ["--create", "--no-password", &format!("--snapshot={snapshot}")].map(OsString::from).to_vec();
+    arguments.extend(job.lock_seconds.map(|seconds| OsString::from(format!("--lock-wait-timeout={seconds}s"))));
+    arguments.extend(left_out.iter().map(|table| format!("--exclude-table-data={table}").into()));
+    Program { path: job.client.program("pg_dump"), arguments, environment: environment(job, name) }
+}
+
+/// One database, from a snapshot that a session of ours holds open until all who read are done with it.
 async fn database<S: Sink>(
     job: &Job<'_>,
     name: &str,
@@ -190,19 +201,9 @@ async fn database<S: Sink>(
     known: Option<BTreeSet<String>>,
     out: &mut Out<'_, S>,
 ) -> Result<Sealed> {
-    session.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await.context("opening a snapshot")?;
-    let snapshot: String = session
-        .query_one("SELECT pg_catalog.pg_export_snapshot()", &[])
-        .await
-        .context("exporting the snapshot")?
-        .get(0);
+    let mut producer = Production::start(job, name, &session).await?;
     out.between(format!("--\n-- Database \"{}\" dump\n--\n\n", name.replace(['\n', '\r'], " ")).as_bytes()).await?;
     out.begin(&Item::Database(name.to_owned())).await?;
-    let mut arguments = ["--create", "--no-password", &format!("--snapshot={snapshot}")].map(OsString::from).to_vec();
-    arguments.extend(job.lock_seconds.map(|seconds| OsString::from(format!("--lock-wait-timeout={seconds}s"))));
-    let program = Program { path: job.client.program("pg_dump"), arguments, environment: environment(job, name) };
-    let mut producer = Producer::start(&program)?;
-
     let policy = Policy { layout: Layout::Cluster, known_settings: known, ..Policy::default() };
     // The rewriter stands in the way only where something has to be changed.
     let mut rewriter = (policy.known_settings.is_some() || ALWAYS_THERE.contains(&name)).then(|| Rewriter::new(policy));
@@ -223,6 +224,7 @@ async fn database<S: Sink>(
     if !survey.trailer {
         bail!(cut_short("pg_dump"));
     }
+    never_twice(&survey)?;
     session.batch_execute("COMMIT").await.context("the snapshot's session was lost; the dump may be inconsistent")?;
     let mut all = Sealed::default();
     for sealed in rows_of(&survey).into_values() {
@@ -254,6 +256,20 @@ fn environment(job: &Job<'_>, database: &str) -> Vec<(String, OsString)> {
     job.settings.child_env(database, job.session_name)
 }
 
+/// Rows that two have written would be restored twice.
+fn never_twice(survey: &Survey) -> Result<()> {
+    for section in &survey.sections {
+        let mut seen = BTreeSet::new();
+        if let Some(copied) = section.tables.iter().find(|copied| !seen.insert(&copied.table)) {
+            bail!(
+                Failure::new(format!("the rows of {} stand in the dump twice; nothing was saved", copied.table))
+                    .hint("set BKP_JOBS=1 to leave all of it to pg_dump")
+            );
+        }
+    }
+    Ok(())
+}
+
 /// What to do about what an account without rights is told.
 fn advised(error: anyhow::Error) -> anyhow::Error {
     let said = format!("{error:#}");
@@ -267,7 +283,7 @@ fn advised(error: anyhow::Error) -> anyhow::Error {
     Failure::new("the account may not read all of it").hint(hint).because(error).into()
 }
 
-fn cut_short(program: &str) -> Failure {
+pub(super) fn cut_short(program: &str) -> Failure {
     Failure::new(format!("{program} ended without the line that says its dump is complete; nothing was saved"))
         .hint("look at the server's log for what ended the session, then run the backup again")
 }

@@ -40,7 +40,7 @@ variables! {
     /// Where dumps go: `gs://…`, `s3://…`, `az://…` or `file:///…`.
     BKP_BUCKET, "`file:///var/lib/bkp`, unless a restic repository is named", twin;
     /// How hard dumps are compressed, from `1` (fastest) to `12` (smallest). Another level makes the next dump differ from the last in every byte.
-    BKP_GZIP_LEVEL, "`6`", twin;
+    BKP_GZIP_LEVEL, "`2`", twin;
     /// Cloud KMS key that Google Cloud Storage encrypts new objects with.
     BKP_GCS_KMS_KEY, "", twin;
     /// Directories whose files are saved, commas between them; they need a restic repository.

@@ -14,7 +14,9 @@ use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
 
 const APP_LIMIT_BYTES: usize = 63;
 
-const GZIP_LEVEL: u8 = 6;
+/// The fastest level that was nowhere larger than `gzip --rsyncable`, on four kinds of tables: of text 200 MB/s a core at a
+/// ratio of 2.85, against 207 and 2.69 at level 1, 130 and 3.05 at level 6, and some 20 and 2.69 by gzip.
+const GZIP_LEVEL: u8 = 2;
 
 /// More sessions than this take the application's server away from it, unless somebody says so.
 const USUAL_JOBS: usize = 4;

@@ -44,7 +44,7 @@ fn with_nothing_set_the_defaults_hold() {
     assert!(settings.retention.keeps_everything() && settings.retention.min == 3);
     assert_eq!(settings.lock_wait, Duration::ZERO);
     assert_eq!(settings.standby, Standby::Pause);
-    assert_eq!(settings.gzip_level, 6);
+    assert_eq!(settings.gzip_level, 2);
     assert!((1..=4).contains(&settings.jobs));
     assert!(settings.warnings.is_empty());
 }

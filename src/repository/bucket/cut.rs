@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn content_that_never_changes_is_cut_too() {
-        for byte in 0..=255 {
+        for byte in (0..=255).step_by(17) {
             let found = members(&vec![byte; 5 << 20], &[77_777]);
             let (last, whole) = found.split_last().unwrap();
             assert!(whole.iter().all(|member| member.len() >= SHORTEST) && last.len() <= LONGEST);

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::process::Producer;
 
 /// Pieces that wait, each of at most 256 KiB.
-const PIECES: usize = 64;
+const PIECES: usize = 32;
 
 /// What a child has written so far, in order.
 pub struct Ahead {

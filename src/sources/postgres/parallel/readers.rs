@@ -21,7 +21,7 @@ use crate::sources::postgres::server::{literal, told};
 const PIECE_BYTES: usize = 256 << 10;
 
 /// What all ranges that wait for their turn may hold together, but for the rest of the row that each is at.
-const AHEAD_BYTES: usize = 32 << 20;
+const AHEAD_BYTES: usize = 20 << 20;
 
 /// What pg_dump sets for its own session, so that every value is written as it would write it; then that rows come in the order in
 /// which they lie, from exactly the pages that are asked for.

@@ -14,6 +14,7 @@ use crate::commands::restore::loading::{self, Loading};
 use crate::commands::restore::plan::{Load, Plan};
 use crate::commands::restore::preflight::{self, Target, Wish};
 use crate::commands::restore::reading::{Read, Stored};
+use crate::commands::restore::roles;
 use crate::commands::restore::undo::Undo;
 use crate::commands::{Context, Run};
 use crate::error::Failure;
@@ -214,22 +215,20 @@ impl<'a> Trial<'a> {
             comment: None,
             act: None,
         };
-        let mut sql = "BEGIN;\n".to_owned();
-        if self.target.settings.contains("createrole_self_grant") && !self.target.superuser {
-            // Since 16 who creates a role may not act for it.
-            sql.push_str("SET LOCAL createrole_self_grant = 'set, inherit';\n");
-        }
+        let names: Vec<String> = self.missing.iter().map(ToString::to_string).collect();
+        let (before, after) = roles::acting_for(&self.target, &names);
+        let mut sql = format!("BEGIN;\n{before}");
         for role in &self.missing {
             let quoted = String::from_utf8_lossy(&role.quoted()).into_owned();
             let comment = literal(&journal.comment_text());
             sql.push_str(&format!("CREATE ROLE {quoted} NOLOGIN;\nCOMMENT ON ROLE {quoted} IS {comment};\n"));
         }
-        sql.push_str("COMMIT");
+        sql.push_str(&format!("{after}COMMIT"));
         if let Err(error) = self.main.batch_execute(&sql).await {
             let _ = self.main.batch_execute("ROLLBACK").await;
             return Err(error).context("making the roles that the server lacks");
         }
-        undo.roles.extend(self.missing.iter().map(ToString::to_string));
+        undo.roles.extend(names);
         tracing::info!(
             "made {} roles that the server lacks, without any right, for the time of the drill",
             self.missing.len()

@@ -38,7 +38,7 @@ mod paths;
 pub(super) mod plan;
 pub(super) mod preflight;
 pub mod reading;
-mod roles;
+pub(super) mod roles;
 mod room;
 pub(super) mod sort;
 mod tables;

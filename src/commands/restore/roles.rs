@@ -42,17 +42,8 @@ async fn in_one_transaction(
     statements: &[u8],
 ) -> Result<()> {
     let mut loader = Loader::start(postgres, client, database, session_name).await?;
-    // Who creates a role may not act for it, so nothing could be given to it: since 16 a setting does that, before it a membership.
-    let (mut begin, mut end) = ("BEGIN;\n", String::new());
-    if !target.superuser && target.settings.contains("createrole_self_grant") {
-        begin = "BEGIN;\nSET LOCAL createrole_self_grant = 'set, inherit';\n";
-    } else if !target.superuser {
-        let me = ident(&target.connecting.to_string());
-        for role in new_roles {
-            end.push_str(&format!("\nGRANT {} TO {me};", ident(role)));
-        }
-    }
-    end.push_str("\nCOMMIT;\n");
+    let (before, after) = acting_for(target, new_roles);
+    let (begin, end) = (format!("BEGIN;\n{before}"), format!("\n{after}COMMIT;\n"));
     // The COMMIT is the last that psql gets: whatever dies before it leaves no role.
     for part in [begin.as_bytes(), statements, end.as_bytes()] {
         if loader.write(part).await.is_err() {
@@ -61,6 +52,21 @@ async fn in_one_transaction(
     }
     loader.finish().await?;
     Ok(())
+}
+
+/// What stands before and after the statements that make roles, so that objects can be given to them: who creates a role may not
+/// act for it. Since 16 a setting does that, before it a membership.
+pub(in crate::commands) fn acting_for(target: &Target, new_roles: &[String]) -> (&'static str, String) {
+    match target {
+        Target { superuser: true, .. } => ("", String::new()),
+        target if target.settings.contains("createrole_self_grant") => {
+            ("SET LOCAL createrole_self_grant = 'set, inherit';\n", String::new())
+        }
+        target => {
+            let me = ident(&target.connecting.to_string());
+            ("", new_roles.iter().map(|role| format!("GRANT {} TO {me};\n", ident(role))).collect())
+        }
+    }
 }
 
 /// `--only roles`: the roles that the server lacks are made, those that it has are changed when that is set, and nothing else.

@@ -2,6 +2,7 @@
 
 mod beside;
 mod in_place;
+mod roles;
 mod undo;
 
 use crate::job::Shop;

@@ -105,11 +105,8 @@ pub async fn restore(
         held.still(&context.settings.app).await?;
         copied(context, run, request, specs, databases).await
     };
-    let done = if request.in_place {
-        pausing::around(context, run, Reason::Restore, async |_| work(&mut databases).await).await
-    } else {
-        work(&mut databases).await
-    };
+    let reason = if request.in_place { Reason::Restore } else { Reason::Beside };
+    let done = pausing::around(context, run, reason, async |_| work(&mut databases).await).await;
     match &done {
         Ok(_) => databases.drop_sides().await,
         Err(_) => databases.take_back().await,

@@ -104,8 +104,9 @@ fn rows_of_a_table_that_could_not_be_made_are_never_read_as_commands_or_statemen
 fn the_first_error_among_rows_ends_the_load_with_row_and_column() {
     let shop = Shop::open();
     let rows = "CREATE TABLE public.few (i int, t text);\nCOPY public.few (i, t) FROM stdin;\n1\ta\nx7hush\tb\n\\.\n";
-    with(&shop, rows, "CREATE TABLE public.later (i nowhere);");
+    let (line, _) = with(&shop, rows, "CREATE TABLE public.later (i nowhere);");
     let out = changes_nothing(&shop, shop.bkp(["restore"]));
+    let out = out.says(&format!("failed: line {} of the dump: ERROR", line + 4));
     out.says("22P02")
         .says("COPY few, row 2, column i")
         .says("(COPY public.few)")
@@ -203,4 +204,17 @@ fn what_the_operator_takes_back_ends_the_load_at_once() {
                  SET statement_timeout = 0;\nCREATE TABLE public.a (i nowhere);";
     with(&shop, "", after);
     changes_nothing(&shop, shop.bkp(["restore"])).says("57014").never_says("nowhere");
+}
+
+#[test]
+fn a_role_that_cannot_be_made_is_named_without_its_password() {
+    let shop = Shop::open();
+    let globals =
+        "CREATE ROLE clerk;\nALTER ROLE clerk WITH LOGIN PASSWORD 'hush'\n CONNECTION LIMIT -7;\n\\connect shop\n";
+    let sql = [globals.as_bytes(), &shop.cluster.pg_dump("shop", ["--restrict-key=x"])].concat();
+    shop.put("db_dump-20250101_000000.bak", &sql);
+    for restore in [shop.bkp(["restore", "--only", "roles"]), shop.bkp(["restore"])] {
+        let out = changes_nothing(&shop, restore);
+        out.says("failed: ERROR:  22023").says("(ALTER ROLE clerk WITH LOGIN PASSWORD)").never_says("hush");
+    }
 }

@@ -116,6 +116,9 @@ impl State {
             self.open = Some(message);
         } else if let Some(open) = &mut self.open {
             open.go_on(line);
+        } else if self.spares && !line.trim().is_empty() {
+            // Where psql's exit status does not tell, nothing that it says may be passed over.
+            self.open = Some(Message::unknown(line));
         }
     }
 
@@ -168,10 +171,10 @@ impl State {
     fn failed(&self, message: &Message, begun: Option<&Begun>) -> Failed {
         let (mut line, mut place) = message.line.map(|line| self.places.of(line)).unwrap_or_default();
         // Where a statement begins is where people look for it; of a COPY the row is told.
-        if let Some(begun) = begun.filter(|begun| begun.lines.is_some())
-            && let Some(first) = begun.line
-        {
-            (line, place) = (Some(first), format!("line {first} of the dump"));
+        match begun.map(|begun| (begun.line, begun.lines)) {
+            Some((Some(first), Some(_))) => (line, place) = (Some(first), format!("line {first} of the dump")),
+            Some((None, _)) => (line, place) = (None, String::new()),
+            _ => {}
         }
         let subject = begun.map(|begun| &begun.subject);
         let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
@@ -322,6 +325,16 @@ mod tests {
         }
         state.hear(None);
         assert_eq!(state.take(true).0.listed.len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_failure_where_nothing_else_would_tell() {
+        for (spares, fails) in [(true, true), (false, false)] {
+            let mut state = State { spares, key: "KEY".into(), ..State::default() };
+            state.hear(Some("psql(stdin)12 ERROR 42P01 in words of another version"));
+            state.hear(Some("KEY 1 on"));
+            assert_eq!(state.has_failed(), fails);
+        }
     }
 
     #[test]

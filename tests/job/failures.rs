@@ -40,10 +40,11 @@ fn says_in_order(out: &Output, texts: &[&str]) {
     }
 }
 
-/// Client programs of a version whose psql runs whatever command it is given.
+/// Client programs of a version whose psql runs whatever command it is given. Up to 14 psql reads the rows of a failed COPY as if they
+/// were its script; later ones pass them over.
 fn old_clients(shop: &Shop) -> PathBuf {
     let clients = clients_with(shop, "psql", "exec $REAL \"$@\"");
-    fs::write(clients.join("pg_dump"), "#!/bin/sh\necho 'pg_dump (PostgreSQL) 15.3'\n").expect("a script");
+    fs::write(clients.join("pg_dump"), "#!/bin/sh\necho 'pg_dump (PostgreSQL) 14.3'\n").expect("a script");
     clients
 }
 
@@ -92,7 +93,7 @@ fn a_missing_role_a_failing_index_and_a_failing_key_are_told_together() {
 
 #[test]
 fn rows_of_a_table_that_could_not_be_made_are_never_read_as_commands_or_statements() {
-    for (major, is_old) in [(14, false), (15, true), (18, false)] {
+    for (major, is_old) in [(14, true), (14, false), (18, false)] {
         let shop = Shop::open_on(major);
         let clients = if is_old { Some(old_clients(&shop)) } else { None };
         let restore = || match &clients {

@@ -314,3 +314,14 @@ fn a_new_password_takes_no_proof_away() {
     let listed = quick::listed(plain.bkp(["list", "--json"]).env("RESTIC_PASSWORD_FILE", &new));
     assert_eq!(proven(&listed), [true]);
 }
+
+#[test]
+fn a_backup_that_somebody_tags_like_a_proof_is_a_backup() {
+    let plain = Plain::open();
+    plain.bkp(["backup", "--tag", "bkp-drill-proof"]).run().ok();
+    let listed = plain.listed();
+    assert_eq!((listed[0]["sealed"].as_bool(), proven(&listed)), (Some(true), vec![false]));
+    fs::remove_file(plain.files().join("config/app.php")).expect("removed");
+    plain.bkp(["restore"]).run().ok();
+    assert!(plain.files().join("config/app.php").exists());
+}

@@ -68,10 +68,12 @@ pub async fn listed(places: &ResticPlaces, settings: &Settings) -> Result<(Vec<S
 
 /// Tells what a snapshot is. Nothing for what bkp cannot restore.
 fn recognised(snapshot: restic::Snapshot, place: Place, settings: &Settings) -> Option<Snapshot> {
-    if snapshot.tags.iter().any(|tag| tag == PROOF) || drilled::is_proof(&snapshot.tags) {
+    let tags = Tags::read(&snapshot.tags);
+    let is_proof = snapshot.tags.iter().any(|tag| tag == PROOF) || drilled::is_proof(&snapshot.tags);
+    // A backup stays one, whatever somebody adds to its tags.
+    if tags.is_none() && is_proof {
         return None;
     }
-    let tags = Tags::read(&snapshot.tags);
     let path = snapshot.paths.first()?;
     let (item, file) = match &tags {
         Some(Tags { item: Item::Files(root), .. }) => (Item::Files(root.clone()), None),

@@ -113,19 +113,9 @@ impl<'a> Trial<'a> {
         evidence: &mut Evidence,
     ) -> Result<()> {
         self.make_roles(undo).await?;
-        let loading = Loading {
-            context: self.context,
-            postgres: self.postgres,
-            run: self.run,
-            survey: &self.read.survey,
-            digest: &self.read.digest,
-            plan: &self.plan,
-            target: &self.target,
-            client: &self.client,
-            main: self.main,
-            command: "drill",
-            state: State::Drill,
-        };
+        let here = (self.context, self.postgres, self.run);
+        let server = (&self.target, &self.client);
+        let loading = Loading::new(here, self.read, &self.plan, server, self.main, State::Drill);
         loading::load(&loading, self.stored, undo).await?;
         steps.done("load", evidence);
         for load in &self.plan.loads {

@@ -22,6 +22,7 @@ use self::checks::Check;
 use self::databases::Trial;
 use self::evidence::{Backup, Evidence, Outcome};
 use self::files::Trees;
+use super::catalog::drilled::{self, Statement};
 use super::catalog::{Dump, proofs};
 use super::repositories::Repositories;
 use super::restore::choose::Choice;
@@ -157,7 +158,7 @@ async fn tried(
         lock::release(main, &leftovers::lock_name(&settings.app)).await;
     }
     done?;
-    remember(&repositories, &choice, evidence).await;
+    remember(context, &repositories, &choice, evidence).await;
     Ok(())
 }
 
@@ -219,20 +220,30 @@ fn under_its_own_name(choice: &Choice) -> Result<()> {
 }
 
 /// A proof of a part is none of the whole; and what cannot be remembered is proven all the same.
-async fn remember(repositories: &Repositories, choice: &Choice, evidence: &mut Evidence) {
+async fn remember(context: &Context, repositories: &Repositories, choice: &Choice, evidence: &mut Evidence) {
     if !evidence.not_tried.is_empty() {
         let left = evidence.not_tried.join(", ");
         return tracing::warn!("a part was not tried, so the backup as a whole is not proven: {left}");
     }
-    let (Some(store), Some(dump)) = (&repositories.bucket, &choice.dump) else {
-        return tracing::info!("what lies in restic repositories is proven, but that is not remembered there");
-    };
-    let Some(seal) = dump.seal() else { return };
-    (evidence.result, evidence.ended, evidence.remembered) = (Outcome::Proven, Some(now()), true);
+    let ended = now();
+    let seal = choice.dump.as_ref().and_then(|dump| Some((dump, dump.seal()?)));
+    (evidence.result, evidence.ended, evidence.remembered) = (Outcome::Proven, Some(ended), true);
     let json = serde_json::to_vec(evidence).unwrap_or_default();
-    if let Err(error) = proofs::remember(store, &dump.name, &seal.run, &json).await {
+    // It lies where it was read: of a run that both stores hold, only one of them is proven.
+    let kept = match (seal, Statement::of(&choice.snapshots, ended), &repositories.bucket, &repositories.restic) {
+        (Some((dump, seal)), _, Some(store), _) => {
+            context.stop.or(proofs::remember(store, &dump.name, &seal.run, &json)).await
+        }
+        (None, Some(proven), _, Some(places)) => {
+            context.stop.or(drilled::remember(places, &context.settings, &proven, &json)).await
+        }
+        _ => Err(Failure::new("no run of bkp's made this backup, so there is nothing to remember it by").into()),
+    };
+    if let Err(error) = kept {
         evidence.remembered = false;
-        tracing::warn!("the proof cannot be stored beside the dump, so retention does not know of it: {error:#}");
+        tracing::warn!(
+            "proven, but the proof could not be kept, so `bkp list` and retention do not know of it: {error:#}"
+        );
     }
 }
 

@@ -163,19 +163,10 @@ impl<'a> Databases<'a> {
         if self.way.is_none() {
             self.swapper = aside::session(self.context, self.run, self.main, &self.targets, &mut self.undo).await?;
         }
-        let loading = Loading {
-            context: self.context,
-            postgres: self.postgres,
-            run: self.run,
-            survey: &self.read.survey,
-            digest: &self.read.digest,
-            plan: &self.plan,
-            target: &self.target,
-            client: &self.client,
-            main: self.swapper.as_ref().unwrap_or(self.main),
-            command: "restore",
-            state: State::Loading,
-        };
+        let here = (self.context, self.postgres, self.run);
+        let main = self.swapper.as_ref().unwrap_or(self.main);
+        let server = (&self.target, &self.client);
+        let loading = Loading::new(here, self.read, &self.plan, server, main, State::Loading);
         if let Some(way) = &self.way {
             let allow_part = allow_unproven || self.is_sealed();
             let load = self.in_place.run((&loading, way), self.stored, &mut self.undo, allow_part);

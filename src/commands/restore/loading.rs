@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::plan::{Load, Plan};
 use super::preflight::Target;
-use super::reading::{self, Digest, Stored};
+use super::reading::{self, Digest, Read, Stored};
 use super::roles;
 use super::undo::Undo;
 use crate::commands::{Context, Run};
@@ -67,6 +67,22 @@ pub struct Loading<'a> {
     pub command: &'static str,
     /// What the journal says of the databases that are made.
     pub state: State,
+}
+
+impl<'a> Loading<'a> {
+    /// What a restore or, by `state`, a drill loads.
+    pub fn new(
+        (context, postgres, run): (&'a Context, &'a Postgres, &'a Run),
+        read: &'a Read,
+        plan: &'a Plan,
+        (target, client): (&'a Target, &'a Client),
+        main: &'a Session,
+        state: State,
+    ) -> Loading<'a> {
+        let (survey, digest) = (&read.survey, &read.digest);
+        let command = if state == State::Drill { "drill" } else { "restore" };
+        Loading { context, postgres, run, survey, digest, plan, target, client, main, command, state }
+    }
 }
 
 /// A piece of the rewritten dump that outlives the rewriter's step.

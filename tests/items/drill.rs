@@ -44,6 +44,15 @@ fn databases_and_files_of_a_repository_are_proven_and_nothing_stays() {
     let before = app.state();
     drill(&app).without("BKP_FILES").run().ok().says("was not tried");
     assert_eq!(self::shown(&app)["not_tried"], serde_json::json!([format!("files {}", app.files().display())]));
+    // With a place to restore them to they are, and not where they live.
+    drill(&app).without("BKP_FILES").env("BKP_DRILL_SCRATCH", app.work.join("named")).run().ok();
+    let shown = self::shown(&app);
+    assert_eq!(
+        (&shown["not_tried"], shown["files"].as_object().map(serde_json::Map::len)),
+        (&serde_json::json!([]), Some(1))
+    );
+    let inside = app.files().join("data/new");
+    drill(&app).without("BKP_FILES").env("BKP_DRILL_SCRATCH", inside).run().fails_with(2).says("in or around");
     assert_eq!(app.state(), before);
 }
 

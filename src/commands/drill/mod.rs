@@ -107,7 +107,12 @@ async fn tried(
     let wish = Restore { when: request.when.clone(), ..Restore::default() };
     let repositories = stop.or(Repositories::open(context)).await?;
     let choice = stop.or(restore::chosen(context, &repositories, &wish)).await?;
-    let sorted = sort::sort(&repositories, settings, &choice, &wish)?;
+    let mut with_files = settings.clone();
+    if request.scratch.is_some() || settings.drill.scratch.is_some() {
+        // A place for files: those of the run are tried, whether or not the settings know where they live.
+        with_files.files.get_or_insert_default();
+    }
+    let sorted = sort::sort(&repositories, &with_files, &choice, &wish)?;
     evidence.not_tried = left_out(&choice, &sorted);
     evidence.backup = Some(backup(context, &repositories, &choice, &sorted));
     steps.done("choose", evidence);

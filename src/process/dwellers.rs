@@ -10,14 +10,14 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long they may take to end when they are asked to.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Ends every process that works in exactly this directory: asked first, then killed. Gives how many there were.
+/// Ends every process that works in exactly the directory of this device and inode: asked first, then killed. Gives how many there
+/// were.
+///
+/// By what the directory is, not by its name: a process in another container may have a directory of the same name.
 ///
 /// # Errors
 /// When one of them stays.
-pub fn end_all_in(directory: &Path) -> io::Result<usize> {
-    let Ok(here) = directory.metadata() else { return Ok(0) };
-    // By what the directory is, not by its name: a process in another container may have a directory of the same name.
-    let here = (here.dev(), here.ino());
+pub fn end_all_in(here: (u64, u64)) -> io::Result<usize> {
     let found = dwellers(here);
     for signal in [Signal::QUIT, Signal::KILL] {
         let asked = Instant::now();
@@ -38,7 +38,7 @@ pub fn end_all_in(directory: &Path) -> io::Result<usize> {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
-    Err(io::Error::other(format!("a process works in {} and cannot be ended", directory.display())))
+    Err(io::Error::other("a process works in it and cannot be ended"))
 }
 
 /// Those of which we may know. What belongs to another account is nothing that we started.

@@ -108,15 +108,14 @@ fn every_major_is_drilled_on_its_own_and_by_an_account_that_is_nobody_special() 
             continue;
         }
         // By itself instead of as root, in a directory whose name is too long for a socket.
-        let owned = |path: &Path| {
-            assert!(
-                std::process::Command::new("chown").arg("-R").arg("65534").arg(path).status().expect("chown").success()
-            )
+        let give = |path: &Path, account: &str| {
+            let status = std::process::Command::new("chown").args(["-R", account]).arg(path).status();
+            assert!(status.expect("chown").success());
         };
-        owned(&shop.bucket());
-        owned(&shop.work.dir("state"));
         let scratch = shop.work.dir(&format!("{}/{}", "long".repeat(20), "name".repeat(20)));
-        owned(&scratch);
+        for path in [&shop.bucket(), &shop.work.dir("state"), &scratch] {
+            give(path, "65534");
+        }
         drill(&shop)
             .without("BKP_DRILL_EVIDENCE")
             .env("BKP_DRILL_SCRATCH", &scratch)
@@ -130,6 +129,13 @@ fn every_major_is_drilled_on_its_own_and_by_an_account_that_is_nobody_special() 
         chown(&scratch, Some(0), Some(0)).expect("chown");
         drill(&shop).env("BKP_DRILL_SCRATCH", &scratch).run().fails_with(1).says("is closed to").says("--scratch");
         assert_eq!(left_in(&scratch), Vec::<PathBuf>::new());
+        // An account without a name, as pods often have: initdb cannot do without, and says so.
+        for path in [shop.bucket(), shop.work.join("state")] {
+            give(&path, "54321");
+        }
+        let nameless = drill(&shop).without("BKP_DRILL_EVIDENCE").user(54321).run().fails_with(1);
+        nameless.says("/etc/passwd").says("--server configured");
+        nothing_is_left(&shop, "an account without a name");
     }
 }
 
@@ -185,6 +191,21 @@ fn however_a_drill_ends_its_server_and_its_directory_are_gone() {
         assert_eq!((left_in(&named), working_in(&named)), (vec![], vec![]), "{next}");
         assert_eq!(left_in(&shop.work.join("state/drill-places/shop")), Vec::<PathBuf>::new(), "{next}");
     }
+
+    // What looks like a dead drill's and leads to a living server by a link ends nobody, and nothing goes but the link.
+    let (live, dead) = (shop.work.dir("live/data"), own.join(".bkp-drill-20260101T000000Z-abcdef"));
+    let mut living = std::process::Command::new("sleep").arg("60").current_dir(&live).spawn().expect("sleep");
+    for link in ["server", "server/data"] {
+        fs::create_dir_all(dead.join(link).parent().expect("above")).expect("mkdir");
+        fs::write(dead.join("of-shop"), "").expect("a marker");
+        let to = if link == "server" { shop.work.join("live") } else { live.clone() };
+        symlink(to, dead.join(link)).expect("a link");
+        with_state(&shop, shop.bkp(["resume"])).run().ok();
+        assert!(left(&shop).is_empty() && live.is_dir(), "{link}");
+        assert!(living.try_wait().expect("a status").is_none(), "{link}: somebody's process was ended");
+    }
+    living.kill().expect("killed");
+    living.wait().expect("waited");
 }
 
 #[test]

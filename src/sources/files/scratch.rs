@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::lock::{self, Lock};
 use super::volume::{self, LIST};
@@ -202,12 +202,21 @@ fn remove(base: &Path, name: &OsStr, app: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
-    end_all_in(&base.join(name).join(SERVER).join(DATA))?;
+    if let Some(data) = server_data(&directory) {
+        end_all_in(data)?;
+    }
     walk::remove(&directory, OsStr::new(SERVER))?;
     walk::remove(&directory, OsStr::new(TREES))?;
     walk::remove(&directory, OsStr::new(&marker(app)))?;
     // Of what is in it now, nothing is ours.
     std::fs::remove_dir(base.join(name))
+}
+
+/// The device and inode of a server's data, by no link: another one's server may be at its end.
+fn server_data(own: &OwnedFd) -> Option<(u64, u64)> {
+    let server = rustix::fs::openat(own, SERVER, LIST | OFlags::NOFOLLOW, Mode::empty()).ok()?;
+    let data = rustix::fs::statat(&server, DATA, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    (FileType::from_raw_mode(data.st_mode) == FileType::Directory).then_some((data.st_dev, data.st_ino))
 }
 
 fn opened(path: &Path) -> io::Result<OwnedFd> {

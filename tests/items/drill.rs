@@ -185,6 +185,9 @@ fn a_scratch_directory_that_is_live_or_somebodys_is_refused() {
     let named = app.work.join("named");
     drill_files(&app).env("BKP_DRILL_SCRATCH", &named).run().ok();
     assert_eq!(fs::read_dir(&named).expect("made").count(), 0);
+    // A unit that is not told where the files live.
+    drill_files(&app).without("BKP_FILES").env("BKP_DRILL_SCRATCH", &named).run().ok();
+    assert_eq!(shown(&app)["files"].as_object().map(serde_json::Map::len), Some(1));
 }
 
 /// Only of what is live and of what is somebody's: restic's cache and our state change.

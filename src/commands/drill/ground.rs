@@ -59,13 +59,27 @@ pub async fn choose(context: &Context, request: &Request, session_name: &str) ->
     Ok(Ground::Throwaway { why: format!("the configured server cannot be reached: {error}") })
 }
 
-/// The context of a drill in a server of its own: nothing in it leads to the configured one, and all roles are the dump's.
-pub fn apart(context: &Context) -> Context {
-    let databases = context.settings.postgres.as_ref().map_or(Databases::All, |postgres| postgres.databases.clone());
-    let postgres = Some(throwaway::unreached(databases));
-    let restore = crate::settings::Restore { roles: Roles::Missing, ..context.settings.restore };
-    let settings = Settings { postgres, restore, ..context.settings.clone() };
+/// The context of a drill there. With a server of its own nothing in it leads to the configured one, and all roles are the dump's.
+pub fn context(context: &Context, ground: &Ground, request: &Request) -> Context {
+    let mut settings = context.settings.clone();
+    if let Ground::Throwaway { .. } = ground {
+        let databases = settings.postgres.map_or(Databases::All, |postgres| postgres.databases);
+        settings.postgres = Some(throwaway::unreached(databases));
+        settings.restore.roles = Roles::Missing;
+    }
+    if settings.postgres.is_none() {
+        settings = with_files(&settings, request);
+    }
     Context { settings, stop: context.stop.clone(), json: context.json }
+}
+
+/// With a place for files those of a run are tried, whether or not the settings know where they live.
+pub fn with_files(settings: &Settings, request: &Request) -> Settings {
+    let mut settings = settings.clone();
+    if request.scratch.is_some() || settings.drill.scratch.is_some() {
+        settings.files.get_or_insert_default();
+    }
+    settings
 }
 
 /// The scratch directory, taken for this drill.
@@ -150,16 +164,12 @@ pub async fn server(
     why: &str,
 ) -> Result<(Server, Session)> {
     let (settings, survey) = (&context.settings, &read.survey);
+    tracing::info!("databases go into a server that is made for this drill, {why}");
     let binaries = throwaway::installed(&settings.client_dirs).await?;
     let major = survey.server_banner.as_deref().and_then(throwaway::major_in);
     let binaries = throwaway::fitting(&binaries, major)?;
     let account = throwaway::account();
     let (data, log) = block_in_place(|| scratch.make_server(account))?;
-    tracing::info!(
-        "databases are loaded into a throwaway PostgreSQL {} in {}, {why}",
-        binaries.version,
-        scratch.base().display()
-    );
     let plan = Plan {
         binaries,
         data: &data,
@@ -169,6 +179,7 @@ pub async fn server(
         databases: context.postgres()?.databases.clone(),
     };
     let server = Server::start(plan).await?;
+    tracing::info!("made a throwaway PostgreSQL {} in {}", binaries.version, scratch.base().display());
     let main = server::maintenance(&server.postgres, session_name).await?;
     Ok((server, main))
 }

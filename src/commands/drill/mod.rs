@@ -86,14 +86,7 @@ async fn tried(
 ) -> Result<()> {
     let (stop, session_name) = (&context.stop, run.session_name("drill"));
     let ground = stop.or(ground::choose(context, request, &session_name)).await?;
-    let apart;
-    let context = match &ground {
-        Ground::Configured => context,
-        Ground::Throwaway { .. } => {
-            apart = ground::apart(context);
-            &apart
-        }
-    };
+    let context = &ground::context(context, &ground, request);
     let settings = &context.settings;
     let main = match (&ground, &settings.postgres) {
         (Ground::Configured, Some(postgres)) => {
@@ -107,12 +100,7 @@ async fn tried(
     let wish = Restore { when: request.when.clone(), ..Restore::default() };
     let repositories = stop.or(Repositories::open(context)).await?;
     let choice = stop.or(restore::chosen(context, &repositories, &wish)).await?;
-    let mut with_files = settings.clone();
-    if request.scratch.is_some() || settings.drill.scratch.is_some() {
-        // A place for files: those of the run are tried, whether or not the settings know where they live.
-        with_files.files.get_or_insert_default();
-    }
-    let sorted = sort::sort(&repositories, &with_files, &choice, &wish)?;
+    let sorted = sort::sort(&repositories, &ground::with_files(settings, request), &choice, &wish)?;
     evidence.not_tried = left_out(&choice, &sorted);
     evidence.backup = Some(backup(context, &repositories, &choice, &sorted));
     steps.done("choose", evidence);

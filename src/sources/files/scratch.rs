@@ -214,7 +214,7 @@ fn remove(base: &Path, name: &OsStr, app: &str) -> io::Result<()> {
 
 /// The device and inode of a server's data, by no link: another one's server may be at its end.
 fn server_data(own: &OwnedFd) -> Option<(u64, u64)> {
-    let server = rustix::fs::openat(own, SERVER, LIST | OFlags::NOFOLLOW, Mode::empty()).ok()?;
+    let server = rustix::fs::openat(own, SERVER, LIST, Mode::empty()).ok()?;
     let data = rustix::fs::statat(&server, DATA, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     (FileType::from_raw_mode(data.st_mode) == FileType::Directory).then_some((data.st_dev, data.st_ino))
 }

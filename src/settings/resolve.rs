@@ -7,7 +7,8 @@ use super::names::*;
 use super::postgres::Databases;
 use super::reader::{Overrides, Reader};
 use super::{
-    Drill, Environment, Faults, KeepReplaced, Log, Restore, Roles, SafetyBackup, SavedRoles, Settings, Standby,
+    Drill, DrillServer, Environment, Faults, KeepReplaced, Log, Restore, Roles, SafetyBackup, SavedRoles, Settings,
+    Standby,
 };
 use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
 
@@ -54,6 +55,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         checks: reader.value(BKP_DRILL_SQL),
         evidence: reader.value(BKP_DRILL_EVIDENCE).map(PathBuf::from),
         scratch: reader.value(BKP_DRILL_SCRATCH).map(PathBuf::from),
+        server: reader.parsed(BKP_DRILL_SERVER, DrillServer::parse),
     };
     let metrics_file = reader.value(BKP_METRICS_FILE).map(PathBuf::from);
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);

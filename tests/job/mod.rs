@@ -23,6 +23,7 @@ mod standby;
 mod swap;
 mod tables;
 mod targets;
+mod throwaway;
 mod tls;
 mod undo;
 

@@ -1,6 +1,6 @@
 //! `bkp drill`: does a backup restore? Loads one beside what is live, its files into a scratch directory,
 //! compares, asks the operator's checks, drops it all, and says
-//! what it did as evidence.
+//! what it did as evidence. Where the operator wants it, or the server cannot be reached, it loads into a server of its own.
 //!
 //! Nothing live is touched: names of its own, refused when they are taken; no role is changed; the application is not paused and its
 //! lock is not held, so that backups go on. Whatever ends it, what it made goes: at once, or at the next start of a drill, a backup, a
@@ -11,7 +11,9 @@ mod count;
 mod databases;
 mod evidence;
 pub mod files;
+mod ground;
 pub mod leftovers;
+mod places;
 
 use std::collections::BTreeSet;
 
@@ -19,9 +21,10 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 
 use self::checks::Check;
-use self::databases::Trial;
+use self::databases::{On, Trial};
 use self::evidence::{Backup, Evidence, Outcome};
 use self::files::Trees;
+use self::ground::{Ground, Taken};
 use super::catalog::drilled::{self, Statement};
 use super::catalog::{Dump, proofs};
 use super::repositories::Repositories;
@@ -83,11 +86,15 @@ async fn tried(
     checks: &[Check],
     evidence: &mut Evidence,
 ) -> Result<()> {
-    let (settings, stop) = (&context.settings, &context.stop);
-    let session_name = run.session_name("drill");
-    let main = match &settings.postgres {
-        Some(postgres) => Some((postgres, stop.or(hold(settings, postgres, &session_name)).await?)),
-        None => None,
+    let (stop, session_name) = (&context.stop, run.session_name("drill"));
+    let ground = stop.or(ground::choose(context, request, &session_name)).await?;
+    let context = &ground::context(context, &ground, request);
+    let settings = &context.settings;
+    let main = match (&ground, &settings.postgres) {
+        (Ground::Configured, Some(postgres)) => {
+            Some((postgres, stop.or(hold(settings, postgres, &session_name)).await?))
+        }
+        _ => None,
     };
     files::clear_dead(settings, false).await;
 
@@ -95,7 +102,7 @@ async fn tried(
     let wish = Restore { when: request.when.clone(), ..Restore::default() };
     let repositories = stop.or(Repositories::open(context)).await?;
     let choice = stop.or(restore::chosen(context, &repositories, &wish)).await?;
-    let sorted = sort::sort(&repositories, settings, &choice, &wish)?;
+    let sorted = sort::sort(&repositories, &ground::with_files(settings, request), &choice, &wish)?;
     evidence.not_tried = left_out(&choice, &sorted);
     evidence.backup = Some(backup(context, &repositories, &choice, &sorted));
     steps.done("choose", evidence);
@@ -110,42 +117,17 @@ async fn tried(
     }
     steps.done("read", evidence);
 
-    let trial = match (&main, &read) {
-        (Some((_, main)), Some((stored, read))) => {
-            Some(stop.or(Trial::prepare(context, run, main, (stored, read), evidence)).await?)
-        }
-        _ => None,
+    let on_scratch = !sorted.trees.is_empty() || (read.is_some() && matches!(ground, Ground::Throwaway { .. }));
+    let taken = match on_scratch {
+        true => Some(stop.or(Taken::take(context, run, request, &sorted.trees)).await?),
+        false => None,
     };
-    let trees = match &repositories.restic {
-        Some(places) if !sorted.trees.is_empty() => {
-            Some(stop.or(Trees::prepare(context, run, request, places, &sorted.trees)).await?)
-        }
-        _ => None,
-    };
-    if trial.is_none() && !checks.is_empty() {
-        bail!(
-            Failure::new(format!(
-                "{} holds no databases that the settings name, and there are checks to ask",
-                choice.name
-            ))
-            .hint("take BKP_DRILL_SQL out, or name the database")
-            .exit(Exit::Usage)
-        );
-    }
     let mut undo = Undo::default();
-    let done = async {
-        if let Some(trial) = &trial {
-            trial.run(checks, &mut undo, &mut steps, evidence).await?;
-        }
-        if let Some(trees) = &trees {
-            trees.run(evidence).await?;
-            steps.done("files", evidence);
-        }
-        anyhow::Ok(())
-    };
+    let tried = Tried { context, run, repositories: &repositories, sorted: &sorted, checks, name: &choice.name };
+    let done = tried.on(&ground, main.as_ref(), taken.as_ref(), read.as_ref(), (&mut undo, &mut steps), evidence);
     let done = stop.or(done).await;
-    if let Some(trees) = trees {
-        trees.remove();
+    if let Some(taken) = taken {
+        taken.remove();
     }
     if let Some((postgres, main)) = &main {
         undo.clear(main, postgres, &session_name).await;
@@ -162,6 +144,84 @@ async fn tried(
     Ok(())
 }
 
+/// What is tried.
+struct Tried<'a> {
+    context: &'a Context,
+    run: &'a Run,
+    repositories: &'a Repositories,
+    sorted: &'a Sorted,
+    checks: &'a [Check],
+    name: &'a str,
+}
+
+impl Tried<'_> {
+    /// Loads and compares. A throwaway server is gone when this ends or is dropped; everything else is the caller's to take back.
+    async fn on(
+        &self,
+        ground: &Ground,
+        main: Option<&(&Postgres, Session)>,
+        taken: Option<&Taken>,
+        read: Option<&(&Stored, Read)>,
+        (undo, steps): (&mut Undo, &mut Steps),
+        evidence: &mut Evidence,
+    ) -> Result<()> {
+        let (context, run, trees) = (self.context, self.run, &self.sorted.trees);
+        let own = match ground {
+            Ground::Configured => None,
+            Ground::Throwaway { why } => read.map(|(_, read)| (why, read)),
+        };
+        if let Some(taken) = taken {
+            let databases = match own {
+                Some((_, read)) => Some((read, context.postgres()?)),
+                None => None,
+            };
+            ground::room(&taken.scratch, trees, databases)?;
+        }
+        let made = match (own, taken) {
+            (Some((why, read)), Some(taken)) => {
+                let session_name = run.session_name("drill");
+                let made = ground::server(context, (&taken.scratch, &session_name), read, why).await?;
+                steps.done("server", evidence);
+                Some((made, why))
+            }
+            _ => None,
+        };
+        let on = match (&made, main) {
+            (Some(((server, main), why)), _) => Some(On { postgres: &server.postgres, main, throwaway: Some(why) }),
+            (None, Some((postgres, main))) => Some(On { postgres, main, throwaway: None }),
+            (None, None) => None,
+        };
+        let trial = match (on, read) {
+            (Some(on), Some((stored, read))) => Some(Trial::prepare(context, run, on, (stored, read), evidence).await?),
+            _ => None,
+        };
+        let trees = match (&self.repositories.restic, taken) {
+            (Some(places), Some(taken)) if !trees.is_empty() => {
+                Some(Trees::prepare(&taken.scratch, places, trees).await?)
+            }
+            _ => None,
+        };
+        if trial.is_none() && !self.checks.is_empty() {
+            bail!(
+                Failure::new(format!(
+                    "{} holds no databases that the settings name, and there are checks to ask",
+                    self.name
+                ))
+                .hint("take BKP_DRILL_SQL out, or name the database")
+                .exit(Exit::Usage)
+            );
+        }
+        if let Some(trial) = &trial {
+            trial.run(self.checks, undo, steps, evidence).await?;
+        }
+        if let Some(trees) = &trees {
+            trees.run(evidence).await?;
+            steps.done("files", evidence);
+        }
+        Ok(())
+    }
+}
+
 /// A session that holds the drill's lock, on a server without what dead drills left.
 async fn hold(settings: &Settings, postgres: &Postgres, session_name: &str) -> Result<Session> {
     let main = server::maintenance(postgres, session_name).await?;
@@ -169,7 +229,7 @@ async fn hold(settings: &Settings, postgres: &Postgres, session_name: &str) -> R
     if server::in_recovery(&main).await? {
         bail!(
             Failure::new("the server is a standby, where nothing can be loaded")
-                .hint("drill on its primary, or on another server")
+                .hint("drill on its primary, on another server, or in one made for it: --server throwaway")
         );
     }
     leftovers::clear(&main, &settings.app, false).await?;

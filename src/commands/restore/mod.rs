@@ -39,7 +39,7 @@ pub(super) mod plan;
 pub(super) mod preflight;
 pub mod reading;
 pub(super) mod roles;
-mod room;
+pub mod room;
 pub(super) mod sort;
 mod tables;
 pub(super) mod undo;

@@ -26,5 +26,6 @@ pub mod swap;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod throwaway;
 pub mod tls;
 mod token;

@@ -81,6 +81,15 @@ pub async fn maintenance_beside(
     }
 }
 
+/// Why nobody answers there, if nobody does; whoever answers and refuses is there.
+pub async fn unreachable(settings: &Postgres, application_name: &str) -> Option<ConnectError> {
+    let database = settings.maintenance.as_deref().unwrap_or("postgres");
+    match Session::connect(settings, database, application_name).await {
+        Err(error @ ConnectError::Unreachable { .. }) => Some(error),
+        _ => None,
+    }
+}
+
 /// A connection error with its hint, as a failure for the edge.
 pub fn told(error: ConnectError) -> anyhow::Error {
     let (what, hint) = (error.to_string(), error.hint());

@@ -303,9 +303,9 @@ fn a_run_that_lies_in_both_stores_is_proven_from_the_one_that_was_read() {
 }
 
 #[test]
-fn a_new_password_takes_no_proof_away() {
+fn a_new_password_takes_no_proof_away_and_no_backup_that_is_tagged_like_one_of_its_own() {
     let plain = Plain::open();
-    plain.bkp(["backup"]).run().ok();
+    plain.bkp(["backup", "--tag", "bkp-password-proof"]).run().ok();
     plain.bkp(["drill"]).run().ok();
     let before = snapshot_ids(&plain.repository());
     let new = plain.work.file("new", "nouveau\n");

@@ -24,6 +24,7 @@ mod tables;
 mod targets;
 mod tls;
 mod undo;
+mod waits;
 
 use std::fs;
 use std::io::{Read, Write};

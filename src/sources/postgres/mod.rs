@@ -28,3 +28,4 @@ pub mod table;
 mod tests;
 pub mod tls;
 mod token;
+pub mod waits;

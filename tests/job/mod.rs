@@ -12,6 +12,7 @@ mod managed;
 mod names;
 mod odd_servers;
 mod output;
+mod preflight;
 mod producers;
 mod retention;
 mod round_trip;

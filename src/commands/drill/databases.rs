@@ -14,6 +14,7 @@ use crate::commands::restore::loading::{self, Loading};
 use crate::commands::restore::plan::{Load, Plan};
 use crate::commands::restore::preflight::{self, Target, Wish};
 use crate::commands::restore::reading::{Read, Stored};
+use crate::commands::restore::tried;
 use crate::commands::restore::undo::Undo;
 use crate::commands::{Context, Run};
 use crate::error::Failure;
@@ -67,6 +68,8 @@ impl<'a> Trial<'a> {
             ));
         }
         target.roles.extend(missing.iter().cloned());
+        // It makes them, and who makes a role acts for it.
+        target.becomes.extend(missing.iter().cloned());
         let named = |database: &str| side::drill_name(database, &run.id);
         let mut plan = Plan::beside(named, settings, survey, &wanted, &target);
         plan.policy.roles.mode = RoleMode::None;
@@ -75,6 +78,7 @@ impl<'a> Trial<'a> {
         faults.extend(collisions(&plan.loads, &here, &run.id));
         faults.extend(preflight::no_side_database(&target));
         faults.extend(preflight::faults(survey, &wanted, &target, settings, false));
+        faults.extend(tried::creations(main, survey, &wanted, &target).await?);
         if !faults.is_empty() {
             bail!(Failure::new(format!(
                 "the drill cannot be tried here, so nothing was begun:\n  - {}",

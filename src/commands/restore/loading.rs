@@ -257,7 +257,7 @@ impl Progress {
         if !self.created.contains(&load.side) {
             let sql = match load.replaces {
                 true => carry::create_like(loading.main, &load.target, &load.side).await?,
-                false => create_from_nothing(load, &loading.survey.sections[load.section]),
+                false => from_nothing(&load.side, &loading.survey.sections[load.section]),
             };
             self.create(loading, load, &sql, undo).await?;
         }
@@ -363,8 +363,8 @@ pub(super) fn find<'a>(loading: &Loading<'a>, name: Option<&Name>) -> Result<&'a
 }
 
 /// For a dump of one database that is not on the server yet: what the dump says of its encoding, else the server's default.
-fn create_from_nothing(load: &Load, section: &Section) -> String {
-    let name = ident(&load.side);
+pub(super) fn from_nothing(name: &str, section: &Section) -> String {
+    let name = ident(name);
     match section.encoding.as_deref() {
         Some(encoding) if !encoding.eq_ignore_ascii_case("UTF8") => {
             format!(
@@ -388,7 +388,7 @@ fn creation_failed(load: &Load, error: &tokio_postgres::Error) -> Failure {
         match error.code().map(|code| code.code()) {
             Some("42501") => "the account needs CREATEDB and to be a member of the database's owner, or be a superuser",
             Some("53100") => "the server's disk is full; the live database was not touched",
-            Some("42P21" | "22023" | "0A000") => {
+            Some("42P21" | "42809" | "22023" | "0A000") => {
                 "the server lacks the locale or encoding of the dump; install it on the server"
             }
             _ => "the live database was not touched",

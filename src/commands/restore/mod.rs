@@ -42,6 +42,7 @@ mod roles;
 mod room;
 pub(super) mod sort;
 mod tables;
+pub(super) mod tried;
 pub(super) mod undo;
 mod verdict;
 

@@ -79,6 +79,7 @@ pub async fn restore(
     if !faults.is_empty() {
         bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))));
     }
+    databases.say_doubts();
     warn_early(&read.survey, specs);
     let shown: Vec<String> = specs.iter().map(Spec::shown).collect();
     let how = if request.in_place { "replaces the rows of the live table" } else { "is copied beside the live table" };

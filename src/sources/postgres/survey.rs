@@ -152,6 +152,7 @@ impl Reader {
             Class::Database { act, names } => {
                 if *act == Act::Create {
                     let created = CreateDatabase::read(&statement, names[0]);
+                    self.survey.tablespaces.extend(created.tablespace.clone());
                     if let Some(name) = statement.name(names[0]) {
                         let at = self.section_of(name);
                         self.survey.sections[at].create = Some(created);
@@ -181,6 +182,10 @@ impl Reader {
             let text = text.map(|v| String::from_utf8_lossy(&v).into_owned());
             let section = self.section();
             section.encoding = section.encoding.take().or(text);
+        } else if name == "default_tablespace"
+            && let Some(space) = value.and_then(|at| statement.name(at)).filter(|space| !space.as_bytes().is_empty())
+        {
+            self.survey.tablespaces.insert(space);
         }
     }
 

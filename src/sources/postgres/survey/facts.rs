@@ -43,6 +43,8 @@ pub struct Survey {
     pub seal: Option<Vec<u8>>,
     /// Every parameter that is SET, in lower case.
     pub settings: BTreeSet<String>,
+    /// Every tablespace that anything is put into.
+    pub tablespaces: BTreeSet<Name>,
     /// What a person wants told.
     pub notes: Vec<String>,
 }

@@ -14,8 +14,8 @@ use crate::commands::restore::loading::{self, Loading};
 use crate::commands::restore::plan::{Load, Plan};
 use crate::commands::restore::preflight::{self, Target, Wish};
 use crate::commands::restore::reading::{Read, Stored};
-use crate::commands::restore::tried;
 use crate::commands::restore::undo::Undo;
+use crate::commands::restore::{rights, tried};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -73,11 +73,14 @@ impl<'a> Trial<'a> {
         let named = |database: &str| side::drill_name(database, &run.id);
         let mut plan = Plan::beside(named, settings, survey, &wanted, &target);
         plan.policy.roles.mode = RoleMode::None;
+        plan.policy.provided_extensions = rights::provided_extensions(&target, None);
+        plan.policy.provided_schemas = rights::provided_schemas(&target, None);
         plan.new_roles.clear();
         let here: Vec<&str> = target.databases.iter().map(|database| database.name.as_str()).collect();
         faults.extend(collisions(&plan.loads, &here, &run.id));
         faults.extend(preflight::no_side_database(&target));
-        faults.extend(preflight::faults(survey, &wanted, &target, settings, false));
+        faults.extend(preflight::faults((survey, &plan.policy.provided_schemas), &wanted, &target, settings, false));
+        faults.extend(rights::faults(main, (survey, &wanted), &target, None).await?);
         faults.extend(tried::creations(main, survey, &wanted, &target).await?);
         if !faults.is_empty() {
             bail!(Failure::new(format!(

@@ -9,7 +9,7 @@ use super::preflight::{self, Target, Wish};
 use super::reading::{self, Read, Stored};
 use super::room::Room;
 use super::undo::{Taken, Undo};
-use super::{Request, aside, leftovers, only, partial, plan, tried};
+use super::{Request, aside, leftovers, only, partial, plan, rights, tried};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -72,7 +72,9 @@ impl<'a> Databases<'a> {
             faults.extend(preflight::no_side_database(&target));
             None
         };
-        faults.extend(preflight::faults(survey, &wanted, &target, settings, under && way.is_none()));
+        let provided = rights::provided_schemas(&target, way.as_ref());
+        faults.extend(preflight::faults((survey, &provided), &wanted, &target, settings, under && way.is_none()));
+        faults.extend(rights::faults(main, (survey, &wanted), &target, way.as_ref()).await?);
         let live: Vec<&str> = targets
             .iter()
             .map(String::as_str)
@@ -97,7 +99,8 @@ impl<'a> Databases<'a> {
         let installed = clients::installed(&settings.client_dirs).await?;
         let client = clients::for_load(&installed, target.major)?.clone();
         let mut plan = Plan::make(run, settings, survey, &wanted, &target);
-        plan.policy.provided_extensions = way.as_ref().map(Way::provided).unwrap_or_default();
+        plan.policy.provided_extensions = rights::provided_extensions(&target, way.as_ref());
+        plan.policy.provided_schemas = rights::provided_schemas(&target, way.as_ref());
         let slots = obstacles::slots(main, &live).await?;
         let (undo, swapper, loaded) = (Undo::default(), None, None);
         Ok(Databases {

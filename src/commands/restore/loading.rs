@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use super::plan::{Load, Plan};
 use super::preflight::Target;
 use super::reading::{self, Digest, Stored};
+use super::rights::Lent;
 use super::roles;
 use super::undo::Undo;
 use crate::commands::{Context, Run};
@@ -148,6 +149,8 @@ struct Progress {
     /// What is to be run at the end of a database's replay, by its name in the dump.
     later: BTreeMap<Option<Name>, Later>,
     created: Vec<String>,
+    /// What the current database's owners may only while it is loaded.
+    lent: Lent,
     current: Option<(usize, Loader)>,
     done: Vec<Side>,
 }
@@ -266,6 +269,10 @@ impl Progress {
             Loader::start(loading.postgres, loading.client, &load.side, &loading.run.session_name(loading.command))
                 .await?;
         self.current = Some((load.section, loader));
+        let section = &loading.survey.sections[load.section];
+        self.lent = Lent::to_owners(loading.main, section, &load.side, loading.target).await?;
+        let before = std::mem::take(&mut self.lent.before);
+        self.replay(before.as_bytes()).await?;
         Ok(())
     }
 
@@ -295,6 +302,7 @@ impl Progress {
             // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
             end.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
         }
+        end.extend_from_slice(std::mem::take(&mut self.lent.after).as_bytes());
         end.extend_from_slice(&later.properties);
         let says_properties = later.said || !later.comment.is_empty();
         if !later.comment.is_empty() {

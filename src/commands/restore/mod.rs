@@ -38,6 +38,7 @@ mod paths;
 pub(super) mod plan;
 pub(super) mod preflight;
 pub mod reading;
+pub(super) mod rights;
 mod roles;
 mod room;
 pub(super) mod sort;

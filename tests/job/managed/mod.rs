@@ -2,6 +2,7 @@
 
 mod beside;
 mod in_place;
+mod provider;
 mod undo;
 
 use crate::job::Shop;

@@ -68,6 +68,8 @@ pub struct Settings {
     pub metrics_file: Option<PathBuf>,
     /// How long to wait for another run of the same application.
     pub lock_wait: Duration,
+    /// How long a backup waits for a table that somebody holds; nothing: as long as it takes.
+    pub table_wait: Option<Duration>,
     /// What keeps a standby from cancelling a dump.
     pub standby: Standby,
     /// How lines are written.

@@ -107,6 +107,8 @@ variables! {
     BKP_METRICS_FILE, "", plain;
     /// How long to wait for another run of the same application: `0`, seconds, or `5m`.
     BKP_LOCK_WAIT, "`0`", twin;
+    /// How long a backup waits for a table that somebody holds exclusively, before it fails: seconds, `30m`, or `forever`.
+    BKP_TABLE_WAIT, "`1h`", twin;
     /// What keeps a standby from cancelling a dump: `pause` its replay, rely on hot standby `feedback`, or `none`.
     BKP_STANDBY, "`pause`", twin;
     /// How lines are written: `text` or `json`.

@@ -13,6 +13,7 @@ mod nights;
 mod only;
 mod paths;
 mod power;
+mod preflight;
 mod proofs;
 mod quick;
 mod round_trip;

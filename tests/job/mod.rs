@@ -13,6 +13,7 @@ mod managed;
 mod names;
 mod odd_servers;
 mod output;
+mod preflight;
 mod producers;
 mod retention;
 mod round_trip;
@@ -26,6 +27,7 @@ mod targets;
 mod throwaway;
 mod tls;
 mod undo;
+mod waits;
 
 use std::fs;
 use std::io::{Read, Write};

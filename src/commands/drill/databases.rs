@@ -17,6 +17,7 @@ use crate::commands::restore::reading::{Read, Stored};
 use crate::commands::restore::roles;
 use crate::commands::restore::room::Room;
 use crate::commands::restore::undo::Undo;
+use crate::commands::restore::{rights, tried};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -93,10 +94,14 @@ impl<'a> Trial<'a> {
             plan.new_roles.clear();
             faults.extend(Room::ask(main, postgres.port, survey, &wanted).await?.fault());
         }
+        plan.policy.provided_extensions = rights::provided_extensions(&target, None);
+        plan.policy.provided_schemas = rights::provided_schemas(&target, None);
         let here: Vec<&str> = target.databases.iter().map(|database| database.name.as_str()).collect();
         faults.extend(collisions(&plan.loads, &here, &run.id));
         faults.extend(preflight::no_side_database(&target));
-        faults.extend(preflight::faults(survey, &wanted, &target, settings, false));
+        faults.extend(preflight::faults((survey, &plan.policy.provided_schemas), &wanted, &target, settings, false));
+        faults.extend(rights::faults(main, (survey, &wanted), &target, None).await?);
+        faults.extend(tried::creations(main, survey, &wanted, &target).await?);
         let installed = clients::installed(&settings.client_dirs).await?;
         let client = clients::for_load(&installed, target.major)?.clone();
         evidence.server = Some(Server {

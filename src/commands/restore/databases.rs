@@ -9,7 +9,7 @@ use super::preflight::{self, Target, Wish};
 use super::reading::{self, Read, Stored};
 use super::room::Room;
 use super::undo::{Taken, Undo};
-use super::{Request, aside, leftovers, only, partial, plan};
+use super::{Request, aside, leftovers, only, partial, plan, rights, tried};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -72,19 +72,35 @@ impl<'a> Databases<'a> {
             faults.extend(preflight::no_side_database(&target));
             None
         };
-        faults.extend(preflight::faults(survey, &wanted, &target, settings, under && way.is_none()));
+        let provided = rights::provided_schemas(&target, way.as_ref());
+        faults.extend(preflight::faults((survey, &provided), &wanted, &target, settings, under && way.is_none()));
+        faults.extend(rights::faults(main, (survey, &wanted), &target, way.as_ref()).await?);
         let live: Vec<&str> = targets
             .iter()
             .map(String::as_str)
             .filter(|name| !under && way.is_none() && request.tables.is_empty() && target.database(name).is_some())
             .collect();
         faults.extend(obstacles::of_swap(main, &live).await?);
+        faults.extend(tried::creations(main, survey, &wanted, &target).await?);
+        let sessions = match (&way, request.tables.is_empty()) {
+            // psql; where the databases are swapped, another session stands beside them.
+            (None, true) => {
+                vec![(main.database(), 1 + usize::from(targets.iter().any(|name| name == main.database())))]
+            }
+            (Some(_), _) => vec![(targets[0].as_str(), 1)],
+            // One on each side, pg_dump, and psql.
+            (None, false) => vec![(main.database(), 2), (targets[0].as_str(), 2)],
+        };
+        let here = |(name, _): &(&str, usize)| target.database(name).is_some();
+        let sessions: Vec<(&str, usize)> = sessions.into_iter().filter(here).collect();
+        faults.extend(tried::sessions((main, postgres), &sessions, &run.session_name("restore")).await?);
         let room = Room::ask(main, postgres.port, survey, &wanted).await?;
         faults.extend(room.fault());
         let installed = clients::installed(&settings.client_dirs).await?;
         let client = clients::for_load(&installed, target.major)?.clone();
         let mut plan = Plan::make(run, settings, survey, &wanted, &target);
-        plan.policy.provided_extensions = way.as_ref().map(Way::provided).unwrap_or_default();
+        plan.policy.provided_extensions = rights::provided_extensions(&target, way.as_ref());
+        plan.policy.provided_schemas = rights::provided_schemas(&target, way.as_ref());
         let slots = obstacles::slots(main, &live).await?;
         let (undo, swapper, loaded) = (Undo::default(), None, None);
         Ok(Databases {
@@ -114,11 +130,19 @@ impl<'a> Databases<'a> {
             way.say();
         }
         self.plan.say(&self.client);
-        self.room.say();
+        self.say_doubts();
         for slot in &self.slots {
             tracing::warn!(
                 "the logical replication slot {slot} stays with the database that is put aside; its consumer needs a new one"
             );
+        }
+    }
+
+    /// Tells what may be less than expected: room, and what the server cannot have.
+    pub fn say_doubts(&self) {
+        self.room.say();
+        for line in tried::left_out(&self.read.survey, &self.target) {
+            tracing::warn!("plan: {line}");
         }
     }
 

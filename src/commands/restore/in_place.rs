@@ -83,12 +83,14 @@ impl Way {
                 return Ok(None);
             }
         };
-        let live = sql::look(&session).await?;
+        let section = &survey.sections[wanted.section];
+        let mut live = sql::look(&session).await?;
+        live.kept_tables.retain(|kept| section.tables.iter().any(|table| table.table == kept.name));
         // To measure a table is to lock it, and whoever holds it is ended only later.
         session.batch_execute("SET lock_timeout = '2s'").await.context("limiting the wait for locks")?;
         let extent = partial::extent_of(&session).await;
         faults.extend(unmarkable(&sql::earlier(&session, &context.settings.app).await?, &account));
-        faults.extend(hindrances(&database, &account, &live, survey.sections[wanted.section].tables.len(), under));
+        faults.extend(hindrances(&database, &account, &live, section.tables.len(), under));
         target.extensions.extend(live.extensions.iter().cloned());
         target.superuser_extensions.retain(|extension| !live.extensions.contains(extension));
         Ok(Some(Way { database, account, live, extent }))
@@ -114,9 +116,9 @@ impl Way {
         self.live.oid
     }
 
-    /// Extensions that belong to the provider.
-    pub fn provided(&self) -> std::collections::BTreeSet<crate::sources::postgres::name::Name> {
-        self.live.provided.clone()
+    /// What it holds.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 }
 
@@ -150,6 +152,14 @@ fn hindrances(database: &str, account: &str, live: &Live, tables: usize, under: 
         faults.push(format!(
             "database {database} has subscriptions, which cannot be dropped in a transaction: {}; DROP SUBSCRIPTION them first",
             live.subscriptions.join(", ")
+        ));
+    }
+    let kept: Vec<&str> =
+        live.kept_tables.iter().filter(|table| !table.ours).map(|table| table.name.as_str()).collect();
+    if !kept.is_empty() {
+        let list = kept.join(", ");
+        faults.push(format!(
+            "the dump has rows of tables that belong to extensions, and {account} may not replace these: GRANT INSERT, DELETE ON {list} TO {account}"
         ));
     }
     // A table of the dump, its row type's storage and the index and sequence that most have.
@@ -321,7 +331,7 @@ impl Stream<'_> {
         let began = self.returned("began ", None).await?;
         let (pid, transaction) = began.split_once(' ').context("psql did not say which transaction it began")?;
         self.load.transaction = Some(transaction.parse().context("the number of the transaction")?);
-        self.write(sql::empty().as_bytes()).await?;
+        self.write(sql::empty(&self.way.live.kept_tables).as_bytes()).await?;
         self.returned("emptied", Some((loading.main, pid.parse()?))).await?;
         Ok(())
     }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use super::plan::{Load, Plan};
 use super::preflight::Target;
 use super::reading::{self, Digest, Read, Stored};
+use super::rights::Lent;
 use super::roles;
 use super::undo::Undo;
 use crate::commands::{Context, Run};
@@ -166,6 +167,8 @@ struct Progress {
     /// What is to be run at the end of a database's replay, by its name in the dump.
     later: BTreeMap<Option<Name>, Later>,
     created: Vec<String>,
+    /// What the current database's owners may only while it is loaded.
+    lent: Lent,
     current: Option<(usize, Loader)>,
     done: Vec<Side>,
 }
@@ -281,7 +284,7 @@ impl Progress {
         if !self.created.contains(&load.side) {
             let sql = match load.replaces {
                 true => carry::create_like(loading.main, &load.target, &load.side).await?,
-                false => create_from_nothing(load, &loading.survey.sections[load.section]),
+                false => from_nothing(&load.side, &loading.survey.sections[load.section]),
             };
             self.create(loading, load, &sql, undo).await?;
         }
@@ -289,7 +292,12 @@ impl Progress {
         let mut loader =
             Loader::start(loading.postgres, loading.client, &load.side, &loading.run.session_name(loading.command))
                 .await?;
-        let collects = loader.collect(loading.survey.sections[load.section].tables.len()).await;
+        let section = &loading.survey.sections[load.section];
+        let mut lent = Lent::to_owners(loading.main, section, &load.side, loading.target).await?;
+        // Without these nothing would go well: here the first error ends it.
+        let begun = loader.write(std::mem::take(&mut lent.before).as_bytes()).await;
+        let collects = begun.and(loader.collect(section.tables.len()).await);
+        self.lent = lent;
         self.current = Some((load.section, loader));
         self.goes_on(collects).await
     }
@@ -333,6 +341,7 @@ impl Progress {
             // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
             before.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
         }
+        before.extend_from_slice(std::mem::take(&mut self.lent.after).as_bytes());
         self.replay(&before).await?;
         for sql in &later.properties {
             let subject = Subject::of(&Statement::parse(sql, true), true);
@@ -413,8 +422,8 @@ pub(super) fn find<'a>(loading: &Loading<'a>, name: Option<&Name>) -> Result<&'a
 }
 
 /// For a dump of one database that is not on the server yet: what the dump says of its encoding, else the server's default.
-fn create_from_nothing(load: &Load, section: &Section) -> String {
-    let name = ident(&load.side);
+pub(super) fn from_nothing(name: &str, section: &Section) -> String {
+    let name = ident(name);
     match section.encoding.as_deref() {
         Some(encoding) if !encoding.eq_ignore_ascii_case("UTF8") => {
             format!(
@@ -438,7 +447,7 @@ fn creation_failed(load: &Load, error: &tokio_postgres::Error) -> Failure {
         match error.code().map(|code| code.code()) {
             Some("42501") => "the account needs CREATEDB and to be a member of the database's owner, or be a superuser",
             Some("53100") => "the server's disk is full; the live database was not touched",
-            Some("42P21" | "22023" | "0A000") => {
+            Some("42P21" | "42809" | "22023" | "0A000") => {
                 "the server lacks the locale or encoding of the dump; install it on the server"
             }
             _ => "the live database was not touched",

@@ -187,6 +187,23 @@ pub async fn roles_we_may_become(session: &Session) -> Result<BTreeSet<Name>> {
     .await
 }
 
+/// Whether a role has the rights of another one; nothing when one of them is not there.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn has_role(session: &Session, role: &Name, other: &Name) -> Result<Option<bool>> {
+    let names = [role.to_string(), other.to_string()];
+    let row = session
+        .query_opt(
+            "SELECT pg_catalog.pg_has_role(a.oid, b.oid, 'USAGE') FROM pg_catalog.pg_roles a, pg_catalog.pg_roles b
+             WHERE a.rolname = $1 AND b.rolname = $2",
+            &[&names[0], &names[1]],
+        )
+        .await
+        .context("asking who is a member of whom")?;
+    Ok(row.map(|row| row.get(0)))
+}
+
 /// Names of all parameters that the server knows, in lower case.
 ///
 /// # Errors

@@ -303,11 +303,8 @@ impl Stream<'_> {
                         psql.at(Some(line));
                     }
                 }
-                Act::Sql(sql) => {
-                    if self.here {
-                        self.write(&sql).await?;
-                    }
-                }
+                Act::Sql(sql) if self.here => self.write(&sql).await?,
+                Act::Sql(_) => {}
             }
         }
         Ok(())
@@ -327,7 +324,8 @@ impl Stream<'_> {
         let began = self.returned("began ", None).await?;
         let (pid, transaction) = began.split_once(' ').context("psql did not say which transaction it began")?;
         self.load.transaction = Some(transaction.parse().context("the number of the transaction")?);
-        self.write(sql::empty().as_bytes()).await?;
+        let section = loading.plan.loads.first().context("nothing is planned")?.section;
+        self.write(sql::empty(&loading.survey.sections[section].extensions).as_bytes()).await?;
         self.returned("emptied", Some((loading.main, pid.parse()?))).await?;
         Ok(())
     }

@@ -122,10 +122,15 @@ pub fn begin() -> String {
 }
 
 /// Empties the database: returns `emptied`. What cascades to an object that is gone already is no error; what may not be dropped is.
-pub fn empty() -> String {
+///
+/// Tables of extensions stay, but for the rows that a dump has of them because they are the application's (jobs, settings): else
+/// each would be there twice. Only of `extensions`, which are those that the dump speaks of.
+pub fn empty(extensions: &BTreeSet<Name>) -> String {
+    let extensions: Vec<String> = extensions.iter().map(|name| literal(&name.to_string())).collect();
+    let extensions = extensions.join(", ");
     format!(
         "DO $bkp$
-DECLARE statements text[]; statement text;
+DECLARE statements text[]; statement text; is_there boolean;
 BEGIN
   SELECT pg_catalog.array_agg(pg_catalog.format('DROP %s IF EXISTS %s CASCADE', CASE
              WHEN i.type IN ('function', 'procedure', 'aggregate') THEN 'ROUTINE'
@@ -137,6 +142,17 @@ BEGIN
     EXECUTE statement;
   END LOOP;
   PERFORM pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata;
+  FOR statement IN
+    SELECT pg_catalog.format('FROM ONLY %s %s', c.oid::pg_catalog.regclass, e.condition)
+      FROM (SELECT extname, pg_catalog.unnest(extconfig) AS relation, pg_catalog.unnest(extcondition) AS condition FROM pg_catalog.pg_extension) e
+      JOIN pg_catalog.pg_class c ON c.oid = e.relation AND c.relkind = 'r'
+     WHERE e.extname = ANY (ARRAY[{extensions}]::pg_catalog.text[])
+  LOOP
+    EXECUTE 'SELECT EXISTS (SELECT ' || statement || ')' INTO is_there;
+    IF is_there THEN -- Else the right to delete is not needed.
+      EXECUTE 'DELETE ' || statement;
+    END IF;
+  END LOOP;
   FOR statement IN
     SELECT DISTINCT pg_catalog.format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s ', pg_catalog.pg_get_userbyid(d.defaclrole), 'IN SCHEMA ' || pg_catalog.quote_ident(n.nspname))
            || c.change

@@ -79,7 +79,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     }
     let specs = tables::specs(request)?;
     let only = Only::of(request)?;
-    paths::check(context, request)?;
+    only::check(&context.settings, request)?;
     let run = Run::begin()?;
     let settings = &context.settings;
     let repositories = context.stop.or(Repositories::open(context)).await?;

@@ -20,6 +20,7 @@ mod secrets;
 mod signals;
 mod standby;
 mod swap;
+mod table_accidents;
 mod tables;
 mod targets;
 mod tls;

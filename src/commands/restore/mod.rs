@@ -115,7 +115,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         return roles::restore(context, &run, request, (&choice.name, &read), &held).await;
     }
     if !specs.is_empty() {
-        return tables::restore(context, &run, request, &specs, (&choice.name, &read), &held).await;
+        return tables::restore(context, &run, request, &specs, (&choice.name, &read), (&held, &repositories)).await;
     }
 
     let (mut faults, mut unprepared) = (Vec::new(), Vec::new());
@@ -145,11 +145,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let safety = match wants_safety {
         true => {
             let (session, live) = (held.session.as_ref(), live(databases.as_ref(), files.as_ref()));
-            let prepared = context.stop.or(Safety::prepare(context, session, &repositories, &live)).await;
-            prepared.unwrap_or_else(|error| {
-                faults.push(format!("no safety backup could be taken: {error:#}"));
-                None
-            })
+            Safety::found(context, session, &repositories, &live, &mut faults).await
         }
         false => None,
     };

@@ -1,27 +1,33 @@
 //! `bkp restore --table`: the database is loaded beside and proven as for any restore, then single tables are taken from there into
 //! the live database, in one transaction. The side database goes whatever happens; nothing is swapped.
 
-use anyhow::{Result, bail};
+mod sorted;
+
+use anyhow::{Context as _, Result, bail};
 
 use super::Request;
 use super::databases::Databases;
 use super::reading::{Read, Stored};
+use crate::commands::backup::safety::{Live, Safety};
 use crate::commands::held::Held;
 use crate::commands::pausing::{self, Reason};
+use crate::commands::repositories::Repositories;
 use crate::commands::{Context, Run, now};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
-use crate::settings::Postgres;
+use crate::settings::SafetyBackup;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::load::Loader;
 use crate::sources::postgres::rewrite::Policy;
 use crate::sources::postgres::server::told;
 use crate::sources::postgres::survey::{Layout, Survey};
 use crate::sources::postgres::table::copy::{self, From, What};
+use crate::sources::postgres::table::partition::Part;
 use crate::sources::postgres::table::spec::{self, Spec};
-use crate::sources::postgres::table::{Table, beside, beside_name, find, links, proof, rows, was_name};
+use crate::sources::postgres::table::{Table, beside, beside_name, find, links, proof, rights, rows};
 use crate::sources::postgres::{clients, load};
+use sorted::{Done, Sorted, sort};
 
 /// The tables that are asked for.
 ///
@@ -35,15 +41,6 @@ pub fn specs(request: &Request) -> Result<Vec<Spec>> {
     Ok(specs)
 }
 
-/// What became of one table.
-struct Done {
-    table: Table,
-    /// Under which name it is there.
-    now: String,
-    /// Where its former rows are.
-    was: Option<String>,
-}
-
 /// Restores the tables.
 ///
 /// # Errors
@@ -54,7 +51,7 @@ pub async fn restore(
     request: &Request,
     specs: &[Spec],
     (name, read): (&str, &Option<(&Stored, Read)>),
-    held: &Held,
+    (held, repositories): (&Held, &Repositories),
 ) -> Result<Exit> {
     let (Some((stored, read)), Some(main)) = (read, &held.session) else {
         bail!(Failure::new(format!("{name} holds no database, so there is no table in it")).hint("see: bkp list"));
@@ -76,12 +73,23 @@ pub async fn restore(
                 .hint("a table goes into a live database; restore the whole one instead, without --table")
         );
     };
-    if !faults.is_empty() {
-        bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))));
-    }
+    // Only in place anything is replaced, and its former rows are kept: who always wants a safety backup gets it all the same.
+    let wants_safety = request.in_place && context.settings.restore.safety_backup == SafetyBackup::Always;
+    let safety = match wants_safety {
+        true => Safety::found(context, Some(main), repositories, &Live::database(&live), &mut faults).await,
+        false => None,
+    };
+    context.stop.check()?;
+    super::refuse(faults, Vec::new())?;
     warn_early(&read.survey, specs);
+    if let Some(safety) = &safety {
+        safety.say();
+    }
     let shown: Vec<String> = specs.iter().map(Spec::shown).collect();
-    let how = if request.in_place { "replaces the rows of the live table" } else { "is copied beside the live table" };
+    let how = match request.in_place {
+        true => "replaces the rows of the live table, or is made again if that is gone",
+        false => "is put beside the live table, or made again if that is gone",
+    };
     for table in &shown {
         tracing::info!(
             "plan: database {live} is loaded beside and proven; {table} of it {how}; then the loaded one is dropped"
@@ -100,6 +108,9 @@ pub async fn restore(
         bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
     }
     let work = async |databases: &mut Databases<'_>| {
+        if let Some(safety) = &safety {
+            safety.take(held.session.as_ref(), repositories).await?;
+        }
         // A dump of a few tables is as good as a whole one here.
         databases.load(true).await?;
         held.still(&context.settings.app).await?;
@@ -211,99 +222,17 @@ async fn copied(
             );
         }
     };
-    after(&live, &side, &sorted, &taken).await?;
+    if let Err(error) = after(&live, &side, &sorted, &taken).await {
+        tracing::warn!("the tables are there, but what did not come along could not be asked: {error:#}");
+    }
     Ok(sorted.done(&run.id))
 }
 
-/// The tables by what is done with them.
-#[derive(Default)]
-struct Sorted {
-    /// Not in the live database any more: (in the side database, with partitions).
-    gone: Vec<(Table, Vec<Table>)>,
-    /// Replaced in place: (side, live).
-    in_place: Vec<(Table, Table)>,
-    /// Copied beside.
-    beside: Vec<Table>,
-    /// What is there only after the COMMIT.
-    mark: Option<(String, String)>,
-}
-
-impl Sorted {
-    fn done(&self, run: &str) -> Vec<Done> {
-        let shown = |table: &Table, name: String| format!("{}.{name}", table.schema);
-        let gone = self.gone.iter().map(|(table, _)| Done { now: table.shown(), was: None, table: table.clone() });
-        let rows = self.in_place.iter().map(|(table, _)| Done {
-            now: table.shown(),
-            was: Some(shown(table, was_name(&table.name, run))),
-            table: table.clone(),
-        });
-        let beside = self.beside.iter().map(|table| Done {
-            now: shown(table, beside_name(&table.name, run)),
-            was: None,
-            table: table.clone(),
-        });
-        gone.chain(rows).chain(beside).collect()
-    }
-
-    fn shown_mark(&self) -> String {
-        self.mark.as_ref().map(|(schema, name)| format!("{schema}.{name}")).unwrap_or_default()
-    }
-
-    /// Whether the COMMIT happened; nothing when the server cannot be asked.
-    async fn is_done(&self, postgres: &Postgres, live: &str, session_name: &str) -> Option<bool> {
-        let (schema, name) = self.mark.as_ref()?;
-        let session = Session::connect(postgres, live, session_name).await.ok()?;
-        find::named(&session, schema, name).await.ok().map(|table| table.is_some())
-    }
-}
-
-/// Finds each table on both sides.
-async fn sort(live: &Session, side: &Session, specs: &[Spec], in_place: bool, run: &str) -> Result<Sorted> {
-    let mut sorted = Sorted::default();
-    for spec in specs {
-        let table = find::meant(side, spec).await?;
-        if !find::has_schema(live, &table.schema).await? {
-            let schema = crate::sources::postgres::server::ident(&table.schema);
-            bail!(
-                Failure::new(format!("the live database has no schema {}, where the table belongs", table.schema))
-                    .hint(format!("make it first: CREATE SCHEMA {schema}; then run the restore again"))
-            );
-        }
-        let here = find::named(live, &table.schema, &table.name).await?;
-        let name = match (&here, in_place) {
-            (None, _) => table.name.clone(),
-            (Some(_), true) => was_name(&table.name, run),
-            (Some(_), false) => beside_name(&table.name, run),
-        };
-        sorted.mark = Some((table.schema.clone(), name));
-        match here {
-            None => {
-                let tree = find::with_partitions(side, &table).await?;
-                sorted.gone.push((table, tree));
-            }
-            Some(here) if in_place => {
-                let differences = rows::differences((live, &here), (side, &table)).await?;
-                if !differences.is_empty() {
-                    bail!(
-                        Failure::new(format!(
-                            "{} has other columns than in the backup: {}",
-                            table.shown(),
-                            differences.join("; ")
-                        ))
-                        .hint("restore it beside the live one, without --in-place, and copy the rows with SQL")
-                    );
-                }
-                sorted.in_place.push((table, here));
-            }
-            Some(_) => sorted.beside.push(table),
-        }
-    }
-    Ok(sorted)
-}
-
 /// What the transaction holds before its COMMIT.
+#[derive(Default)]
 struct Taken {
     rows: Vec<crate::sources::postgres::survey::Copied>,
+    parts: Vec<Part>,
     keys: Vec<links::Link>,
     left_out: Vec<String>,
 }
@@ -318,7 +247,7 @@ async fn take(
     sorted: &Sorted,
     run: &Run,
 ) -> Result<Taken> {
-    let mut taken = Taken { rows: Vec::new(), keys: Vec::new(), left_out: Vec::new() };
+    let mut taken = Taken::default();
     let mut demands = String::new();
     copy::feed(loader, BEGIN.as_bytes()).await?;
     if !sorted.in_place.is_empty() {
@@ -341,12 +270,18 @@ async fn take(
     if !sorted.gone.is_empty() {
         let all: Vec<Table> = sorted.gone.iter().flat_map(|(_, tree)| tree.clone()).collect();
         for (table, _) in &sorted.gone {
+            if let Some(part) = Part::of(side, table).await? {
+                side.batch_execute(&part.detached(side).await?).await.context("making the partition stand alone")?;
+                taken.parts.push(part);
+            }
             demands.push_str(&demand(side, table, table).await?);
         }
         taken.keys = links::to(side, &all).await?;
         taken.rows.extend(copy::tables(from, loader, &all, &What::All).await?);
-        let keys: String = taken.keys.iter().map(links::Link::tried).collect();
-        copy::feed(loader, format!("{OURS}{}{keys}", links::statistics(side, &all).await?).as_bytes()).await?;
+        let keys = taken.parts.iter().map(Part::tried).chain(taken.keys.iter().map(links::Link::tried));
+        let keys: String = keys.collect();
+        let (statistics, rights) = (links::statistics(side, &all).await?, rights::only_those_of(side, &all).await?);
+        copy::feed(loader, format!("{OURS}{statistics}{rights}{keys}").as_bytes()).await?;
     }
     let mut all = Vec::new();
     for table in &sorted.beside {
@@ -365,6 +300,7 @@ async fn take(
     if !all.is_empty() {
         taken.rows.extend(copy::tables(from, loader, &all, &What::All).await?);
         demands.insert_str(0, &links::statistics(side, &all).await?);
+        demands.insert_str(0, &rights::only_those_of(side, &all).await?);
     }
     copy::feed(loader, format!("{OURS}{}{demands}", proof::ALIKE).as_bytes()).await?;
     Ok(taken)
@@ -379,6 +315,14 @@ async fn demand(side: &Session, from: &Table, to: &Table) -> Result<String> {
 /// Says what did not come along.
 async fn after(live: &Session, side: &Session, sorted: &Sorted, taken: &Taken) -> Result<()> {
     taken.left_out.iter().for_each(|line| tracing::info!("{line}"));
+    for part in &taken.parts {
+        if !part.is_there(live).await? {
+            tracing::warn!(
+                "a table stands alone that was a partition: the live table has rows or a partition there, or is gone or locked; when that is mended: {}",
+                part.statement
+            );
+        }
+    }
     for key in &taken.keys {
         if !key.is_there(live).await? {
             tracing::warn!(

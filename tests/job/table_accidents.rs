@@ -1,5 +1,7 @@
 //! One table out of a backup, where the live database makes it hard: partitions, rights that every new table gets, odd sequences.
 
+use rustix::process::Signal;
+
 use super::Shop;
 use crate::support::compare::{Snapshot, assert_same};
 use crate::support::wait::until;
@@ -149,5 +151,28 @@ fn who_always_wants_a_safety_backup_gets_one_of_a_table_in_place() {
     assert_eq!(shop.cluster.psql("shop", "SELECT count(*) FROM orders").trim(), "0");
     restore().run().ok().says("is saved as safety backup");
     assert_eq!((shop.dumps().len(), shop.orders()), (2, orders));
+    assert!(shop.databases_of_ours().is_empty());
+}
+
+#[test]
+fn asked_to_stop_it_stops_at_once_whatever_the_server_waits_for() {
+    let shop = Shop::open();
+    shop.bkp(["backup"]).run().ok();
+    shop.lose_orders();
+    let live = Snapshot::of(&shop.cluster);
+    let mut holder = shop.hold_orders();
+    let running = shop.bkp(["restore", "--table", "orders", "--in-place"]).spawn();
+    let waiting = "SELECT count(*) FROM pg_locks WHERE relation IS NOT NULL AND NOT granted";
+    until("the restore at the lock", || shop.cluster.psql("postgres", waiting).trim() != "0");
+    // All but the COMMIT is in psql's pipe by now: what is loaded was read, and nobody but us is there any more.
+    let read = "SELECT count(*) || bool_and(query LIKE '%hashtextextended%')::text FROM pg_stat_activity WHERE datname LIKE 'shop\\_\\_bkp%'";
+    until("pg_dump to end", || shop.cluster.psql("postgres", read).trim() == "1true");
+    running.kill(Signal::TERM);
+    running.wait().fails_with(143);
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'bkp%'";
+    assert_eq!(shop.cluster.psql("postgres", sessions).trim(), "0", "the server does not wait on with locks");
+    drop(holder.stdin.take());
+    let _ = holder.wait();
+    assert_same(&live, &Snapshot::of(&shop.cluster));
     assert!(shop.databases_of_ours().is_empty());
 }

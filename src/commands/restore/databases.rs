@@ -79,6 +79,10 @@ impl<'a> Databases<'a> {
             .filter(|name| !under && way.is_none() && request.tables.is_empty() && target.database(name).is_some())
             .collect();
         faults.extend(obstacles::of_swap(main, &live).await?);
+        if way.is_some() {
+            let emptied: Vec<&str> = targets.iter().map(String::as_str).collect();
+            faults.extend(obstacles::prepared(main, &emptied).await?);
+        }
         let room = Room::ask(main, postgres.port, survey, &wanted).await?;
         faults.extend(room.fault());
         let installed = clients::installed(&settings.client_dirs).await?;

@@ -26,7 +26,7 @@ use crate::sources::postgres::table::copy::{self, From, What};
 use crate::sources::postgres::table::partition::Part;
 use crate::sources::postgres::table::spec::{self, Spec};
 use crate::sources::postgres::table::{Table, beside, beside_name, find, links, proof, rights, rows};
-use crate::sources::postgres::{clients, load};
+use crate::sources::postgres::{clients, load, obstacles};
 use sorted::{Done, Sorted, sort};
 
 /// The tables that are asked for.
@@ -123,7 +123,11 @@ pub async fn restore(
     };
     match &done {
         Ok(_) => databases.drop_sides().await,
-        Err(_) => databases.take_back().await,
+        Err(_) => {
+            // psql is gone, but not what it asked for last: the server works on, or waits, with the locks of the live tables.
+            let _ = obstacles::end_sessions_named(main, &run.session_name("restore")).await;
+            databases.take_back().await;
+        }
     }
     held.release(&context.settings.app).await;
     say_done(context, run, name, &live, &done?)?;
@@ -212,6 +216,9 @@ async fn copied(
                     .because(error)
                 ),
                 Some(false) => {}
+            }
+            if !at_commit {
+                context.stop.check()?;
             }
             bail!(
                 Failure::new(format!("the tables could not be put into {live_name}, which is as it was"))
@@ -303,6 +310,7 @@ async fn take(
         demands.insert_str(0, &rights::only_those_of(side, &all).await?);
     }
     copy::feed(loader, format!("{OURS}{}{demands}", proof::ALIKE).as_bytes()).await?;
+    copy::done(loader).await?;
     Ok(taken)
 }
 

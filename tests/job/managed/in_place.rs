@@ -226,3 +226,12 @@ fn the_applications_rows_in_an_extensions_tables_come_back_once() {
     as_customer(&shop, ["restore"]).run().ok();
     assert_eq!(rows(&shop), saved);
 }
+
+#[test]
+fn a_prepared_transaction_is_told_before_anything_begins() {
+    let shop = Shop::on(Cluster::options(16).conf("max_prepared_transactions = 5").start());
+    shop.cluster.psql("postgres", "ALTER ROLE shop PASSWORD 'pw'");
+    shop.bkp(["backup"]).run().ok();
+    shop.cluster.psql("shop", "BEGIN; UPDATE orders SET total = 1 WHERE id = 1; PREPARE TRANSACTION 'it''s'");
+    as_customer(&shop, ["restore"]).run().fails_with(1).says("nothing was begun").says("ROLLBACK PREPARED 'it''s'");
+}

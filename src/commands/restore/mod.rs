@@ -208,7 +208,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     }
     done?;
     let mut replaced = match &databases {
-        Some(databases) => databases.finish().await?,
+        Some(databases) => databases.finish().await,
         None => Vec::new(),
     };
     replaced.extend(files.as_ref().map(Files::finish).unwrap_or_default());

@@ -294,6 +294,14 @@ async fn take_back(
 /// When nothing or more than one fits.
 pub(super) async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
     let settings = &context.settings;
+    if request.host.is_some() && repositories.restic.is_none() {
+        bail!(
+            Failure::new(
+                "--host is about snapshots, and no restic repository is set: a dump in a bucket is of no host"
+            )
+            .exit(Exit::Usage)
+        );
+    }
     let saved = catalog::saved(repositories, settings, request.host.as_deref()).await?;
     if let (Some(host), true) = (&request.host, saved.is_empty()) {
         bail!(

@@ -176,3 +176,14 @@ fn asked_to_stop_it_stops_at_once_whatever_the_server_waits_for() {
     assert_same(&live, &Snapshot::of(&shop.cluster));
     assert!(shop.databases_of_ours().is_empty());
 }
+
+#[test]
+fn what_keeps_a_table_from_the_live_database_is_told_in_words_about_that() {
+    let shop = Shop::open();
+    shop.bkp(["backup"]).run().ok();
+    shop.cluster.psql("shop", "ALTER TABLE orders RENAME TO orders_of_before");
+    let live = Snapshot::of(&shop.cluster);
+    let taken = shop.bkp(["restore", "--table", "orders"]).run().fails_with(1).says("which is as it was");
+    taken.says("already exists").says("hint: something in the live database has that name").never_says("of the dump");
+    assert_same(&live, &Snapshot::of(&shop.cluster));
+}

@@ -179,7 +179,7 @@ async fn copied(
     let installed = clients::installed(&context.settings.client_dirs).await?;
     let client = clients::for_dump(&installed, target.major)?;
     let from = From { postgres, client, side: side_name, session_name: &session_name, policy: &policy };
-    let mut loader = Some(Loader::start(postgres, client, live_name, &session_name).await?);
+    let mut loader = Some(Loader::start(postgres, client, live_name, &session_name).await?.of_tables());
     let taken = context.stop.or(take(&from, &mut loader, (&live, &side), &sorted, run)).await;
     let taken = match (taken, loader) {
         (Ok(taken), Some(mut psql)) => {
@@ -222,9 +222,6 @@ async fn copied(
             }
             bail!(
                 Failure::new(format!("the tables could not be put into {live_name}, which is as it was"))
-                    .hint(
-                        "see what the message names; a lock that others hold: stop the application, then run it again"
-                    )
                     .because(error)
             );
         }

@@ -112,6 +112,13 @@ impl Loader {
         self.lines.marks.push((self.lines.written + 1, dump));
     }
 
+    /// What is fed is no dump but single tables: an error has no place in one, and may mean something else.
+    #[must_use]
+    pub fn of_tables(mut self) -> Loader {
+        self.lines.of_tables = true;
+        self
+    }
+
     /// Why psql stopped reading.
     pub async fn failure(self) -> anyhow::Error {
         match self.psql.last_words().await {
@@ -197,6 +204,8 @@ fn wanted(line: &[u8]) -> bool {
 /// Which line of the dump each line of psql's input is.
 #[derive(Debug, Default)]
 struct Lines {
+    /// There is no dump.
+    of_tables: bool,
     written: u64,
     /// From this line of psql's on: the dump's line, or nothing where the text is ours. Ascending.
     marks: Vec<(u64, Option<u64>)>,
@@ -218,6 +227,7 @@ impl Lines {
             return error.to_owned();
         };
         match rest.1.split_once(':').and_then(|(line, said)| Some((line.parse().ok()?, said))) {
+            Some((_, said)) if self.of_tables => format!("{}{}", &error[..at], said.trim_start()),
             Some((line, said)) => format!("{}{}:{said}", &error[..at], self.place(line)),
             None => error.to_owned(),
         }
@@ -228,7 +238,8 @@ fn failed(database: &str, ended: &Ended, lines: &Lines) -> Failure {
     let said = harmless(&ended.stderr, lines);
     let said = if said.is_empty() { crate::process::ended(ended.status) } else { said };
     let failure = Failure::new(format!("the replay into {database} failed: {said}"));
-    match sqlstate::hint(&ended.stderr) {
+    let hint = if lines.of_tables { sqlstate::hint_of_tables } else { sqlstate::hint };
+    match hint(&ended.stderr) {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
@@ -281,7 +292,7 @@ mod tests {
     #[test]
     fn errors_show_no_statement_and_no_row() {
         let stderr = "psql:<stdin>:12: ERROR:  42601: syntax error at or near \"x\"\nLINE 1: CREATE ROLE a PASSWORD 'secret';\n        ^\nDETAIL:  Failing row contains (secret).\nHINT:  Look.\n";
-        let lines = Lines { written: 20, marks: vec![(4, Some(1)), (10, Some(30)), (20, None)] };
+        let lines = Lines { of_tables: false, written: 20, marks: vec![(4, Some(1)), (10, Some(30)), (20, None)] };
         let shown = harmless(stderr, &lines);
         assert_eq!(shown, "line 32 of the dump: ERROR:  42601: syntax error at or near \"x\"; HINT:  Look.");
     }
@@ -325,7 +336,7 @@ mod tests {
     #[test]
     fn a_place_among_rows_is_told_without_the_row() {
         let stderr = "psql:<stdin>:12: ERROR:  22P02: invalid input syntax for type integer: \"s3cret\"\nCONTEXT:  COPY orders, line 3, column total: \"s3cret\"\n";
-        let lines = Lines { written: 20, marks: vec![(4, Some(1))] };
+        let lines = Lines { of_tables: false, written: 20, marks: vec![(4, Some(1))] };
         let shown = "line 9 of the dump: ERROR:  22P02: invalid input syntax for type integer: (a value, not shown); COPY orders, row 3, column total";
         assert_eq!(harmless(stderr, &lines), shown);
         assert_eq!(copy_context("CONTEXT:  COPY t, line 2: \"a, line 3, column s3cret\""), None);

@@ -1,4 +1,4 @@
-//! What a failing statement of a replay means, by its SQLSTATE: the one table of hints.
+//! What a failing statement of a replay means, by its SQLSTATE: the one table of hints, and what differs for single tables.
 //!
 //! **Every** error fails the replay, at the first one: in a dump what follows is mostly its echo. What is harmless never comes to be an
 //! error, because the rules change the statement beforehand, each under a named condition and said in the report: CREATE ROLE of a role
@@ -64,6 +64,36 @@ const HINTS: [(&str, &str); 21] = [
     ("XX", "the server found damage or a defect of its own; look into its log"),
 ];
 
+/// What means something else where single tables are put into a live database, or comes from nothing but that.
+const HINTS_OF_TABLES: [(&str, &str); 8] = [
+    ("3F000", "the live database lacks what the table needs; make that there, then run the restore again"),
+    ("42P01", "the live database lacks what the table needs; make that there, then run the restore again"),
+    ("42704", "the live database lacks what the table needs; make that there, then run the restore again"),
+    ("42883", "the live database lacks a function that the table needs; make that there, then run the restore again"),
+    (
+        "42P07",
+        "something in the live database has that name, perhaps of the table itself, which was renamed: rename or drop that, then run the restore again",
+    ),
+    (
+        "23",
+        "the rows of the backup and those of the live database do not go together; mend what the message names, or have the table beside and copy rows with SQL",
+    ),
+    (
+        "22",
+        "a value of the backup does not fit its column in the live database; have the table beside, without --in-place",
+    ),
+    (
+        "XX001",
+        "something in the live database changed the rows on their way; have the table beside, without --in-place",
+    ),
+];
+
+/// What to do about the error in psql's words, where it was fed single tables.
+pub fn hint_of_tables(stderr: &str) -> Option<&'static str> {
+    let its = |code: &str| HINTS_OF_TABLES.iter().find(|(known, _)| code.starts_with(known)).map(|(_, hint)| *hint);
+    code(stderr).and_then(its).or_else(|| hint(stderr))
+}
+
 /// What to do about the error in psql's words.
 pub fn hint(stderr: &str) -> Option<&'static str> {
     if stderr.contains("No space left on device") {
@@ -95,6 +125,13 @@ mod tests {
         for (at, (known, _)) in HINTS.iter().enumerate() {
             assert!(HINTS[..at].iter().all(|(before, _)| !known.starts_with(before)), "{known} is never told");
         }
+    }
+
+    #[test]
+    fn of_single_tables_the_live_database_is_spoken_of_and_else_the_same_is_said() {
+        let of = |code: &str| hint_of_tables(&format!("psql:<stdin>:3: ERROR:  {code}: x")).unwrap_or_default();
+        assert!(of("23503").contains("live database") && of("42P07").contains("renamed"));
+        assert_eq!(Some(of("53100")), by_code("53100"));
     }
 
     #[test]

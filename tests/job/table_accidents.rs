@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 
 use super::Shop;
+use crate::support::cluster::Cluster;
 use crate::support::compare::{Snapshot, assert_same};
 use crate::support::wait::until;
 
@@ -186,4 +187,27 @@ fn what_keeps_a_table_from_the_live_database_is_told_in_words_about_that() {
     let taken = shop.bkp(["restore", "--table", "orders"]).run().fails_with(1).says("which is as it was");
     taken.says("already exists").says("hint: something in the live database has that name").never_says("of the dump");
     assert_same(&live, &Snapshot::of(&shop.cluster));
+}
+
+#[test]
+fn the_plan_tells_that_what_is_made_is_published_and_subscribers_stop_at_it() {
+    let shop = Shop::on(Cluster::options(16).conf("wal_level = logical").start());
+    shop.cluster.psql("shop", "CREATE PUBLICATION everything FOR ALL TABLES; CREATE PUBLICATION one FOR TABLE orders");
+    shop.cluster.psql("shop", "CREATE PUBLICATION of_a_schema FOR TABLES IN SCHEMA public");
+    shop.bkp(["backup"]).run().ok();
+    let plan = shop.bkp(["restore", "--table", "orders", "--in-place", "--dry-run"]).run().ok();
+    plan.says("publication everything holds").says("publication of_a_schema holds").never_says("publication one");
+
+    let subscriber = Cluster::start(16);
+    subscriber.psql("postgres", "CREATE ROLE shop");
+    subscriber.psql(
+        "postgres",
+        &String::from_utf8(shop.cluster.pg_dump("shop", ["--schema-only", "--no-publications"])).expect("UTF-8"),
+    );
+    let (host, port) = (shop.cluster.socket_dir(), shop.cluster.port());
+    let address = format!("host={host} port={port} user=postgres dbname=shop");
+    subscriber.psql("postgres", &format!("CREATE SUBSCRIPTION s CONNECTION '{address}' PUBLICATION everything"));
+    until("the rows", || subscriber.psql("postgres", "SELECT count(*) FROM orders").trim() == "1000");
+    shop.bkp(["restore", "--table", "orders", "--in-place"]).run().ok();
+    until("the subscriber to stop", || subscriber.log().contains("target relation \"public.orders_was_"));
 }

@@ -95,6 +95,13 @@ pub async fn restore(
             "plan: database {live} is loaded beside and proven; {table} of it {how}; then the loaded one is dropped"
         );
     }
+    let session = Session::connect(context.postgres()?, &live, &run.session_name("restore")).await.map_err(told)?;
+    for publication in context.stop.or(links::publications(&session)).await? {
+        tracing::warn!(
+            "publication {publication} holds every new table: its subscribers stop at what is made here until they have a table of that name"
+        );
+    }
+    drop(session);
     if request.dry_run {
         tracing::info!("dry run: nothing was done");
         if context.json {

@@ -49,8 +49,9 @@ async fn columns(session: &Session, table: &Table) -> Result<Vec<(String, String
     let rows = session
         .query(
             "SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod)
-                    || CASE WHEN attgenerated::text <> '' THEN ' (generated)' ELSE '' END
-             FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+                    || CASE WHEN attgenerated::text <> '' THEN ' generated as ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) ELSE '' END
+             FROM pg_catalog.pg_attribute LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = attrelid AND d.adnum = attnum
+             WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
             &[&table.oid],
         )
         .await

@@ -113,7 +113,7 @@ pub struct Restore {
     #[arg(long = "table", value_name = "SCHEMA.TABLE", conflicts_with_all = ["to", "under"])]
     pub tables: Vec<String>,
     /// With --table: replace the rows of the live table, and keep the old ones as NAME_was_RUN
-    #[arg(long, requires = "tables")]
+    #[arg(long, requires = "tables", conflicts_with_all = ["path", "to", "under"])]
     pub in_place: bool,
     /// Take this snapshot for what it holds, whatever else is chosen (repeatable)
     #[arg(long = "snapshot", value_name = "ID")]

@@ -22,6 +22,7 @@ mod secrets;
 mod signals;
 mod standby;
 mod swap;
+mod table_accidents;
 mod tables;
 mod targets;
 mod throwaway;

@@ -32,6 +32,13 @@ pub struct Live {
     pub roots: Vec<PathBuf>,
 }
 
+impl Live {
+    /// One database and no files.
+    pub fn database(name: &str) -> Live {
+        Live { databases: vec![name.to_owned()], roots: Vec::new() }
+    }
+}
+
 /// A safety backup that can be taken.
 pub struct Safety {
     context: Context,
@@ -82,6 +89,21 @@ impl Safety {
         Ok(Some(Safety { context, plan }))
     }
 
+    /// The same; why it could not be saved joins the other `faults`.
+    pub async fn found(
+        context: &Context,
+        session: Option<&Session>,
+        repositories: &Repositories,
+        live: &Live,
+        faults: &mut Vec<String>,
+    ) -> Option<Safety> {
+        let prepared = context.stop.or(Safety::prepare(context, session, repositories, live)).await;
+        prepared.unwrap_or_else(|error| {
+            faults.push(format!("no safety backup could be taken: {error:#}"));
+            None
+        })
+    }
+
     /// Tells the plan.
     pub fn say(&self) {
         let items: Vec<String> = self.plan.items(&self.context.settings).iter().map(ToString::to_string).collect();
@@ -109,22 +131,6 @@ impl Safety {
         }
         tracing::info!("what is live is saved as safety backup {0}; to have it back: bkp restore {0}", run.id);
         Ok(run.id)
-    }
-}
-
-/// Prepares and takes it in one; nothing when nothing is live.
-///
-/// # Errors
-/// As [`Safety::prepare`] and [`Safety::take`].
-pub async fn take(
-    context: &Context,
-    session: Option<&Session>,
-    repositories: &Repositories,
-    live: &Live,
-) -> Result<Option<String>> {
-    match Safety::prepare(context, session, repositories, live).await? {
-        Some(safety) => safety.take(session, repositories).await.map(Some),
-        None => Ok(None),
     }
 }
 

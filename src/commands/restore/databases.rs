@@ -9,11 +9,11 @@ use super::preflight::{self, Target, Wish};
 use super::reading::{self, Read, Stored};
 use super::room::Room;
 use super::undo::{Taken, Undo};
-use super::{Request, aside, leftovers, only, partial, plan, rights, tried};
+use super::{Request, aside, only, partial, plan, rights, tried};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::settings::{KeepReplaced, Postgres};
+use crate::settings::Postgres;
 use crate::sources::Item;
 use crate::sources::act::{Act, Place, Since};
 use crate::sources::postgres::clients::{self, Client};
@@ -94,6 +94,10 @@ impl<'a> Databases<'a> {
         let here = |(name, _): &(&str, usize)| target.database(name).is_some();
         let sessions: Vec<(&str, usize)> = sessions.into_iter().filter(here).collect();
         faults.extend(tried::sessions((main, postgres), &sessions, &run.session_name("restore")).await?);
+        if way.is_some() {
+            let emptied: Vec<&str> = targets.iter().map(String::as_str).collect();
+            faults.extend(obstacles::prepared(main, &emptied).await?);
+        }
         let room = Room::ask(main, postgres.port, survey, &wanted).await?;
         faults.extend(room.fault());
         let installed = clients::installed(&settings.client_dirs).await?;
@@ -305,31 +309,14 @@ impl<'a> Databases<'a> {
         self.undo.clear(self.main, self.postgres, &self.run.session_name("restore")).await;
     }
 
-    /// After the swap: drops what it stood in, and what is not to be kept; names what is.
-    ///
-    /// # Errors
-    /// When the server cannot be asked any more; the swap is done all the same.
-    pub async fn finish(&self) -> Result<Vec<String>> {
+    /// After the swap: clears up; names what is kept.
+    pub async fn finish(&self) -> Vec<String> {
         if self.way.is_some() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let session_name = self.run.session_name("restore");
-        let again;
-        let main = if self.main.is_closed() {
-            again = server::maintenance(self.postgres, &session_name).await?;
-            &again
-        } else {
-            self.main
-        };
-        aside::clear(main, self.run).await;
         let replaced = self.plan.loads.iter().filter(|load| load.replaces);
-        let mut replaced: Vec<String> = replaced.map(|load| side::replaced_name(&load.target, &self.run.id)).collect();
-        if self.context.settings.restore.keep_replaced == KeepReplaced::Never {
-            for name in replaced.drain(..) {
-                leftovers::drop_database(main, &name).await?;
-            }
-        }
-        Ok(replaced)
+        let replaced = replaced.map(|load| side::replaced_name(&load.target, &self.run.id)).collect();
+        aside::finish(self.context, self.run, self.main, replaced).await
     }
 }
 

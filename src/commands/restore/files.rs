@@ -86,7 +86,7 @@ impl<'a> Files<'a> {
                     0
                 }
             };
-            faults.extend(hindrances(&root, needed, &keep, &selects));
+            faults.extend(hindrances(&root, needed, &keep, (&selects, path)));
             trees.push(Tree { snapshot: snapshot.clone(), repository, folder, root, staging: None, is_live: false });
         }
         match unreadable {
@@ -307,11 +307,19 @@ async fn has_directory(repository: &Repository, id: &str, path: &Path) -> Result
 }
 
 /// What can be known to hinder before anything is made.
-fn hindrances(root: &Path, needed: u64, keep: &[Pattern], selects: &[Select]) -> Option<String> {
+fn hindrances(
+    root: &Path,
+    needed: u64,
+    keep: &[Pattern],
+    (selects, path): (&[Select], Option<&Path>),
+) -> Option<String> {
     if !root.is_dir() {
         return Some(format!("{} is not there: is the volume mounted?", root.display()));
     }
-    let checked = block_in_place(|| preflight::check(&root.canonicalize()?, keep, selects));
+    let checked = block_in_place(|| match (root.canonicalize()?, path) {
+        (root, Some(path)) => preflight::check_entry(&root, path),
+        (root, None) => preflight::check(&root, keep, selects),
+    });
     if let Err(error) = checked {
         let hints = hints_of(&error).join("; ");
         return Some(if hints.is_empty() { format!("{error:#}") } else { format!("{error:#}: {hints}") });

@@ -331,7 +331,8 @@ impl Stream<'_> {
         let began = self.returned("began ", None).await?;
         let (pid, transaction) = began.split_once(' ').context("psql did not say which transaction it began")?;
         self.load.transaction = Some(transaction.parse().context("the number of the transaction")?);
-        self.write(sql::empty(&self.way.live.kept_tables).as_bytes()).await?;
+        let section = loading.plan.loads.first().context("nothing is planned")?.section;
+        self.write(sql::empty(&loading.survey.sections[section].extensions).as_bytes()).await?;
         self.returned("emptied", Some((loading.main, pid.parse()?))).await?;
         Ok(())
     }

@@ -31,21 +31,6 @@ pub struct Found {
     folder: Option<String>,
 }
 
-/// Whether it can be told where the entry belongs.
-///
-/// # Errors
-/// Exit code 2 when it cannot.
-pub fn check(context: &Context, request: &Request) -> Result<()> {
-    if request.path.is_some() && request.to.is_none() && context.settings.files.is_none() {
-        bail!(
-            Failure::new("BKP_FILES is not set, so it is not known where files belong")
-                .hint("set it, or restore into a directory with --to DIR")
-                .exit(Exit::Usage)
-        );
-    }
-    Ok(())
-}
-
 /// Finds the one entry that is meant.
 ///
 /// # Errors

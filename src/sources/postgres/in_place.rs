@@ -56,8 +56,6 @@ const NAMED: usize = 10;
 pub struct KeptTable {
     /// As a dump's COPY names it.
     pub name: String,
-    /// Which of its rows are the application's: empty, or `WHERE …`.
-    pub condition: String,
     /// Whether we may replace them.
     pub ours: bool,
 }
@@ -154,17 +152,16 @@ pub async fn look(session: &Session) -> Result<Live> {
 async fn kept_tables(session: &Session) -> Result<Vec<KeptTable>> {
     let rows = session
         .query(
-            "SELECT pg_catalog.textsend(pg_catalog.format('%I.%I', n.nspname, c.relname)), pg_catalog.textsend(coalesce(t.condition, '')),
+            "SELECT pg_catalog.textsend(pg_catalog.format('%I.%I', n.nspname, c.relname)),
                     pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'DELETE')
-               FROM pg_catalog.pg_extension e, ROWS FROM (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition)) t (relation, condition)
+               FROM pg_catalog.pg_extension e, pg_catalog.unnest(e.extconfig) t (relation)
                JOIN pg_catalog.pg_class c ON c.oid = t.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
               WHERE c.relkind IN ('r', 'p') ORDER BY 1",
             &[],
         )
         .await
         .context("asking which tables of extensions hold rows of the application's")?;
-    let kept =
-        |row: &tokio_postgres::Row| KeptTable { name: text(row.get(0)), condition: text(row.get(1)), ours: row.get(2) };
+    let kept = |row: &tokio_postgres::Row| KeptTable { name: text(row.get(0)), ours: row.get(1) };
     Ok(rows.iter().map(kept).collect())
 }
 
@@ -177,13 +174,15 @@ pub fn begin() -> String {
 }
 
 /// Empties the database: returns `emptied`. What cascades to an object that is gone already is no error; what may not be dropped is.
-/// Of `kept` tables, only the rows go.
-pub fn empty(kept: &[KeptTable]) -> String {
-    let cleared: String =
-        kept.iter().map(|table| format!("DELETE FROM {} {};\n", table.name, table.condition)).collect();
+///
+/// Tables of extensions stay, but for the rows that a dump has of them because they are the application's (jobs, settings): else
+/// each would be there twice. Only of `extensions`, which are those that the dump speaks of.
+pub fn empty(extensions: &BTreeSet<Name>) -> String {
+    let extensions: Vec<String> = extensions.iter().map(|name| literal(&name.to_string())).collect();
+    let extensions = extensions.join(", ");
     format!(
         "DO $bkp$
-DECLARE statements text[]; statement text;
+DECLARE statements text[]; statement text; is_there boolean;
 BEGIN
   SELECT pg_catalog.array_agg(pg_catalog.format('DROP %s IF EXISTS %s CASCADE', CASE
              WHEN i.type IN ('function', 'procedure', 'aggregate') THEN 'ROUTINE'
@@ -195,6 +194,17 @@ BEGIN
     EXECUTE statement;
   END LOOP;
   PERFORM pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata;
+  FOR statement IN
+    SELECT pg_catalog.format('FROM ONLY %s %s', c.oid::pg_catalog.regclass, e.condition)
+      FROM (SELECT extname, pg_catalog.unnest(extconfig) AS relation, pg_catalog.unnest(extcondition) AS condition FROM pg_catalog.pg_extension) e
+      JOIN pg_catalog.pg_class c ON c.oid = e.relation AND c.relkind = 'r'
+     WHERE e.extname = ANY (ARRAY[{extensions}]::pg_catalog.text[])
+  LOOP
+    EXECUTE 'SELECT EXISTS (SELECT ' || statement || ')' INTO is_there;
+    IF is_there THEN -- Else the right to delete is not needed.
+      EXECUTE 'DELETE ' || statement;
+    END IF;
+  END LOOP;
   FOR statement IN
     SELECT DISTINCT pg_catalog.format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s ', pg_catalog.pg_get_userbyid(d.defaclrole), 'IN SCHEMA ' || pg_catalog.quote_ident(n.nspname))
            || c.change
@@ -218,7 +228,7 @@ BEGIN
     END;
   END LOOP;
 END $bkp$;
-{cleared}RESET search_path;
+RESET search_path;
 SET LOCAL lock_timeout = 0;
 SELECT '{RETURNED}emptied ';\n"
     )

@@ -257,6 +257,13 @@ impl Loader {
         self.write(lines.as_bytes()).await
     }
 
+    /// What is fed is no dump but single tables: an error has no place in one, and may mean something else.
+    #[must_use]
+    pub fn of_tables(self) -> Loader {
+        self.heard.state().of_tables = true;
+        self
+    }
+
     /// Why psql stopped reading.
     pub async fn failure(self) -> anyhow::Error {
         if self.given_up {

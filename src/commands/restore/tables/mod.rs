@@ -9,15 +9,20 @@ use anyhow::{Result, bail};
 use super::Request;
 use super::databases::Databases;
 use super::reading::{Read, Stored};
+use super::whole::refuse;
+use crate::commands::backup::safety::{Live, Safety};
 use crate::commands::held::Held;
 use crate::commands::pausing::{self, Reason};
+use crate::commands::repositories::Repositories;
 use crate::commands::{Context, Run, now};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
+use crate::settings::SafetyBackup;
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::probe;
+use crate::sources::postgres::table::links;
 use crate::sources::postgres::table::spec::Spec;
+use crate::sources::postgres::{obstacles, probe};
 
 /// The tables that are asked for.
 ///
@@ -41,7 +46,7 @@ pub async fn restore(
     request: &Request,
     specs: &[Spec],
     (name, read): (&str, &Option<(&Stored, Read)>),
-    held: &Held,
+    (held, repositories): (&Held, &Repositories),
 ) -> Result<Exit> {
     let (Some((stored, read)), Some(main)) = (read, &held.session) else {
         bail!(Failure::new(format!("{name} holds no database, so there is no table in it")).hint("see: bkp list"));
@@ -63,22 +68,42 @@ pub async fn restore(
                 .hint("a table goes into a live database; restore the whole one instead, without --table")
         );
     };
+    let mut publications = Vec::new();
     match Session::connect(context.postgres()?, &live, &run.session_name("restore")).await {
-        Ok(session) => faults.extend(context.stop.or(sort::faults(&session, &read.survey, specs)).await?),
+        Ok(session) => {
+            faults.extend(context.stop.or(sort::faults(&session, &read.survey, specs)).await?);
+            publications = context.stop.or(links::publications(&session)).await?;
+        }
         // That there are no sessions left is told already.
         Err(error) if faults.is_empty() => faults.push(probe::in_words(error)),
         Err(_) => {}
     }
-    if !faults.is_empty() {
-        bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))));
-    }
+    // Only in place anything is replaced, and its former rows are kept: who always wants a safety backup gets it all the same.
+    let wants_safety = request.in_place && context.settings.restore.safety_backup == SafetyBackup::Always;
+    let safety = match wants_safety {
+        true => Safety::found(context, Some(main), repositories, &Live::database(&live), &mut faults).await,
+        false => None,
+    };
+    context.stop.check()?;
+    refuse(faults, Vec::new())?;
     databases.say_doubts();
     sort::warn_early(&read.survey, specs);
+    if let Some(safety) = &safety {
+        safety.say();
+    }
     let shown: Vec<String> = specs.iter().map(Spec::shown).collect();
-    let how = if request.in_place { "replaces the rows of the live table" } else { "is copied beside the live table" };
+    let how = match request.in_place {
+        true => "replaces the rows of the live table, or is made again if that is gone",
+        false => "is put beside the live table, or made again if that is gone",
+    };
     for table in &shown {
         tracing::info!(
             "plan: database {live} is loaded beside and proven; {table} of it {how}; then the loaded one is dropped"
+        );
+    }
+    for publication in publications {
+        tracing::warn!(
+            "publication {publication} holds every new table: its subscribers stop at what is made here until they have a table of that name"
         );
     }
     if request.dry_run {
@@ -94,6 +119,9 @@ pub async fn restore(
         bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
     }
     let work = async |databases: &mut Databases<'_>| {
+        if let Some(safety) = &safety {
+            safety.take(held.session.as_ref(), repositories).await?;
+        }
         // A dump of a few tables is as good as a whole one here.
         databases.load(true).await?;
         held.still(&context.settings.app).await?;
@@ -103,7 +131,11 @@ pub async fn restore(
     let done = pausing::around(context, run, reason, async |_| work(&mut databases).await).await;
     match &done {
         Ok(_) => databases.drop_sides().await,
-        Err(_) => databases.take_back().await,
+        Err(_) => {
+            // psql is gone, but not what it asked for last: the server works on, or waits, with the locks of the live tables.
+            let _ = obstacles::end_sessions_named(main, &run.session_name("restore")).await;
+            databases.take_back().await;
+        }
     }
     held.release(&context.settings.app).await;
     say_done(context, run, name, &live, &done?)?;

@@ -56,8 +56,7 @@ impl Sorted {
 /// Finds each table on both sides.
 pub(super) async fn sort(live: &Session, side: &Session, specs: &[Spec], in_place: bool, run: &str) -> Result<Sorted> {
     let mut sorted = Sorted::default();
-    for spec in specs {
-        let table = find::meant(side, spec).await?;
+    for table in find::all_meant(side, specs).await? {
         if let Some(fault) = without_schema(live, &table.schema).await? {
             bail!(Failure::new(fault));
         }

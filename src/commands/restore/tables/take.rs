@@ -18,8 +18,9 @@ use crate::sources::postgres::rewrite::Policy;
 use crate::sources::postgres::server::told;
 use crate::sources::postgres::survey::{Copied, Layout};
 use crate::sources::postgres::table::copy::{self, From, What};
+use crate::sources::postgres::table::partition::Part;
 use crate::sources::postgres::table::spec::Spec;
-use crate::sources::postgres::table::{Table, beside, beside_name, find, links, proof, rows};
+use crate::sources::postgres::table::{Table, beside, beside_name, find, links, proof, rights, rows};
 use crate::sources::postgres::{clients, in_place, load};
 
 /// Takes the tables from the side database into the live one.
@@ -49,7 +50,7 @@ pub(super) async fn copied(
     let installed = clients::installed(&context.settings.client_dirs).await?;
     let client = clients::for_dump(&installed, target.major)?;
     let from = From { postgres, client, side: side_name, session_name: &session_name, policy: &policy };
-    let mut loader = Some(Loader::start(postgres, client, live_name, &session_name).await?);
+    let mut loader = Some(Loader::start(postgres, client, live_name, &session_name).await?.of_tables());
     let mut transaction = None;
     let taken = async {
         transaction = Some(begin(&mut loader).await?);
@@ -57,13 +58,14 @@ pub(super) async fn copied(
     };
     let taken = context.stop.or(taken).await;
     let as_it_was = |error: anyhow::Error| {
-        Failure::new(format!("the tables could not be put into {live_name}, which is as it was"))
-            .hint("see what the message names; a lock that others hold: stop the application, then run it again")
-            .because(error)
+        Failure::new(format!("the tables could not be put into {live_name}, which is as it was")).because(error)
     };
     let (taken, mut psql) = match (taken, loader) {
         (Ok(taken), Some(psql)) => (taken, psql),
-        (Err(error), _) => bail!(as_it_was(error)),
+        (Err(error), _) => {
+            context.stop.check()?;
+            bail!(as_it_was(error))
+        }
         (Ok(_), None) => bail!(as_it_was(anyhow::anyhow!("psql ended early"))),
     };
     // Nothing stops us from here on: it is one statement.
@@ -86,13 +88,17 @@ pub(super) async fn copied(
             ),
         },
     }
-    after(&live, &side, &sorted, &taken).await?;
+    if let Err(error) = after(&live, &side, &sorted, &taken).await {
+        tracing::warn!("the tables are there, but what did not come along could not be asked: {error:#}");
+    }
     Ok(sorted.done(&run.id))
 }
 
 /// What the transaction holds before its COMMIT.
+#[derive(Default)]
 struct Taken {
     rows: Vec<Copied>,
+    parts: Vec<Part>,
     keys: Vec<links::Link>,
     left_out: Vec<String>,
 }
@@ -154,7 +160,7 @@ async fn take(
     sorted: &Sorted,
     run: &Run,
 ) -> Result<Taken> {
-    let mut taken = Taken { rows: Vec::new(), keys: Vec::new(), left_out: Vec::new() };
+    let mut taken = Taken::default();
     let mut demands = String::new();
     if !sorted.in_place.is_empty() {
         let here: Vec<Table> = sorted.in_place.iter().map(|(_, here)| here.clone()).collect();
@@ -176,12 +182,18 @@ async fn take(
     if !sorted.gone.is_empty() {
         let all: Vec<Table> = sorted.gone.iter().flat_map(|(_, tree)| tree.clone()).collect();
         for (table, _) in &sorted.gone {
+            if let Some(part) = Part::of(side, table).await? {
+                side.batch_execute(&part.detached(side).await?).await.context("making the partition stand alone")?;
+                taken.parts.push(part);
+            }
             demands.push_str(&demand(side, table, table).await?);
         }
         taken.keys = links::to(side, &all).await?;
         taken.rows.extend(copy::tables(from, loader, &all, &What::All).await?);
-        let keys: String = taken.keys.iter().map(links::Link::tried).collect();
-        copy::feed(loader, format!("{OURS}{}{keys}", links::statistics(side, &all).await?).as_bytes()).await?;
+        let keys = taken.parts.iter().map(Part::tried).chain(taken.keys.iter().map(links::Link::tried));
+        let keys: String = keys.collect();
+        let (statistics, rights) = (links::statistics(side, &all).await?, rights::only_those_of(side, &all).await?);
+        copy::feed(loader, format!("{OURS}{statistics}{rights}{keys}").as_bytes()).await?;
     }
     let mut all = Vec::new();
     for table in &sorted.beside {
@@ -200,8 +212,10 @@ async fn take(
     if !all.is_empty() {
         taken.rows.extend(copy::tables(from, loader, &all, &What::All).await?);
         demands.insert_str(0, &links::statistics(side, &all).await?);
+        demands.insert_str(0, &rights::only_those_of(side, &all).await?);
     }
     copy::feed(loader, format!("{OURS}{}{demands}", proof::ALIKE).as_bytes()).await?;
+    copy::done(loader).await?;
     Ok(taken)
 }
 
@@ -214,6 +228,14 @@ async fn demand(side: &Session, from: &Table, to: &Table) -> Result<String> {
 /// Says what did not come along.
 async fn after(live: &Session, side: &Session, sorted: &Sorted, taken: &Taken) -> Result<()> {
     taken.left_out.iter().for_each(|line| tracing::info!("{line}"));
+    for part in &taken.parts {
+        if !part.is_there(live).await? {
+            tracing::warn!(
+                "a table stands alone that was a partition: the live table has rows or a partition there, or is gone or locked; when that is mended: {}",
+                part.statement
+            );
+        }
+    }
     for key in &taken.keys {
         if !key.is_there(live).await? {
             tracing::warn!(

@@ -25,6 +25,8 @@ pub struct State {
     pub places: Places,
     /// A line of psql's that begins so is an answer to us; nobody else can know it.
     pub key: String,
+    /// What is written is no dump but single tables: an error has no place in one, and may mean something else.
+    pub of_tables: bool,
     /// Whether failures that are harmless under a named condition are spared.
     pub spares: bool,
     /// Failures that were spared, with the reason.
@@ -93,8 +95,9 @@ impl State {
         if failures.is_empty() && because_of_a_statement {
             failures.listed.extend(self.spared.pop().map(|(failed, _)| failed));
         }
+        let hint = if self.of_tables { sqlstate::hint_of_tables } else { sqlstate::hint };
         let mut hints = Vec::new();
-        for hint in failures.listed.iter().filter_map(|one| sqlstate::hint(one.code.as_deref(), &one.message)) {
+        for hint in failures.listed.iter().filter_map(|one| hint(one.code.as_deref(), &one.message)) {
             if !hints.contains(&hint) {
                 hints.push(hint);
             }
@@ -174,6 +177,7 @@ impl State {
         match begun.map(|begun| (begun.line, begun.lines)) {
             Some((Some(first), Some(_))) => (line, place) = (Some(first), format!("line {first} of the dump")),
             Some((None, _)) => (line, place) = (None, String::new()),
+            _ if self.of_tables => (line, place) = (None, String::new()),
             _ => {}
         }
         let subject = begun.map(|begun| &begun.subject);

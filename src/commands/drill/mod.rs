@@ -339,6 +339,11 @@ fn judged(error: anyhow::Error) -> anyhow::Error {
         let hint = "see what is damaged: bkp check --read-data; take another backup: bkp list";
         return Failure::new("the repository is damaged").hint(hint).exit(Exit::ProofFailed).because(error).into();
     }
+    // "can only be loaded via shared_preload_libraries", "must be preloaded": each extension has its own words and code.
+    if exit_of(&error) == Exit::Failed && error.chain().any(|cause| cause.to_string().contains("preload")) {
+        let hint = "this says nothing of the backup; drill on a server that loads the extension when it starts: --server configured";
+        return Failure::new("the server lacks what an extension needs").hint(hint).because(error).into();
+    }
     let said = error.chain().map(ToString::to_string).find_map(|said| Some(said.split_once("ERROR:  ")?.1.to_owned()));
     match said.as_deref().and_then(|said| said.get(..5)) {
         Some(code) if exit_of(&error) == Exit::Failed && !NOT_THE_DUMP.iter().any(|class| code.starts_with(class)) => {
@@ -400,9 +405,12 @@ mod tests {
     fn a_statement_that_fails_is_no_proof_unless_the_server_is_why() {
         assert_eq!(exit("line 9: ERROR:  42P01: relation \"t\" does not exist"), Exit::ProofFailed);
         assert_eq!(exit("line 9: ERROR:  22P02: invalid input syntax"), Exit::ProofFailed);
-        for not in
-            ["ERROR:  53100: could not extend file", "ERROR:  42501: permission denied", "server closed the connection"]
-        {
+        for not in [
+            "ERROR:  53100: could not extend file",
+            "ERROR:  42501: permission denied",
+            "server closed the connection",
+            "ERROR:  55000: pg_cron can only be loaded via shared_preload_libraries",
+        ] {
             assert_eq!(exit(not), Exit::Failed, "{not}");
         }
     }

@@ -84,6 +84,22 @@ fn databases_and_files_are_proven_whole_in_a_place_where_no_server_is() {
 }
 
 #[test]
+fn a_server_without_room_is_found_before_anything_is_loaded() {
+    let app = App::quick();
+    app.cluster
+        .psql("shop", "CREATE TABLE much AS SELECT repeat(md5(i::text), 10) AS t FROM generate_series(1, 3000) i");
+    app.bkp(["backup"]).run().ok();
+    // The server keeps its own directory; who looks finds a small volume in its place.
+    let note = fs::read(app.cluster.data_dir().join("postmaster.pid")).expect("the server's note");
+    let mounted = super::quick::Mounted::tmpfs(&app.cluster.data_dir(), "size=64k");
+    fs::write(app.cluster.data_dir().join("postmaster.pid"), note).expect("a copy");
+    drill(&app).run().fails_with(1).says("nothing was begun").says("the server's disk has");
+    drop(mounted);
+    assert_eq!(shown(&app)["result"], "not_tried");
+    drill(&app).run().ok();
+}
+
+#[test]
 fn a_repository_that_lost_or_changed_something_is_found_out() {
     let app = App::quick();
     app.bkp(["backup"]).run().ok();

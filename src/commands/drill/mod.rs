@@ -351,6 +351,11 @@ fn judged(error: anyhow::Error) -> anyhow::Error {
         let hint = "see what is damaged: bkp check --read-data; take another backup: bkp list";
         return Failure::new("the repository is damaged").hint(hint).exit(Exit::ProofFailed).because(error).into();
     }
+    // "can only be loaded via shared_preload_libraries", "must be preloaded": each extension has its own words and code.
+    if exit_of(&error) == Exit::Failed && error.chain().any(|cause| cause.to_string().contains("preload")) {
+        let hint = "this says nothing of the backup; drill on a server that loads the extension when it starts: --server configured";
+        return Failure::new("the server lacks what an extension needs").hint(hint).because(error).into();
+    }
     // The first: what comes after it may be its echo.
     let first =
         failures_of(&error).and_then(|failures| failures.listed.first()).and_then(|failed| failed.code.as_deref());
@@ -408,7 +413,12 @@ mod tests {
     use crate::error::statements::{Failed, Failures};
 
     fn exit(codes: &[Option<&str>]) -> Exit {
-        let failed = |code: &Option<&str>| Failed { code: code.map(str::to_owned), ..Failed::default() };
+        judge(codes, "")
+    }
+
+    fn judge(codes: &[Option<&str>], message: &str) -> Exit {
+        let failed =
+            |code: &Option<&str>| Failed { code: code.map(str::to_owned), message: message.into(), ..Failed::default() };
         let failures = Failures { listed: codes.iter().map(failed).collect(), ..Failures::default() };
         exit_of(&judged(Failure::new("the replay into x failed").because(failures).into()))
     }
@@ -420,6 +430,8 @@ mod tests {
         for not in [[Some("53100"), Some("42P01")], [Some("42501"), Some("42704")], [None, None]] {
             assert_eq!(exit(&not), Exit::Failed, "{not:?}");
         }
+        assert_eq!(judge(&[Some("55000")], "pg_cron can only be loaded via shared_preload_libraries"), Exit::Failed);
+        assert_eq!(judge(&[Some("55000")], "another message"), Exit::ProofFailed);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::loading::from_nothing;
+use super::loading::create::from_nothing;
 use super::preflight::{Target, Wanted};
 use crate::settings::Postgres;
 use crate::sources::postgres::carry;

@@ -226,3 +226,20 @@ fn a_column_that_is_computed_otherwise_by_now_is_another_column() {
     refused.says("other columns than in the backup").says("(total * 1.19)").says("(total * 1.16)");
     assert_same(&live, &Snapshot::of(&shop.cluster));
 }
+
+#[test]
+fn rows_that_something_in_the_live_database_adds_are_a_proof_that_failed() {
+    let shop = Shop::open_on(17);
+    shop.cluster.psql("shop", "CREATE TABLE notes (note text); INSERT INTO notes VALUES ('ours')");
+    shop.bkp(["backup"]).run().ok();
+    shop.cluster.psql(
+        "shop",
+        "DROP TABLE notes;
+         CREATE FUNCTION meddle() RETURNS event_trigger LANGUAGE plpgsql AS
+           $$ BEGIN INSERT INTO public.notes VALUES ('of somebody else'); END $$;
+         CREATE EVENT TRIGGER meddle ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION meddle()",
+    );
+    let told = shop.bkp(["restore", "--table", "notes"]).run().fails_with(5);
+    told.says("the rows of public.notes are not those of the backup").says("which is as it was");
+    assert_eq!(shop.cluster.psql("shop", "SELECT to_regclass('notes') IS NULL").trim(), "t");
+}

@@ -10,7 +10,9 @@ use super::sort::{Done, Sorted, sort};
 use crate::commands::restore::Request;
 use crate::commands::restore::databases::Databases;
 use crate::commands::{Context, Run};
-use crate::error::Failure;
+use crate::error::statements::{Failures, failures_of};
+use crate::error::{Failure, exit_of};
+use crate::exit::Exit;
 use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::load::{Loader, RETURNED};
@@ -58,7 +60,8 @@ pub(super) async fn copied(
     };
     let taken = context.stop.or(taken).await;
     let as_it_was = |error: anyhow::Error| {
-        Failure::new(format!("the tables could not be put into {live_name}, which is as it was")).because(error)
+        let failure = Failure::new(format!("the tables could not be put into {live_name}, which is as it was"));
+        failure.exit(exit_of_table(&error)).because(error)
     };
     let (taken, mut psql) = match (taken, loader) {
         (Ok(taken), Some(psql)) => (taken, psql),
@@ -92,6 +95,16 @@ pub(super) async fn copied(
         tracing::warn!("the tables are there, but what did not come along could not be asked: {error:#}");
     }
     Ok(sorted.done(&run.id))
+}
+
+/// Rows that are not those of the backup are a proof that failed.
+fn exit_of_table(error: &anyhow::Error) -> Exit {
+    let not_alike =
+        |failures: &Failures| failures.listed.iter().any(|one| one.code.as_deref() == Some(proof::NOT_ALIKE));
+    match failures_of(error).is_some_and(not_alike) {
+        true => Exit::ProofFailed,
+        false => exit_of(error),
+    }
 }
 
 /// What the transaction holds before its COMMIT.

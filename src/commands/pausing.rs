@@ -18,6 +18,8 @@ pub enum Reason {
     Backup,
     /// It is restored.
     Restore,
+    /// Nothing of it is touched: what is made beside it is for somebody to look at.
+    Beside,
 }
 
 /// What the settings say of pausing.
@@ -48,6 +50,7 @@ pub async fn around<T>(
     let wanted = match reason {
         Reason::Backup => settings.pause.on_backup,
         Reason::Restore => settings.pause.on_restore,
+        Reason::Beside => false,
     };
     let config = config(settings)?;
     if !wanted || config.is_empty() {

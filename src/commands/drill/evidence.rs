@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::checks::Answer;
 use crate::error::hints_of;
+use crate::error::statements::{Failures, failures_of};
 use crate::exit::Exit;
 
 /// The evidence; a failed drill has some, too.
@@ -34,6 +35,9 @@ pub struct Evidence {
     /// What to do about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
+    /// Statements that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Failures>,
     /// What was tried.
     pub backup: Option<Backup>,
     /// Where it was loaded.
@@ -92,12 +96,20 @@ pub struct Backup {
 /// The server.
 #[derive(Debug, Serialize)]
 pub struct Server {
+    /// Which one it was: `throwaway`, made for the drill, or `configured`.
+    #[serde(rename = "where")]
+    pub place: &'static str,
+    /// Why a throwaway one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// Its version.
     pub version: String,
     /// Version of the client programs.
     pub client: String,
-    /// Roles that the drill made, because the server lacks them, and dropped again.
+    /// Roles that the drill made without any right, because the server and, where it loads them, the dump lack them.
     pub roles_made: Vec<String>,
+    /// Roles that were loaded from the dump, with all that they may do: on a throwaway server alone.
+    pub roles_loaded: Vec<String>,
 }
 
 /// What of a database was compared.
@@ -146,6 +158,7 @@ impl Evidence {
             result: Outcome::NotTried,
             why: None,
             hints: Vec::new(),
+            failed: None,
             backup: None,
             server: None,
             databases: BTreeMap::new(),
@@ -163,5 +176,6 @@ impl Evidence {
         self.result = if exit == Exit::ProofFailed { Outcome::Failed } else { Outcome::NotTried };
         self.why = Some(format!("{error:#}"));
         self.hints = hints_of(error);
+        self.failed = failures_of(error).cloned();
     }
 }

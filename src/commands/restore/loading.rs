@@ -1,12 +1,15 @@
 //! Loading the databases of a dump into side databases, one after the other as the SQL streams past.
 
+pub(super) mod create;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::plan::{Load, Plan};
 use super::preflight::Target;
-use super::reading::{self, Digest, Stored};
+use super::reading::{self, Digest, Read, Stored};
+use super::rights::Lent;
 use super::roles;
 use super::undo::Undo;
 use crate::commands::{Context, Run};
@@ -15,13 +18,14 @@ use crate::settings::Postgres;
 use crate::sources::postgres::carry;
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::load::{Loader, RETURNED, prove_rows};
+use crate::sources::postgres::load::{Broken, Loader, RETURNED, prove_rows};
 use crate::sources::postgres::name::Name;
-use crate::sources::postgres::rewrite::{Piece, Rewriter};
+use crate::sources::postgres::rewrite::{Begun, Piece, Rewriter};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
-use crate::sources::postgres::statement::Statement;
-use crate::sources::postgres::survey::{Section, Survey};
+use crate::sources::postgres::statement::{Statement, Subject};
+use crate::sources::postgres::survey::Survey;
+use create::{creation_failed, from_nothing, owner_refused};
 
 /// A side database that is loaded and proven.
 pub struct Side {
@@ -69,6 +73,22 @@ pub struct Loading<'a> {
     pub state: State,
 }
 
+impl<'a> Loading<'a> {
+    /// What a restore or, by `state`, a drill loads.
+    pub fn new(
+        (context, postgres, run): (&'a Context, &'a Postgres, &'a Run),
+        read: &'a Read,
+        plan: &'a Plan,
+        (target, client): (&'a Target, &'a Client),
+        main: &'a Session,
+        state: State,
+    ) -> Loading<'a> {
+        let (survey, digest) = (&read.survey, &read.digest);
+        let command = if state == State::Drill { "drill" } else { "restore" };
+        Loading { context, postgres, run, survey, digest, plan, target, client, main, command, state }
+    }
+}
+
 /// A piece of the rewritten dump that outlives the rewriter's step.
 pub(super) enum Act {
     Global(Vec<u8>),
@@ -79,12 +99,13 @@ pub(super) enum Act {
     Section(Option<Name>),
     Sql(Vec<u8>),
     At(u64),
+    Begins(Begun),
 }
 
 /// Loads and proves all databases of the plan.
 ///
 /// # Errors
-/// At the first statement that fails or row that is missing. What was made is in `undo`.
+/// When statements fail, with all of them up to the next rows, or rows are missing. What was made is in `undo`.
 pub async fn load(loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
     let mut sql = reading::open(stored);
     let mut digest = Digest::default();
@@ -132,6 +153,7 @@ pub(super) fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
         Piece::Comment { database, sql } => Act::Comment(database.clone(), sql.to_vec()),
         Piece::Section(name) => Act::Section(name.cloned()),
         Piece::At(line) => Act::At(line),
+        Piece::Begins(begun) => Act::Begins(begun.clone()),
         // Only a dump that is to be stored keeps them.
         Piece::Meta(_) => return Ok(()),
     };
@@ -148,6 +170,8 @@ struct Progress {
     /// What is to be run at the end of a database's replay, by its name in the dump.
     later: BTreeMap<Option<Name>, Later>,
     created: Vec<String>,
+    /// What the current database's owners may only while it is loaded.
+    lent: Lent,
     current: Option<(usize, Loader)>,
     done: Vec<Side>,
 }
@@ -156,7 +180,7 @@ struct Progress {
 struct Later {
     /// Whether the dump speaks of properties at all.
     said: bool,
-    properties: Vec<u8>,
+    properties: Vec<Vec<u8>>,
     comment: Vec<u8>,
 }
 
@@ -189,6 +213,12 @@ impl Progress {
                     if let Some((_, loader)) = &mut self.current {
                         loader.at(Some(line));
                     }
+                }
+                Act::Begins(begun) => {
+                    if self.current.is_none() {
+                        self.begin_section(loading, None, undo).await?;
+                    }
+                    self.begins(begun).await?;
                 }
                 Act::Sql(sql) => {
                     if self.current.is_none() {
@@ -237,7 +267,7 @@ impl Progress {
             (Some(side), Some(text)) if self.created.contains(&side) && self.current.is_none() => {
                 loading.main.batch_execute(text).await.map_err(|error| owner_refused(&side, &error))?;
             }
-            _ => later.properties.extend_from_slice(sql),
+            _ => later.properties.push(sql.to_vec()),
         }
         Ok(())
     }
@@ -257,27 +287,43 @@ impl Progress {
         if !self.created.contains(&load.side) {
             let sql = match load.replaces {
                 true => carry::create_like(loading.main, &load.target, &load.side).await?,
-                false => create_from_nothing(load, &loading.survey.sections[load.section]),
+                false => from_nothing(&load.side, &loading.survey.sections[load.section]),
             };
             self.create(loading, load, &sql, undo).await?;
         }
         tracing::info!("loading {} as {}", load.target, load.side);
-        let loader =
+        let mut loader =
             Loader::start(loading.postgres, loading.client, &load.side, &loading.run.session_name(loading.command))
                 .await?;
+        let section = &loading.survey.sections[load.section];
+        let mut lent = Lent::to_owners(loading.main, section, &load.side, loading.target).await?;
+        // Without these nothing would go well: here the first error ends it.
+        let begun = loader.write(std::mem::take(&mut lent.before).as_bytes()).await;
+        let collects = begun.and(loader.collect(section.tables.len()).await);
+        self.lent = lent;
         self.current = Some((load.section, loader));
-        Ok(())
+        self.goes_on(collects).await
+    }
+
+    /// A statement comes; psql is told how to take it.
+    async fn begins(&mut self, begun: Begun) -> Result<()> {
+        let Some((_, loader)) = &mut self.current else { return Ok(()) };
+        let begins = loader.begins(begun).await;
+        self.goes_on(begins).await
+    }
+
+    /// Why psql does not go on, when it does not.
+    async fn goes_on(&mut self, fed: Result<(), Broken>) -> Result<()> {
+        match (fed, self.current.take_if(|_| fed.is_err())) {
+            (Err(Broken), Some((_, loader))) => Err(loader.failure().await),
+            _ => Ok(()),
+        }
     }
 
     async fn replay(&mut self, sql: &[u8]) -> Result<()> {
         let Some((_, loader)) = &mut self.current else { return Ok(()) };
-        if loader.write(sql).await.is_ok() {
-            return Ok(());
-        }
-        match self.current.take() {
-            Some((_, loader)) => Err(loader.failure().await),
-            None => Ok(()),
-        }
+        let written = loader.write(sql).await;
+        self.goes_on(written).await
     }
 
     /// Ends a database's replay: its own properties last, because some of them would hinder the load.
@@ -290,23 +336,39 @@ impl Progress {
             .find(|load| load.section == section)
             .context("a section that is not in the plan")?;
         let later = self.later.remove(&load.name).unwrap_or_default();
-        let mut end = b"\nRESET SESSION AUTHORIZATION;\nANALYZE;\n".to_vec();
+        if let Some((_, loader)) = &mut self.current {
+            loader.at(None);
+        }
+        let mut before = b"\nRESET SESSION AUTHORIZATION;\n".to_vec();
         if let Some(encoding) = &loading.survey.sections[section].encoding {
             // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
-            end.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
+            before.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
         }
-        end.extend_from_slice(&later.properties);
+        before.extend_from_slice(std::mem::take(&mut self.lent.after).as_bytes());
+        self.replay(&before).await?;
+        for sql in &later.properties {
+            let subject = Subject::of(&Statement::parse(sql, true), true);
+            self.begins(Begun { line: None, lines: None, subject }).await?;
+            self.replay(sql).await?;
+            self.replay(b"\n").await?;
+        }
+        // All that has failed is told before an hour goes into statistics.
+        if let Some((_, loader)) = &mut self.current {
+            let whole = loader.strict().await;
+            self.goes_on(whole).await?;
+        }
+        let mut end = b"\nANALYZE;\n".to_vec();
         let says_properties = later.said || !later.comment.is_empty();
         if !later.comment.is_empty() {
             end.extend_from_slice(&comment_returned(&later.comment));
-        }
-        if let Some((_, loader)) = &mut self.current {
-            loader.at(None);
         }
         self.replay(&end).await?;
         let Some((_, loader)) = self.current.take() else { return Ok(()) };
         let loaded = loader.finish().await?;
         prove_rows(&load.target, &loading.survey.sections[section].tables, &loaded.rows)?;
+        for (failed, why) in &loaded.spared {
+            tracing::warn!("{failed}: not taken for a failure: {why}");
+        }
         if !says_properties && load.replaces {
             // In the session that read them: the replay's may speak another encoding.
             for statement in carry::properties(loading.main, &load.target, &load.side).await? {
@@ -360,38 +422,4 @@ pub(super) fn find<'a>(loading: &Loading<'a>, name: Option<&Name>) -> Result<&'a
         .iter()
         .find(|load| load.name.as_ref() == name)
         .context("the dump goes on in a database that is not in the plan")
-}
-
-/// For a dump of one database that is not on the server yet: what the dump says of its encoding, else the server's default.
-fn create_from_nothing(load: &Load, section: &Section) -> String {
-    let name = ident(&load.side);
-    match section.encoding.as_deref() {
-        Some(encoding) if !encoding.eq_ignore_ascii_case("UTF8") => {
-            format!(
-                "CREATE DATABASE {name} TEMPLATE template0 ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'",
-                literal(encoding)
-            )
-        }
-        _ => format!("CREATE DATABASE {name} TEMPLATE template0"),
-    }
-}
-
-fn owner_refused(side: &str, error: &tokio_postgres::Error) -> Failure {
-    let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
-    Failure::new(format!("{side} could not be given its owner: {said}"))
-        .hint("GRANT the owner's role to the account that restores, or restore with a superuser; the live database was not touched")
-}
-
-fn creation_failed(load: &Load, error: &tokio_postgres::Error) -> Failure {
-    let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
-    Failure::new(format!("the side database for {} could not be made: {said}", load.target)).hint(
-        match error.code().map(|code| code.code()) {
-            Some("42501") => "the account needs CREATEDB and to be a member of the database's owner, or be a superuser",
-            Some("53100") => "the server's disk is full; the live database was not touched",
-            Some("42P21" | "22023" | "0A000") => {
-                "the server lacks the locale or encoding of the dump; install it on the server"
-            }
-            _ => "the live database was not touched",
-        },
-    )
 }

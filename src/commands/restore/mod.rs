@@ -38,33 +38,28 @@ mod paths;
 pub(super) mod plan;
 pub(super) mod preflight;
 pub mod reading;
-mod roles;
-mod room;
+pub(super) mod rights;
+pub(super) mod roles;
+pub mod room;
 pub(super) mod sort;
 mod tables;
+pub(super) mod tried;
 pub(super) mod undo;
 mod verdict;
-
-use std::path::Path;
+mod whole;
 
 use anyhow::{Result, bail};
 
-use super::backup::safety::{Live, Safety};
 use super::held::Held;
-use super::pausing::{self, Reason};
 use super::repositories::Repositories;
 use super::{Context, Run, catalog, now};
-use crate::error::{Failure, hints_of};
+use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
-use crate::settings::SafetyBackup;
-use crate::sources::act::{Act, Since};
 use crate::sources::postgres::standby;
 use choose::{Choice, Wish};
-use databases::Databases;
-use files::Files;
 use only::Only;
-use undo::Taken;
+use whole::{Chosen, Whole};
 
 /// What the operator asked for.
 pub use crate::cli::Restore as Request;
@@ -79,7 +74,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     }
     let specs = tables::specs(request)?;
     let only = Only::of(request)?;
-    paths::check(context, request)?;
+    only::check(&context.settings, request)?;
     let run = Run::begin()?;
     let settings = &context.settings;
     let repositories = context.stop.or(Repositories::open(context)).await?;
@@ -115,181 +110,12 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         return roles::restore(context, &run, request, (&choice.name, &read), &held).await;
     }
     if !specs.is_empty() {
-        return tables::restore(context, &run, request, &specs, (&choice.name, &read), &held).await;
+        return tables::restore(context, &run, request, &specs, (&choice.name, &read), (&held, &repositories)).await;
     }
 
-    let (mut faults, mut unprepared) = (Vec::new(), Vec::new());
-    let mut databases = match (&read, &held.session) {
-        (Some((stored, read)), Some(main)) => {
-            let prepared = Databases::prepare(context, &run, request, (stored, read), main, &mut faults);
-            context.stop.or(prepared).await.map_err(|error| unprepared.push(error)).ok()
-        }
-        _ => None,
-    };
-    let mut files = match &repositories.restic {
-        Some(places) if !sorted.trees.is_empty() => {
-            let meant = match &found {
-                Some(found) => (std::slice::from_ref(&found.snapshot), Some(found.path.as_path())),
-                None => (sorted.trees.as_slice(), None),
-            };
-            let prepared = Files::prepare(context, &run, places, meant, &mut faults);
-            context.stop.or(prepared).await.map_err(|error| unprepared.push(error)).ok()
-        }
-        _ => None,
-    };
-    let wants_safety = match settings.restore.safety_backup {
-        SafetyBackup::Always => true,
-        SafetyBackup::InPlace => databases.as_ref().is_some_and(Databases::is_in_place),
-        SafetyBackup::Never => false,
-    };
-    let safety = match wants_safety {
-        true => {
-            let (session, live) = (held.session.as_ref(), live(databases.as_ref(), files.as_ref()));
-            let prepared = context.stop.or(Safety::prepare(context, session, &repositories, &live)).await;
-            prepared.unwrap_or_else(|error| {
-                faults.push(format!("no safety backup could be taken: {error:#}"));
-                None
-            })
-        }
-        false => None,
-    };
-    context.stop.check()?;
-    refuse(faults, unprepared)?;
-    if let Some(safety) = &safety {
-        safety.say();
-    }
-    say_plan(databases.as_ref(), files.as_ref());
-    if request.dry_run {
-        return dry_run(context, &choice, databases.as_ref(), files.as_ref()).await;
-    }
-    if !request.yes && !report::confirmed("Go ahead?")? {
-        bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
-    }
-
-    let done = pausing::around(context, &run, Reason::Restore, async |mut pause| {
-        let done = async {
-            let safety = match &safety {
-                Some(safety) => Some(safety.take(held.session.as_ref(), &repositories).await?),
-                None => None,
-            };
-            if let Some(databases) = &mut databases {
-                databases.load(request.allow_unproven).await?;
-            }
-            if let Some(files) = &mut files {
-                files.stage().await?;
-            }
-            context.stop.check()?;
-            held.still(&settings.app).await?;
-            let mut act = act(context, &held, databases.as_ref(), files.as_ref()).await?;
-            act.safety = safety;
-            if let (Some(databases), Some(transaction)) = (&mut databases, act.transaction) {
-                let since = Since { run: run.id.clone(), number: act.number, transaction, safety: act.safety.clone() };
-                back::note(context, &since)?;
-                databases.note(&since).await?;
-            }
-            // From here on everything is proven, and there is nothing left but renames.
-            if let Some(files) = &mut files {
-                files.swap(&act)?;
-                if let Some(pause) = &mut pause {
-                    // The old maintenance file went aside with the old tree.
-                    pause.renew()?;
-                }
-            }
-            match &mut databases {
-                Some(databases) => databases.swap(&act).await,
-                None => Ok(()),
-            }
-        }
-        .await;
-        match done {
-            Ok(()) => Ok(()),
-            Err(error) => take_back(databases.as_ref(), files.as_mut(), error).await,
-        }
-    })
-    .await;
-    if done.is_err() {
-        held.release(&settings.app).await;
-    }
-    done?;
-    let mut replaced = match &databases {
-        Some(databases) => databases.finish().await?,
-        None => Vec::new(),
-    };
-    replaced.extend(files.as_ref().map(Files::finish).unwrap_or_default());
-    held.release(&settings.app).await;
-    say_done(context, &run, &choice, databases.as_ref(), files.as_ref(), &replaced)?;
-    Ok(Exit::Done)
-}
-
-/// Everything that would make it fail, at once: one who mends it at night does not come back for each.
-fn refuse(mut faults: Vec<String>, mut unprepared: Vec<anyhow::Error>) -> Result<()> {
-    match (faults.as_slice(), unprepared.len()) {
-        ([], 0) => return Ok(()),
-        // Alone it keeps its own words and its exit code.
-        ([], 1) => return unprepared.pop().map_or(Ok(()), Err),
-        _ => {}
-    }
-    faults.extend(unprepared.iter().map(|error| match hints_of(error).join("; ") {
-        hints if hints.is_empty() => format!("{error:#}"),
-        hints => format!("{error:#}: {hints}"),
-    }));
-    bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {}", faults.join("\n  - "))))
-}
-
-/// What is about to be replaced.
-fn live(databases: Option<&Databases<'_>>, files: Option<&Files<'_>>) -> Live {
-    Live {
-        databases: databases.map(|databases| databases.targets().to_vec()).unwrap_or_default(),
-        roots: files.map(Files::roots).unwrap_or_default().into_iter().map(Path::to_owned).collect(),
-    }
-}
-
-/// All that is about to be done, as it is noted on what is put aside.
-async fn act(
-    context: &Context,
-    held: &Held,
-    databases: Option<&Databases<'_>>,
-    files: Option<&Files<'_>>,
-) -> Result<Act> {
-    let transaction = databases.and_then(Databases::transaction);
-    let databases = match databases {
-        Some(databases) => databases.places().await?,
-        None => Vec::new(),
-    };
-    let files = files.map(Files::roots).unwrap_or_default();
-    let files = files.iter().map(|root| root.display().to_string()).collect();
-    Ok(Act { number: back::next_number(context, held).await?, databases, files, transaction, ..Act::default() })
-}
-
-/// Takes everything back, unless the databases' swap turns out to be done: then the files are theirs, and stay.
-async fn take_back(
-    databases: Option<&Databases<'_>>,
-    files: Option<&mut Files<'_>>,
-    error: anyhow::Error,
-) -> Result<()> {
-    let taken = match databases {
-        Some(databases) => databases.outcome().await,
-        None => Taken::Back,
-    };
-    match taken {
-        Taken::NotBack => {
-            tracing::warn!("the connection was lost just after the swap, which is done: {error:#}");
-            return Ok(());
-        }
-        Taken::Unknown => bail!(
-            Failure::new("whether the databases were swapped cannot be asked: the server is away")
-                .hint("when it is there again: bkp resume. It finds out, and gives the files back if the databases are the old ones")
-                .because(error)
-        ),
-        Taken::Back => {}
-    }
-    if let Some(files) = files {
-        files.take_back();
-    }
-    if let Some(databases) = databases {
-        databases.take_back().await;
-    }
-    Err(error)
+    let chosen =
+        Chosen { repositories: &repositories, choice: &choice, trees: &sorted.trees, read: &read, found: &found };
+    Whole::prepare(context, &run, request, chosen, &held).await?.restore(request).await
 }
 
 /// Finds what is meant.
@@ -298,6 +124,14 @@ async fn take_back(
 /// When nothing or more than one fits.
 pub(super) async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
     let settings = &context.settings;
+    if request.host.is_some() && repositories.restic.is_none() {
+        bail!(
+            Failure::new(
+                "--host is about snapshots, and no restic repository is set: a dump in a bucket is of no host"
+            )
+            .exit(Exit::Usage)
+        );
+    }
     let saved = catalog::saved(repositories, settings, request.host.as_deref()).await?;
     if let (Some(host), true) = (&request.host, saved.is_empty()) {
         bail!(
@@ -348,64 +182,4 @@ async fn into_directory(
             "snapshots": snapshots, "to": directory}))?;
     }
     Ok(Exit::Done)
-}
-
-fn say_plan(databases: Option<&Databases<'_>>, files: Option<&Files<'_>>) {
-    if let Some(databases) = databases {
-        databases.say();
-    }
-    if let Some(files) = files {
-        files.say();
-    }
-}
-
-async fn dry_run(
-    context: &Context,
-    choice: &Choice,
-    databases: Option<&Databases<'_>>,
-    files: Option<&Files<'_>>,
-) -> Result<Exit> {
-    let changes = match databases {
-        Some(databases) => context.stop.or(databases.explain()).await?,
-        None => 0,
-    };
-    tracing::info!("dry run: {changes} statements would be changed, nothing was done");
-    if context.json {
-        report::json(&serde_json::json!({"command": "restore", "dry_run": true, "object": choice.name,
-            "databases": databases.map(Databases::targets), "files": files.map(Files::roots),
-            "statements_changed": changes}))?;
-    }
-    Ok(Exit::Done)
-}
-
-fn say_done(
-    context: &Context,
-    run: &Run,
-    choice: &Choice,
-    databases: Option<&Databases<'_>>,
-    files: Option<&Files<'_>>,
-    replaced: &[String],
-) -> Result<()> {
-    let seconds = now().duration_since(run.began).as_secs_f64();
-    let in_place = databases.is_some_and(|databases| databases.transaction().is_some());
-    let databases = databases.map(Databases::targets).unwrap_or_default();
-    let roots = files.map(Files::roots).unwrap_or_default();
-    let mut names: Vec<String> = databases.to_vec();
-    names.extend(files.map(Files::names).unwrap_or_default());
-    tracing::info!("restored {} from {} in {seconds:.1} s", names.join(", "), choice.name);
-    if !replaced.is_empty() && in_place {
-        tracing::info!("the files from before are kept as {}; the database from before is not", replaced.join(", "));
-    } else if !replaced.is_empty() {
-        tracing::info!(
-            "what was there before is kept as {} until the next sealed backup; bkp restore --undo brings it back",
-            replaced.join(", ")
-        );
-    }
-    if context.json {
-        report::json(
-            &serde_json::json!({"command": "restore", "run": run.id, "app": context.settings.app, "object": choice.name,
-                "databases": databases, "files": roots, "replaced": replaced, "seconds": seconds}),
-        )?;
-    }
-    Ok(())
 }

@@ -2,6 +2,8 @@
 
 mod beside;
 mod in_place;
+mod provider;
+mod roles;
 mod undo;
 
 use crate::job::Shop;

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use super::clients::Client;
 use super::connect::{ConnectError, Session};
 use super::name::Name;
-use super::parallel::Production;
+use super::produce::Production;
 use super::rewrite::{Piece, Policy, Rewriter, RolePolicy};
 use super::seal::{Sealed, rows_of};
 use super::server::{self, known_settings, told};

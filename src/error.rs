@@ -1,5 +1,7 @@
 //! An error that a person reads: what happened, what to do about it, and the exit code that says so to machines.
 
+pub mod statements;
+
 use std::fmt;
 
 use crate::exit::Exit;
@@ -8,7 +10,7 @@ use crate::exit::Exit;
 #[derive(Debug)]
 pub struct Failure {
     what: String,
-    hint: Option<String>,
+    hints: Vec<String>,
     exit: Exit,
     source: Option<anyhow::Error>,
 }
@@ -16,12 +18,18 @@ pub struct Failure {
 impl Failure {
     /// A failure that happened to `what`; exit code 1 unless [`Failure::exit`] says otherwise.
     pub fn new(what: impl Into<String>) -> Failure {
-        Failure { what: what.into(), hint: None, exit: Exit::Failed, source: None }
+        Failure { what: what.into(), hints: Vec::new(), exit: Exit::Failed, source: None }
     }
 
     /// What the operator should do, as one sentence.
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
-        self.hint = Some(hint.into());
+        self.hints = vec![hint.into()];
+        self
+    }
+
+    /// The same for several causes, each as one sentence.
+    pub fn hints(mut self, hints: impl IntoIterator<Item = impl Into<String>>) -> Failure {
+        self.hints = hints.into_iter().map(Into::into).collect();
         self
     }
 
@@ -58,7 +66,7 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
 /// Every hint in the chain, outermost first, each once.
 pub fn hints_of(error: &anyhow::Error) -> Vec<String> {
     let mut hints: Vec<String> = Vec::new();
-    for hint in error.chain().filter_map(|e| e.downcast_ref::<Failure>()).filter_map(|f| f.hint.clone()) {
+    for hint in error.chain().filter_map(|e| e.downcast_ref::<Failure>()).flat_map(|f| f.hints.clone()) {
         if !hints.contains(&hint) {
             hints.push(hint);
         }

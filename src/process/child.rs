@@ -135,7 +135,7 @@ pub struct Consumer {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: UnboundedReceiver<Vec<u8>>,
-    stderr: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<()>>,
 }
 
 /// How a [`Consumer`] ended.
@@ -144,16 +144,19 @@ pub struct Ended {
     pub status: ExitStatus,
     /// What the filter kept of its standard output and [`Consumer::line`] did not take.
     pub stdout: Vec<u8>,
-    /// The beginning and the end of its standard error.
-    pub stderr: String,
 }
 
 impl Consumer {
-    /// Starts the program; of its output only the lines that `keep` wants are held.
+    /// Starts the program; of its output only the lines that `keep` wants are held, and each line of its standard error is told to
+    /// `hear`, as soon as it comes, cut where it is very long; nothing at the end.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(program: &Program, keep: fn(&[u8]) -> bool) -> Result<Consumer> {
+    pub fn start(
+        program: &Program,
+        keep: fn(&[u8]) -> bool,
+        hear: impl FnMut(Option<&[u8]>) + Send + 'static,
+    ) -> Result<Consumer> {
         let mut command = program.command();
         let mut child = program.spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
         let stdin = child.stdin.take();
@@ -169,7 +172,7 @@ impl Consumer {
             child,
             stdin,
             stdout: told,
-            stderr: Some(tokio::spawn(tail::drain(stderr))),
+            stderr: Some(tokio::spawn(tail::listen(tokio::io::BufReader::new(stderr), hear))),
         })
     }
 
@@ -214,11 +217,10 @@ impl Consumer {
         while let Some(line) = self.stdout.recv().await {
             stdout.extend_from_slice(&line);
         }
-        let stderr = match self.stderr.take() {
-            Some(task) => task.await.unwrap_or_default(),
-            None => String::new(),
-        };
-        Ok(Ended { status, stdout, stderr })
+        if let Some(heard) = self.stderr.take() {
+            let _ = heard.await;
+        }
+        Ok(Ended { status, stdout })
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod metrics;
 
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -12,13 +13,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::error::hints_of;
+use crate::error::statements::{Failed, failures_of};
 use crate::settings::Log;
+
+/// Whether log lines are JSON: then what people read in one list is told one by one, too, with names for its parts.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// Sends log lines to standard error: text for people, JSON lines for collectors.
 pub fn start_logging(format: Log, filter: Option<&str>) {
     let usual = || Targets::new().with_default(LevelFilter::WARN).with_target("bkp", LevelFilter::INFO);
     let filter: Targets = filter.and_then(|filter| filter.parse().ok()).unwrap_or_else(usual);
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    AS_JSON.store(format == Log::Json, Ordering::Relaxed);
     let lines = match format {
         Log::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
         Log::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
@@ -64,6 +70,12 @@ pub fn error(error: &anyhow::Error) {
         }
     }
     tracing::error!("{}", said.join(": "));
+    for one in
+        failures_of(error).filter(|_| AS_JSON.load(Ordering::Relaxed)).iter().flat_map(|failures| &failures.listed)
+    {
+        let Failed { code, statement, kind, name, line, more, .. } = one;
+        tracing::error!(code, statement, kind, name, line, more, "failed: {}", one.message);
+    }
     for hint in hints_of(error) {
         tracing::error!("hint: {hint}");
     }

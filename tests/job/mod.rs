@@ -6,6 +6,7 @@ mod damage;
 mod drill;
 mod drill_damage;
 mod endurance;
+mod failures;
 mod foreign;
 mod fresh;
 mod managed;

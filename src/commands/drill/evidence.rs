@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::checks::Answer;
 use crate::error::hints_of;
+use crate::error::statements::{Failures, failures_of};
 use crate::exit::Exit;
 
 /// The evidence; a failed drill has some, too.
@@ -34,6 +35,9 @@ pub struct Evidence {
     /// What to do about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
+    /// Statements that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Failures>,
     /// What was tried.
     pub backup: Option<Backup>,
     /// Where it was loaded.
@@ -146,6 +150,7 @@ impl Evidence {
             result: Outcome::NotTried,
             why: None,
             hints: Vec::new(),
+            failed: None,
             backup: None,
             server: None,
             databases: BTreeMap::new(),
@@ -163,5 +168,6 @@ impl Evidence {
         self.result = if exit == Exit::ProofFailed { Outcome::Failed } else { Outcome::NotTried };
         self.why = Some(format!("{error:#}"));
         self.hints = hints_of(error);
+        self.failed = failures_of(error).cloned();
     }
 }

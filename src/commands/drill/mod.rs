@@ -31,6 +31,7 @@ use super::restore::undo::Undo;
 use super::restore::{self, databases as restored, sort};
 use super::{Context, Run, now};
 use crate::cli::Restore;
+use crate::error::statements::failures_of;
 use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
 use crate::report;
@@ -279,8 +280,10 @@ fn judged(error: anyhow::Error) -> anyhow::Error {
         let hint = "see what is damaged: bkp check --read-data; take another backup: bkp list";
         return Failure::new("the repository is damaged").hint(hint).exit(Exit::ProofFailed).because(error).into();
     }
-    let said = error.chain().map(ToString::to_string).find_map(|said| Some(said.split_once("ERROR:  ")?.1.to_owned()));
-    match said.as_deref().and_then(|said| said.get(..5)) {
+    // The first: what comes after it may be its echo.
+    let first =
+        failures_of(&error).and_then(|failures| failures.listed.first()).and_then(|failed| failed.code.as_deref());
+    match first {
         Some(code) if exit_of(&error) == Exit::Failed && !NOT_THE_DUMP.iter().any(|class| code.starts_with(class)) => {
             Failure::new("the backup does not restore").exit(Exit::ProofFailed).because(error).into()
         }
@@ -331,19 +334,20 @@ impl Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::statements::{Failed, Failures};
 
-    fn exit(said: &str) -> Exit {
-        exit_of(&judged(Failure::new(format!("the replay into x failed: {said}")).into()))
+    fn exit(codes: &[Option<&str>]) -> Exit {
+        let failed = |code: &Option<&str>| Failed { code: code.map(str::to_owned), ..Failed::default() };
+        let failures = Failures { listed: codes.iter().map(failed).collect(), ..Failures::default() };
+        exit_of(&judged(Failure::new("the replay into x failed").because(failures).into()))
     }
 
     #[test]
     fn a_statement_that_fails_is_no_proof_unless_the_server_is_why() {
-        assert_eq!(exit("line 9: ERROR:  42P01: relation \"t\" does not exist"), Exit::ProofFailed);
-        assert_eq!(exit("line 9: ERROR:  22P02: invalid input syntax"), Exit::ProofFailed);
-        for not in
-            ["ERROR:  53100: could not extend file", "ERROR:  42501: permission denied", "server closed the connection"]
-        {
-            assert_eq!(exit(not), Exit::Failed, "{not}");
+        assert_eq!(exit(&[Some("42P01")]), Exit::ProofFailed);
+        assert_eq!(exit(&[Some("22P02"), Some("42501")]), Exit::ProofFailed);
+        for not in [[Some("53100"), Some("42P01")], [Some("42501"), Some("42704")], [None, None]] {
+            assert_eq!(exit(&not), Exit::Failed, "{not:?}");
         }
     }
 

@@ -298,16 +298,10 @@ impl Stream<'_> {
                         self.begin(loading, undo).await?;
                     }
                 }
-                Act::At(line) => {
-                    if let (true, Some(psql)) = (self.here, &mut self.load.psql) {
-                        psql.at(Some(line));
-                    }
-                }
-                Act::Sql(sql) => {
-                    if self.here {
-                        self.write(&sql).await?;
-                    }
-                }
+                Act::At(_) | Act::Begins(_) | Act::Sql(_) if !self.here => {}
+                Act::At(line) => self.load.psql.as_mut().context("nothing is loaded")?.at(Some(line)),
+                Act::Begins(begun) => self.load.psql.as_mut().context("nothing is loaded")?.remember(begun),
+                Act::Sql(sql) => self.write(&sql).await?,
             }
         }
         Ok(())

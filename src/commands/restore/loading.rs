@@ -15,12 +15,12 @@ use crate::settings::Postgres;
 use crate::sources::postgres::carry;
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::load::{Loader, RETURNED, prove_rows};
+use crate::sources::postgres::load::{Broken, Loader, RETURNED, prove_rows};
 use crate::sources::postgres::name::Name;
-use crate::sources::postgres::rewrite::{Piece, Rewriter};
+use crate::sources::postgres::rewrite::{Begun, Piece, Rewriter};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
-use crate::sources::postgres::statement::Statement;
+use crate::sources::postgres::statement::{Statement, Subject};
 use crate::sources::postgres::survey::{Section, Survey};
 
 /// A side database that is loaded and proven.
@@ -79,12 +79,13 @@ pub(super) enum Act {
     Section(Option<Name>),
     Sql(Vec<u8>),
     At(u64),
+    Begins(Begun),
 }
 
 /// Loads and proves all databases of the plan.
 ///
 /// # Errors
-/// At the first statement that fails or row that is missing. What was made is in `undo`.
+/// When statements fail, with all of them up to the next rows, or rows are missing. What was made is in `undo`.
 pub async fn load(loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
     let mut sql = reading::open(stored);
     let mut digest = Digest::default();
@@ -132,6 +133,7 @@ pub(super) fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
         Piece::Comment { database, sql } => Act::Comment(database.clone(), sql.to_vec()),
         Piece::Section(name) => Act::Section(name.cloned()),
         Piece::At(line) => Act::At(line),
+        Piece::Begins(begun) => Act::Begins(begun.clone()),
         // Only a dump that is to be stored keeps them.
         Piece::Meta(_) => return Ok(()),
     };
@@ -156,7 +158,7 @@ struct Progress {
 struct Later {
     /// Whether the dump speaks of properties at all.
     said: bool,
-    properties: Vec<u8>,
+    properties: Vec<Vec<u8>>,
     comment: Vec<u8>,
 }
 
@@ -189,6 +191,12 @@ impl Progress {
                     if let Some((_, loader)) = &mut self.current {
                         loader.at(Some(line));
                     }
+                }
+                Act::Begins(begun) => {
+                    if self.current.is_none() {
+                        self.begin_section(loading, None, undo).await?;
+                    }
+                    self.begins(begun).await?;
                 }
                 Act::Sql(sql) => {
                     if self.current.is_none() {
@@ -237,7 +245,7 @@ impl Progress {
             (Some(side), Some(text)) if self.created.contains(&side) && self.current.is_none() => {
                 loading.main.batch_execute(text).await.map_err(|error| owner_refused(&side, &error))?;
             }
-            _ => later.properties.extend_from_slice(sql),
+            _ => later.properties.push(sql.to_vec()),
         }
         Ok(())
     }
@@ -262,22 +270,33 @@ impl Progress {
             self.create(loading, load, &sql, undo).await?;
         }
         tracing::info!("loading {} as {}", load.target, load.side);
-        let loader =
+        let mut loader =
             Loader::start(loading.postgres, loading.client, &load.side, &loading.run.session_name(loading.command))
                 .await?;
+        let collects = loader.collect(loading.survey.sections[load.section].tables.len()).await;
         self.current = Some((load.section, loader));
-        Ok(())
+        self.goes_on(collects).await
+    }
+
+    /// A statement comes; psql is told how to take it.
+    async fn begins(&mut self, begun: Begun) -> Result<()> {
+        let Some((_, loader)) = &mut self.current else { return Ok(()) };
+        let begins = loader.begins(begun).await;
+        self.goes_on(begins).await
+    }
+
+    /// Why psql does not go on, when it does not.
+    async fn goes_on(&mut self, fed: Result<(), Broken>) -> Result<()> {
+        match (fed, self.current.take_if(|_| fed.is_err())) {
+            (Err(Broken), Some((_, loader))) => Err(loader.failure().await),
+            _ => Ok(()),
+        }
     }
 
     async fn replay(&mut self, sql: &[u8]) -> Result<()> {
         let Some((_, loader)) = &mut self.current else { return Ok(()) };
-        if loader.write(sql).await.is_ok() {
-            return Ok(());
-        }
-        match self.current.take() {
-            Some((_, loader)) => Err(loader.failure().await),
-            None => Ok(()),
-        }
+        let written = loader.write(sql).await;
+        self.goes_on(written).await
     }
 
     /// Ends a database's replay: its own properties last, because some of them would hinder the load.
@@ -290,23 +309,38 @@ impl Progress {
             .find(|load| load.section == section)
             .context("a section that is not in the plan")?;
         let later = self.later.remove(&load.name).unwrap_or_default();
-        let mut end = b"\nRESET SESSION AUTHORIZATION;\nANALYZE;\n".to_vec();
+        if let Some((_, loader)) = &mut self.current {
+            loader.at(None);
+        }
+        let mut before = b"\nRESET SESSION AUTHORIZATION;\n".to_vec();
         if let Some(encoding) = &loading.survey.sections[section].encoding {
             // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
-            end.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
+            before.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
         }
-        end.extend_from_slice(&later.properties);
+        self.replay(&before).await?;
+        for sql in &later.properties {
+            let subject = Subject::of(&Statement::parse(sql, true), true);
+            self.begins(Begun { line: None, lines: None, subject }).await?;
+            self.replay(sql).await?;
+            self.replay(b"\n").await?;
+        }
+        // All that has failed is told before an hour goes into statistics.
+        if let Some((_, loader)) = &mut self.current {
+            let whole = loader.strict().await;
+            self.goes_on(whole).await?;
+        }
+        let mut end = b"\nANALYZE;\n".to_vec();
         let says_properties = later.said || !later.comment.is_empty();
         if !later.comment.is_empty() {
             end.extend_from_slice(&comment_returned(&later.comment));
-        }
-        if let Some((_, loader)) = &mut self.current {
-            loader.at(None);
         }
         self.replay(&end).await?;
         let Some((_, loader)) = self.current.take() else { return Ok(()) };
         let loaded = loader.finish().await?;
         prove_rows(&load.target, &loading.survey.sections[section].tables, &loaded.rows)?;
+        for (failed, why) in &loaded.spared {
+            tracing::warn!("{failed}: not taken for a failure: {why}");
+        }
         if !says_properties && load.replaces {
             // In the session that read them: the replay's may speak another encoding.
             for statement in carry::properties(loading.main, &load.target, &load.side).await? {

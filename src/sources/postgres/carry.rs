@@ -41,7 +41,8 @@ pub async fn create_like(session: &Session, database: &str, side: &str) -> Resul
     if let Some(rules) = text(5) {
         sql.push_str(&format!(" ICU_RULES {}", literal(&rules)));
     }
-    if let Some(tablespace) = text(6) {
+    // The default one takes a right when it is named, and none when it is not.
+    if let Some(tablespace) = text(6).filter(|tablespace| tablespace != "pg_default") {
         sql.push_str(&format!(" TABLESPACE {}", ident(&tablespace)));
     }
     Ok(sql)

@@ -12,11 +12,11 @@ use std::collections::BTreeSet;
 use super::lexer::{DumpError, Event, Lexer, Meta, Place};
 use super::name::Name;
 use super::rules::{Does, To, Verdict, apply, commented, decide, ends_it};
-use super::statement::Statement;
+use super::statement::{Manner, Statement, Subject};
 use super::survey::Layout;
 
 pub use self::filter::{Keep, as_filter};
-pub use self::piece::{Change, Piece, Report};
+pub use self::piece::{Begun, Change, Piece, Report};
 pub use super::rules::{Policy, Purpose, RoleMode, RolePolicy};
 
 /// Rewrites one dump. Push chunks of any size, then finish.
@@ -36,6 +36,7 @@ impl Rewriter {
             swallow: false,
             line: 1,
             moved: true,
+            inserting: false,
             report: Report::default(),
         };
         Self { lexer: Lexer::new(), writer }
@@ -74,6 +75,8 @@ struct Writer {
     line: u64,
     /// Whether lines were left out or added since the line was last said.
     moved: bool,
+    /// Whether the last statement was an INSERT.
+    inserting: bool,
     report: Report,
 }
 
@@ -103,8 +106,43 @@ impl Writer {
             Event::Long { bytes, first: true, .. } if self.policy.one_transaction && ends_it(bytes) => {
                 anyhow::bail!("line {}: a statement that may end the transaction is too long to be read", place.line)
             }
+            Event::Long { bytes, first: true, .. } => {
+                let subject = || Subject::beginning(bytes, place.standard_strings);
+                self.begins(place, None, subject, sink)?;
+                self.here(bytes, sink)
+            }
             _ => self.here(event.bytes(), sink),
         }
+    }
+
+    /// Says what the statement is that is handed out next.
+    fn begins(
+        &mut self,
+        place: Place,
+        sent: Option<&[u8]>,
+        subject: impl FnOnce() -> Subject,
+        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let wanted = match &self.section {
+            None => false,
+            Some(Current::Single) => true,
+            Some(Current::Database(name)) => self.policy.wants(name),
+        };
+        if !wanted || self.policy.purpose != Purpose::Replay {
+            return Ok(());
+        }
+        let mut subject = subject();
+        let inserts = subject.act == "INSERT";
+        if std::mem::replace(&mut self.inserting, inserts) && inserts {
+            return Ok(());
+        }
+        if subject.manner == Manner::Makes && !place.standard_strings {
+            // A transaction that failed would take that setting back, and strings would be read otherwise than we read them.
+            subject.manner = Manner::Along;
+        }
+        let lines = sent.filter(|_| subject.manner != Manner::Rows);
+        let lines = lines.map(|sent| memchr::memchr_iter(b'\n', sent).count() as u64);
+        sink(Piece::Begins(&Begun { line: Some(place.line), lines, subject }))
     }
 
     /// Bytes that go where the dump has them.
@@ -169,9 +207,22 @@ impl Writer {
         }
         // What goes elsewhere leaves its lines out here; what is edited may have others.
         let elsewhere = to != To::Here || does != Does::Keep;
+        let begins = to == To::Here && self.section.is_some();
+        let subject = || Subject::of(&statement, place.standard_strings);
         let sent = match does {
-            Does::Keep => self.send(&to, sql, sink),
-            Does::Edit(edits) => self.send(&to, &apply(sql, &edits), sink),
+            Does::Keep => {
+                if begins {
+                    self.begins(place, Some(sql), subject, sink)?;
+                }
+                self.send(&to, sql, sink)
+            }
+            Does::Edit(edits) => {
+                let sql = apply(sql, &edits);
+                if begins {
+                    self.begins(place, Some(&sql), subject, sink)?;
+                }
+                self.send(&to, &sql, sink)
+            }
             // Comments run nowhere: they stay where the dump has them.
             Does::Comment => {
                 self.swallow = true;

@@ -1,10 +1,12 @@
-//! What a failing statement of a replay means, by its SQLSTATE: the one table of hints.
+//! What a failing statement of a replay means, by its SQLSTATE: the one table of what is harmless, and the one of hints.
 //!
-//! **Every** error fails the replay, at the first one: in a dump what follows is mostly its echo. What is harmless never comes to be an
+//! Every error fails the replay, but for the few of [`HARMLESS`]. Most of what is harmless never comes to be an
 //! error, because the rules change the statement beforehand, each under a named condition and said in the report: CREATE ROLE of a role
 //! that is there, DROP of what a new database lacks (`IF EXISTS`), CREATE SCHEMA and CREATE EXTENSION of what stays in a live database
 //! (`IF NOT EXISTS`), COMMENT ON EXTENSION where the extension is the provider's, SET of a parameter that the server does not know.
-//! So nobody has to tell harmless errors from others while they happen.
+//! Here stand those that nobody can tell before they happen.
+
+use super::statement::Subject;
 
 /// A whole code or the beginning of one, and what the operator does about it. The first that fits is told.
 const HINTS: [(&str, &str); 21] = [
@@ -64,22 +66,61 @@ const HINTS: [(&str, &str); 21] = [
     ("XX", "the server found damage or a defect of its own; look into its log"),
 ];
 
-/// What to do about the error in psql's words.
-pub fn hint(stderr: &str) -> Option<&'static str> {
-    if stderr.contains("No space left on device") {
-        return by_code("53100");
-    }
-    match code(stderr) {
-        Some(code) => by_code(code),
-        None => stderr.contains("server closed the connection").then(|| by_code("08006")).flatten(),
-    }
+/// A failure that is none: its SQLSTATE, the statement's first word, the object's kind and name (empty: any), and why.
+///
+/// Spared only where nothing else is lost with it: not within a transaction, which every error ends.
+struct Harmless {
+    code: &'static str,
+    act: &'static str,
+    kind: &'static str,
+    name: &'static str,
+    why: &'static str,
 }
 
-/// The SQLSTATE of the first error (`VERBOSITY=verbose`).
-fn code(stderr: &str) -> Option<&str> {
-    let marks = ["ERROR:  ", "FATAL:  ", "PANIC:  "];
-    let said = stderr.lines().find_map(|line| marks.iter().find_map(|mark| Some(line.split_once(mark)?.1)))?;
-    said.get(..5).filter(|code| said[5..].starts_with(':') && code.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+const HARMLESS: [Harmless; 3] = [
+    Harmless {
+        code: "42501",
+        act: "COMMENT",
+        kind: "EXTENSION",
+        name: "",
+        why: "the extension is there and not ours (plpgsql in every new database): only its comment is missing",
+    },
+    Harmless {
+        code: "42501",
+        act: "COMMENT",
+        kind: "SCHEMA",
+        name: "public",
+        why: "before 15 the schema public of a new database is a superuser's: only its comment is missing",
+    },
+    Harmless {
+        code: "42P06",
+        act: "CREATE",
+        kind: "SCHEMA",
+        name: "public",
+        why: "every new database has the schema public already, which is what pg_dump --schema=public asks for",
+    },
+];
+
+/// Why this failure is none; nothing when it is one.
+pub fn harmless(code: &str, subject: &Subject) -> Option<&'static str> {
+    let fits = |known: &&Harmless| {
+        (known.code, known.act, known.kind) == (code, subject.act.as_str(), subject.kind.as_str())
+            && (known.name.is_empty() || known.name == subject.name)
+            // CREATE SCHEMA may have an owner and objects of its own, which would be lost.
+            && (known.act == "COMMENT" || subject.bare)
+    };
+    HARMLESS.iter().find(fits).map(|known| known.why)
+}
+
+/// What to do about an error.
+pub fn hint(code: Option<&str>, message: &str) -> Option<&'static str> {
+    if message.contains("No space left on device") {
+        return by_code("53100");
+    }
+    match code {
+        Some(code) => by_code(code),
+        None => message.contains("server closed the connection").then(|| by_code("08006")).flatten(),
+    }
 }
 
 fn by_code(code: &str) -> Option<&'static str> {
@@ -89,6 +130,7 @@ fn by_code(code: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::postgres::statement::Statement;
 
     #[test]
     fn no_entry_hides_another() {
@@ -98,11 +140,33 @@ mod tests {
     }
 
     #[test]
-    fn the_code_is_read_and_never_the_words() {
-        assert_eq!(code("psql:<stdin>:3: ERROR:  42501: permission denied for 53100: x"), Some("42501"));
-        assert_eq!(code("psql:<stdin>:3: ERROR:  permission denied"), None);
-        assert!(hint("psql:<stdin>:3: ERROR:  42501: must be owner").is_some_and(|hint| hint.contains("right")));
-        assert!(hint("server closed the connection unexpectedly").is_some_and(|hint| hint.contains("went away")));
-        assert_eq!(hint("psql:<stdin>:3: ERROR:  99999: new"), None);
+    fn a_hint_goes_by_the_code_and_never_by_the_words() {
+        assert!(hint(Some("42501"), "permission denied for 53100: x").is_some_and(|hint| hint.contains("right")));
+        assert!(hint(None, "server closed the connection unexpectedly").is_some_and(|hint| hint.contains("went away")));
+        assert_eq!(hint(Some("99999"), "new"), None);
+        assert_eq!(hint(None, "error: something"), None);
+    }
+
+    #[test]
+    fn what_is_harmless_has_neighbours_that_are_not() {
+        let is = |code: &str, sql: &str| {
+            harmless(code, &Subject::of(&Statement::parse(sql.as_bytes(), true), true)).is_some()
+        };
+        assert!(is("42501", "COMMENT ON EXTENSION plpgsql IS 'x';"));
+        assert!(is("42501", "COMMENT ON SCHEMA public IS 'x';"));
+        assert!(is("42P06", "CREATE SCHEMA public;"));
+        for (code, sql) in [
+            ("42704", "COMMENT ON EXTENSION lost IS 'x';"),
+            ("42501", "ALTER EXTENSION plpgsql SET SCHEMA x;"),
+            ("42501", "COMMENT ON TABLE t IS 'x';"),
+            ("42501", "COMMENT ON SCHEMA shop IS 'x';"),
+            ("42501", "GRANT ALL ON SCHEMA public TO PUBLIC;"),
+            ("42P06", "CREATE SCHEMA shop;"),
+            ("42P06", "CREATE SCHEMA public AUTHORIZATION shop;"),
+            ("42P06", "CREATE SCHEMA public CREATE TABLE t (i int);"),
+            ("42501", "CREATE SCHEMA public;"),
+        ] {
+            assert!(!is(code, sql), "{code} {sql}");
+        }
     }
 }

@@ -2,12 +2,14 @@
 
 mod roles;
 mod session;
+mod subject;
 
 use super::name::Name;
 use super::token::{Kind, Token, head, tokens};
 
 pub use self::roles::Membership;
 pub use self::session::{Session, Setting, setting, value};
+pub use self::subject::{Manner, Subject};
 
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

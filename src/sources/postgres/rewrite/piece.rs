@@ -3,6 +3,18 @@
 use serde::Serialize;
 
 use crate::sources::postgres::name::Name;
+use crate::sources::postgres::statement::Subject;
+
+/// A statement that is about to be handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// The line of the dump that it begins in; nothing where it is told apart from the dump.
+    pub line: Option<u64>,
+    /// How many line ends it has; nothing when that is not known, or when rows follow it.
+    pub lines: Option<u64>,
+    /// What it is about.
+    pub subject: Subject,
+}
 
 /// A piece of the rewritten dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +52,8 @@ pub enum Piece<'a> {
     /// What comes next in the current section's session begins in this line of the dump. Said where lines of the dump and of the
     /// replay part; only for a replay.
     At(u64),
+    /// What comes next in the current section's session is this statement; only for a replay. Of several INSERTs the first is told.
+    Begins(&'a Begun),
     /// A line with a backslash command; only when the dump is to be stored.
     Meta(&'a [u8]),
 }
@@ -48,7 +62,7 @@ impl<'a> Piece<'a> {
     /// The piece's bytes; none of a section's beginning.
     pub fn bytes(&self) -> &'a [u8] {
         match *self {
-            Self::Section(_) | Self::At(_) => b"",
+            Self::Section(_) | Self::At(_) | Self::Begins(_) => b"",
             Self::CreateDatabase { sql, .. } | Self::Property { sql, .. } | Self::Comment { sql, .. } => sql,
             Self::Global(sql) | Self::ExistingRole(sql) | Self::Sql(sql) | Self::Meta(sql) => sql,
         }

@@ -52,6 +52,8 @@ pub struct Settings {
     pub files: Option<Files>,
     /// Where dumps go. There is a bucket, a restic repository, or both.
     pub bucket: Option<Bucket>,
+    /// How many sessions work on one database at once; at least 1.
+    pub jobs: usize,
     /// Where snapshots go.
     pub restic: Option<Restic>,
     /// How the application is brought to rest.

@@ -1,5 +1,6 @@
 //! From names to settings: reads everything, then tells every fault at once.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
 
 const APP_LIMIT_BYTES: usize = 63;
 
+/// More sessions than this take the application's server away from it, unless somebody says so.
+const USUAL_JOBS: usize = 4;
+
 /// Reads all settings. `overrides` are the values of flags.
 ///
 /// # Errors
@@ -25,6 +29,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         false => postgres::resolve(&mut reader),
     };
     let bucket = bucket::resolve(&mut reader);
+    let jobs = reader.parsed(BKP_JOBS, |text| whole(text, 1..=64)).map_or_else(default_jobs, usize::from);
     let retention = retention::resolve(&mut reader);
     let app = app(&mut reader, postgres.as_ref().map(|postgres| &postgres.databases));
     let restic = restic::resolve(&mut reader, &app);
@@ -71,6 +76,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         saved_roles,
         files,
         bucket,
+        jobs,
         restic,
         pause,
         state_dir: state_dir.into(),
@@ -151,6 +157,15 @@ fn is_app_name(text: &str) -> bool {
     text.len() <= APP_LIMIT_BYTES
         && text.bytes().all(plain)
         && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+}
+
+fn whole(text: &str, range: RangeInclusive<u8>) -> Result<u8, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
+}
+
+fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(USUAL_JOBS)
 }
 
 fn directories(text: &str) -> Result<Vec<PathBuf>, String> {

@@ -298,10 +298,22 @@ impl Stream<'_> {
                         self.begin(loading, undo).await?;
                     }
                 }
-                Act::At(_) | Act::Begins(_) | Act::Sql(_) if !self.here => {}
+                _ if !self.here => {}
                 Act::At(line) => self.load.psql.as_mut().context("nothing is loaded")?.at(Some(line)),
                 Act::Begins(begun) => self.load.psql.as_mut().context("nothing is loaded")?.remember(begun),
-                Act::Sql(sql) => self.write(&sql).await?,
+                Act::Statement(begun, at, sql) => {
+                    let psql = self.load.psql.as_mut().context("nothing is loaded")?;
+                    psql.remember(begun);
+                    if at.is_some() {
+                        psql.at(at);
+                    }
+                    self.write(&sql).await?;
+                }
+                Act::Rows(line, rows) => {
+                    self.load.psql.as_mut().context("nothing is loaded")?.rows(line);
+                    self.write(&rows).await?;
+                }
+                sql => self.write(sql.sql()).await?,
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::leftovers;
 use super::plan::{Load, Plan};
 use super::preflight::Target;
 use super::reading::{self, Digest, Stored};
@@ -11,12 +12,14 @@ use super::roles;
 use super::undo::Undo;
 use crate::commands::{Context, Run};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::settings::Postgres;
 use crate::sources::postgres::carry;
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::load::{Broken, Loader, RETURNED, prove_rows};
 use crate::sources::postgres::name::Name;
+use crate::sources::postgres::parallel::{self, Replay};
 use crate::sources::postgres::rewrite::{Begun, Piece, Rewriter};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
@@ -77,55 +80,86 @@ pub(super) enum Act {
     Property(Name, Vec<u8>),
     Comment(Name, Vec<u8>),
     Section(Option<Name>),
+    /// A whole statement, or the beginning of a long one.
+    Statement(Begun, Option<u64>, Vec<u8>),
+    /// More of a long statement, or statements that nobody announces.
     Sql(Vec<u8>),
+    /// What stands between statements.
+    Gap(Vec<u8>),
+    Rows(u64, Vec<u8>),
+    RowsEnd(Vec<u8>),
     At(u64),
     Begins(Begun),
 }
 
-/// Loads and proves all databases of the plan.
+impl Act {
+    /// The bytes that go to psql.
+    pub fn sql(&self) -> &[u8] {
+        match self {
+            Act::Statement(_, _, sql) | Act::Sql(sql) | Act::Gap(sql) | Act::Rows(_, sql) | Act::RowsEnd(sql) => sql,
+            _ => b"",
+        }
+    }
+}
+
+/// Loads and proves all databases of the plan; by several sessions where the dump's order cannot matter. Should it have mattered all
+/// the same, what was made is dropped, and everything is loaded once more by one session.
 ///
 /// # Errors
 /// When statements fail, with all of them up to the next rows, or rows are missing. What was made is in `undo`.
 pub async fn load(loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
-    let mut sql = reading::open(stored);
-    let mut digest = Digest::default();
-    let mut rewriter = Rewriter::new(loading.plan.policy.clone());
-    let mut state = Progress::default();
-    while let Some(piece) = sql.next().await? {
-        digest.push(&piece);
-        let mut acts = Vec::new();
-        rewriter.push(&piece, &mut |piece| collect(&mut acts, &piece))?;
-        state.act(loading, acts, undo).await?;
+    let mut progress = Progress::default();
+    let error = match progress.load(loading, stored, undo).await {
+        Err(error) if progress.was_several() && parallel::may_be_of_the_order(&error) => error,
+        ended => return ended,
+    };
+    tracing::warn!("{error:#}");
+    tracing::warn!("several sessions have loaded; now one does, in the dump's order, in case that was the reason");
+    let Progress { globals_done, created, current, .. } = progress;
+    drop(current);
+    for name in created {
+        leftovers::drop_database(loading.main, &name).await?;
+        undo.databases.retain(|made| *made != name);
     }
-    let mut acts = Vec::new();
-    let report = rewriter.finish(&mut |piece| collect(&mut acts, &piece))?;
-    // The whole input must have been the dump that was proven, before the last database counts as loaded.
-    digest.prove(loading.digest)?;
-    state.act(loading, acts, undo).await?;
-    state.end_section(loading).await?;
-    report.summary().iter().for_each(|line| tracing::info!("{line}"));
-    let missing: Vec<&str> = loading
-        .plan
-        .loads
-        .iter()
-        .filter(|load| !state.done.iter().any(|side| side.name == load.side))
-        .map(|load| load.target.as_str())
-        .collect();
-    if !missing.is_empty() {
-        bail!(Failure::new(format!("the dump ended before {} was loaded", missing.join(", "))));
-    }
-    Ok(Loaded { sides: state.done, existing_roles: state.existing_roles })
+    Progress { in_order: true, globals_done, ..Progress::default() }.load(loading, stored, undo).await
 }
 
 pub(super) fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
     let act = match *piece {
-        Piece::Sql(sql) => {
-            if let Some(Act::Sql(open)) = acts.last_mut() {
+        Piece::Sql(sql) => match acts.pop() {
+            Some(Act::Begins(begun)) => Act::Statement(begun, None, sql.to_vec()),
+            Some(Act::Sql(mut open) | Act::Gap(mut open)) => {
+                open.extend_from_slice(sql);
+                Act::Sql(open)
+            }
+            Some(Act::At(line)) => match acts.pop() {
+                Some(Act::Begins(begun)) => Act::Statement(begun, Some(line), sql.to_vec()),
+                other => {
+                    acts.extend(other);
+                    acts.push(Act::At(line));
+                    Act::Sql(sql.to_vec())
+                }
+            },
+            other => {
+                acts.extend(other);
+                Act::Sql(sql.to_vec())
+            }
+        },
+        Piece::Gap(sql) => match acts.last_mut() {
+            Some(Act::Sql(open) | Act::Gap(open)) => {
                 open.extend_from_slice(sql);
                 return Ok(());
             }
-            Act::Sql(sql.to_vec())
-        }
+            _ => Act::Gap(sql.to_vec()),
+        },
+        Piece::Rows { line, rows } => match acts.last_mut() {
+            Some(Act::Rows(_, open)) => {
+                open.extend_from_slice(rows);
+                return Ok(());
+            }
+            _ => Act::Rows(line, rows.to_vec()),
+        },
+        Piece::RowsEnd(mark) => Act::RowsEnd(mark.to_vec()),
         Piece::Global(sql) => Act::Global(sql.to_vec()),
         Piece::ExistingRole(sql) => Act::ExistingRole(sql.to_vec()),
         Piece::CreateDatabase { name, sql } => Act::Create(name.clone(), sql.to_vec()),
@@ -150,8 +184,12 @@ struct Progress {
     /// What is to be run at the end of a database's replay, by its name in the dump.
     later: BTreeMap<Option<Name>, Later>,
     created: Vec<String>,
-    current: Option<(usize, Loader)>,
+    current: Option<(usize, Replay)>,
     done: Vec<Side>,
+    /// Whether several sessions have loaded.
+    was_several: bool,
+    /// Whether one session is to load, whatever the settings.
+    in_order: bool,
 }
 
 #[derive(Default)]
@@ -163,6 +201,37 @@ struct Later {
 }
 
 impl Progress {
+    async fn load(&mut self, loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
+        let mut sql = reading::open(stored);
+        let mut digest = Digest::default();
+        let mut rewriter = Rewriter::new(loading.plan.policy.clone());
+        while let Some(piece) = sql.next().await? {
+            digest.push(&piece);
+            let mut acts = Vec::new();
+            rewriter.push(&piece, &mut |piece| collect(&mut acts, &piece))?;
+            self.act(loading, acts, undo).await?;
+        }
+        let mut acts = Vec::new();
+        let report = rewriter.finish(&mut |piece| collect(&mut acts, &piece))?;
+        // The whole input must have been the dump that was proven, before the last database counts as loaded.
+        digest.prove(loading.digest)?;
+        self.act(loading, acts, undo).await?;
+        self.end_section(loading).await?;
+        report.summary().iter().for_each(|line| tracing::info!("{line}"));
+        let is_done = |load: &&Load| self.done.iter().any(|side| side.name == load.side);
+        let missing: Vec<&str> =
+            loading.plan.loads.iter().filter(|load| !is_done(load)).map(|load| load.target.as_str()).collect();
+        if !missing.is_empty() {
+            bail!(Failure::new(format!("the dump ended before {} was loaded", missing.join(", "))));
+        }
+        let (sides, existing_roles) = (std::mem::take(&mut self.done), std::mem::take(&mut self.existing_roles));
+        Ok(Loaded { sides, existing_roles })
+    }
+
+    fn was_several(&self) -> bool {
+        self.was_several || self.current.as_ref().is_some_and(|(_, replay)| replay.was_several())
+    }
+
     async fn act(&mut self, loading: &Loading<'_>, acts: Vec<Act>, undo: &mut Undo) -> Result<()> {
         for act in acts {
             match act {
@@ -184,25 +253,13 @@ impl Progress {
                 Act::Property(name, sql) => self.property(loading, name, &sql).await?,
                 Act::Comment(name, sql) => self.later.entry(Some(name)).or_default().comment.extend_from_slice(&sql),
                 Act::Section(name) => self.begin_section(loading, name.as_ref(), undo).await?,
-                Act::At(line) => {
+                sql => {
                     if self.current.is_none() {
                         self.begin_section(loading, None, undo).await?;
                     }
-                    if let Some((_, loader)) = &mut self.current {
-                        loader.at(Some(line));
+                    if let Some((_, replay)) = &mut self.current {
+                        fed(replay, sql).await?;
                     }
-                }
-                Act::Begins(begun) => {
-                    if self.current.is_none() {
-                        self.begin_section(loading, None, undo).await?;
-                    }
-                    self.begins(begun).await?;
-                }
-                Act::Sql(sql) => {
-                    if self.current.is_none() {
-                        self.begin_section(loading, None, undo).await?;
-                    }
-                    self.replay(&sql).await?;
                 }
             }
         }
@@ -270,38 +327,28 @@ impl Progress {
             self.create(loading, load, &sql, undo).await?;
         }
         tracing::info!("loading {} as {}", load.target, load.side);
-        let mut loader =
-            Loader::start(loading.postgres, loading.client, &load.side, &loading.run.session_name(loading.command))
-                .await?;
-        let collects = loader.collect(loading.survey.sections[load.section].tables.len()).await;
-        self.current = Some((load.section, loader));
-        self.goes_on(collects).await
-    }
-
-    /// A statement comes; psql is told how to take it.
-    async fn begins(&mut self, begun: Begun) -> Result<()> {
-        let Some((_, loader)) = &mut self.current else { return Ok(()) };
-        let begins = loader.begins(begun).await;
-        self.goes_on(begins).await
-    }
-
-    /// Why psql does not go on, when it does not.
-    async fn goes_on(&mut self, fed: Result<(), Broken>) -> Result<()> {
-        match (fed, self.current.take_if(|_| fed.is_err())) {
-            (Err(Broken), Some((_, loader))) => Err(loader.failure().await),
-            _ => Ok(()),
+        let section = &loading.survey.sections[load.section];
+        let session_name = loading.run.session_name(loading.command);
+        let mut loader = Loader::start(loading.postgres, loading.client, &load.side, &session_name).await?;
+        if loader.collect(section.tables.len()).await.is_err() {
+            return Err(loader.failure().await);
         }
+        let target = parallel::Target {
+            postgres: loading.postgres.clone(),
+            client: loading.client.clone(),
+            database: load.side.clone(),
+            session_name,
+            encoding: section.encoding.clone(),
+            blocks: section.tables.len(),
+            jobs: if self.in_order { 1 } else { loading.context.settings.jobs },
+        };
+        self.current = Some((load.section, Replay::new(target, loader)));
+        Ok(())
     }
 
-    async fn replay(&mut self, sql: &[u8]) -> Result<()> {
-        let Some((_, loader)) = &mut self.current else { return Ok(()) };
-        let written = loader.write(sql).await;
-        self.goes_on(written).await
-    }
-
-    /// Ends a database's replay: its own properties last, because some of them would hinder the load.
+    /// Ends a database's replay, and proves it.
     async fn end_section(&mut self, loading: &Loading<'_>) -> Result<()> {
-        let Some((section, _)) = self.current else { return Ok(()) };
+        let Some((section, replay)) = self.current.take() else { return Ok(()) };
         let load = loading
             .plan
             .loads
@@ -309,36 +356,17 @@ impl Progress {
             .find(|load| load.section == section)
             .context("a section that is not in the plan")?;
         let later = self.later.remove(&load.name).unwrap_or_default();
-        if let Some((_, loader)) = &mut self.current {
-            loader.at(None);
-        }
-        let mut before = b"\nRESET SESSION AUTHORIZATION;\n".to_vec();
-        if let Some(encoding) = &loading.survey.sections[section].encoding {
-            // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
-            before.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
-        }
-        self.replay(&before).await?;
-        for sql in &later.properties {
-            let subject = Subject::of(&Statement::parse(sql, true), true);
-            self.begins(Begun { line: None, lines: None, subject }).await?;
-            self.replay(sql).await?;
-            self.replay(b"\n").await?;
-        }
-        // All that has failed is told before an hour goes into statistics.
-        if let Some((_, loader)) = &mut self.current {
-            let whole = loader.strict().await;
-            self.goes_on(whole).await?;
-        }
-        let mut end = b"\nANALYZE;\n".to_vec();
+        self.was_several |= replay.was_several();
+        let (mut loader, taken) = replay.first_alone().await?;
         let says_properties = later.said || !later.comment.is_empty();
-        if !later.comment.is_empty() {
-            end.extend_from_slice(&comment_returned(&later.comment));
-        }
-        self.replay(&end).await?;
-        let Some((_, loader)) = self.current.take() else { return Ok(()) };
-        let loaded = loader.finish().await?;
-        prove_rows(&load.target, &loading.survey.sections[section].tables, &loaded.rows)?;
-        for (failed, why) in &loaded.spared {
+        let encoding = loading.survey.sections[section].encoding.as_deref();
+        let loaded = match ended(&mut loader, &later, encoding).await {
+            Ok(()) => loader.finish().await?,
+            Err(Broken) => return Err(loader.failure().await),
+        };
+        let rows = taken.rows(&loaded.rows).map_err(|error| Failure::new("the rows of a load").exit(Exit::ProofFailed).because(error))?;
+        prove_rows(&load.target, &loading.survey.sections[section].tables, &rows)?;
+        for (failed, why) in taken.spared.iter().chain(&loaded.spared) {
             tracing::warn!("{failed}: not taken for a failure: {why}");
         }
         if !says_properties && load.replaces {
@@ -357,8 +385,8 @@ impl Progress {
         tracing::info!(
             "loaded {}: {} tables, {} rows",
             load.target,
-            loaded.rows.len(),
-            loaded.rows.iter().sum::<u64>()
+            rows.len(),
+            rows.iter().sum::<u64>()
         );
         self.done.push(Side {
             name: load.side.clone(),
@@ -368,6 +396,46 @@ impl Progress {
         });
         Ok(())
     }
+}
+
+/// What the dump has, to the database's sessions.
+async fn fed(replay: &mut Replay, act: Act) -> Result<()> {
+    match act {
+        Act::Statement(begun, at, sql) => replay.statement(begun, at, &sql).await,
+        Act::Sql(sql) => replay.more(&sql).await,
+        Act::Gap(sql) => replay.gap(&sql).await,
+        Act::Rows(line, rows) => replay.rows(line, rows).await,
+        Act::RowsEnd(mark) => replay.rows_end(&mark).await,
+        Act::At(line) => {
+            replay.at(line);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What stands at the end of a database's replay: its own properties last, because some of them would hinder the load.
+async fn ended(loader: &mut Loader, later: &Later, encoding: Option<&str>) -> Result<(), Broken> {
+    loader.at(None);
+    let mut before = b"\nRESET SESSION AUTHORIZATION;\n".to_vec();
+    if let Some(encoding) = encoding {
+        // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
+        before.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
+    }
+    loader.write(&before).await?;
+    for sql in &later.properties {
+        let subject = Subject::of(&Statement::parse(sql, true), true);
+        loader.begins(Begun { line: None, lines: None, subject }).await?;
+        loader.write(sql).await?;
+        loader.write(b"\n").await?;
+    }
+    // All that has failed is told before an hour goes into statistics.
+    loader.strict().await?;
+    loader.write(b"\nANALYZE;\n").await?;
+    if !later.comment.is_empty() {
+        loader.write(&comment_returned(&later.comment)).await?;
+    }
+    Ok(())
 }
 
 /// The side database's comment is its journal until the swap. So the dump's comment is set, read back in UTF-8 and rolled back.

@@ -13,6 +13,7 @@ mod managed;
 mod names;
 mod odd_servers;
 mod output;
+mod parallel;
 mod producers;
 mod retention;
 mod round_trip;

@@ -12,6 +12,7 @@ use super::roles;
 use super::undo::Undo;
 use crate::commands::{Context, Run};
 use crate::error::Failure;
+use crate::error::statements::failures_of;
 use crate::exit::Exit;
 use crate::settings::Postgres;
 use crate::sources::postgres::carry;
@@ -113,8 +114,11 @@ pub async fn load(loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Re
         Err(error) if progress.was_several() && parallel::may_be_of_the_order(&error) => error,
         ended => return ended,
     };
-    tracing::warn!("{error:#}");
-    tracing::warn!("several sessions have loaded; now one does, in the dump's order, in case that was the reason");
+    let first =
+        failures_of(&error).and_then(|failures| failures.listed.first()).map(ToString::to_string).unwrap_or_default();
+    tracing::warn!(
+        "several sessions have loaded, and failed: {first}; now one does, in the dump's order, in case that was the reason"
+    );
     let Progress { globals_done, created, current, .. } = progress;
     drop(current);
     for name in created {
@@ -364,7 +368,9 @@ impl Progress {
             Ok(()) => loader.finish().await?,
             Err(Broken) => return Err(loader.failure().await),
         };
-        let rows = taken.rows(&loaded.rows).map_err(|error| Failure::new("the rows of a load").exit(Exit::ProofFailed).because(error))?;
+        let rows = taken
+            .rows(&loaded.rows)
+            .map_err(|error| Failure::new("the rows of a load").exit(Exit::ProofFailed).because(error))?;
         prove_rows(&load.target, &loading.survey.sections[section].tables, &rows)?;
         for (failed, why) in taken.spared.iter().chain(&loaded.spared) {
             tracing::warn!("{failed}: not taken for a failure: {why}");
@@ -382,12 +388,7 @@ impl Progress {
             .last()
             .and_then(|hex| from_hex(hex))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        tracing::info!(
-            "loaded {}: {} tables, {} rows",
-            load.target,
-            rows.len(),
-            rows.iter().sum::<u64>()
-        );
+        tracing::info!("loaded {}: {} tables, {} rows", load.target, rows.len(), rows.iter().sum::<u64>());
         self.done.push(Side {
             name: load.side.clone(),
             target: load.target.clone(),

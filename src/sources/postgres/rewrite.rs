@@ -153,11 +153,7 @@ impl Writer {
         self.put(Piece::Sql(bytes), sink)
     }
 
-    fn put(
-        &mut self,
-        piece: Piece<'_>,
-        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    fn put(&mut self, piece: Piece<'_>, sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let bytes = piece.bytes();
         match &self.section {
             _ if bytes.is_empty() => Ok(()),

@@ -66,7 +66,8 @@ impl Facts {
     ) -> Result<Result<Facts, &'static str>> {
         let session = Session::connect(postgres, database, session_name).await.map_err(server::told)?;
         for (what, question) in ORDERS {
-            if session.query_one(question, &[]).await.context("asking for what may depend on the order of rows")?.get(0) {
+            if session.query_one(question, &[]).await.context("asking for what may depend on the order of rows")?.get(0)
+            {
                 return Ok(Err(what));
             }
         }

@@ -8,7 +8,10 @@ use crate::error::{Failure, hints_of};
 /// The failure that stands first in the dump: the others may be its echo, or an accident of who came first.
 pub fn earliest(errors: Vec<Error>) -> Error {
     let line = |error: &Error| {
-        failures_of(error).and_then(|failures| failures.listed.first()).and_then(|failed| failed.line).unwrap_or(u64::MAX)
+        failures_of(error)
+            .and_then(|failures| failures.listed.first())
+            .and_then(|failed| failed.line)
+            .unwrap_or(u64::MAX)
     };
     let ended = || anyhow::anyhow!("a session of the load ended early");
     errors.into_iter().min_by_key(line).unwrap_or_else(ended)
@@ -37,9 +40,11 @@ pub fn together(mut errors: Vec<Error>) -> Error {
     Failure::new(what).hints(hints).because(all).into()
 }
 
-/// Failures that several sessions cannot have made themselves: of what a row holds or breaks, of the server's room, of a right, of the
-/// operator's will. Every other one is looked at again in the dump's order, by one session.
-const NOT_OF_THE_ORDER: [&str; 10] = ["22", "23502", "23503", "23505", "23P01", "42501", "53", "57", "58", "XX"];
+/// Failures that several sessions cannot have made themselves: of what a row holds or breaks, of a key that another one's failure leaves
+/// without its other end, of the server's room, of a right, of the operator's will. Every other one is looked at again in the dump's
+/// order, by one session.
+const NOT_OF_THE_ORDER: [&str; 11] =
+    ["22", "23502", "23503", "23505", "23P01", "42501", "42830", "53", "57", "58", "XX"];
 
 /// Whether the dump's order might have spared us this.
 pub fn may_be_of_the_order(error: &Error) -> bool {

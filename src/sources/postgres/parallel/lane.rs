@@ -1,11 +1,11 @@
 //! One of several psql that load the same side database: fed by a task of its own, so that whoever reads the dump reads on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
-use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender, channel};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender, channel};
 use tokio::task::JoinHandle;
 
 use crate::sources::postgres::load::{Broken, Loader};
@@ -63,6 +63,8 @@ pub struct Lane {
     jobs: Option<Sender<Job>>,
     task: Option<JoinHandle<Result<Loader>>>,
     tell: Tell,
+    /// How many jobs it was given and has not written.
+    in_hand: Arc<AtomicUsize>,
     /// Which COPYs of the dump it has got, in order.
     pub blocks: Vec<usize>,
     /// Whether it is at a statement.
@@ -72,7 +74,7 @@ pub struct Lane {
 impl Lane {
     /// A lane at rest.
     pub fn new(at: usize, loader: Loader, blocks: Vec<usize>, tell: Tell) -> Lane {
-        Lane { at, rest: Some(loader), jobs: None, task: None, tell, blocks, busy: false }
+        Lane { at, rest: Some(loader), jobs: None, task: None, tell, in_hand: Arc::default(), blocks, busy: false }
     }
 
     /// Its psql, when it is at rest.
@@ -80,9 +82,10 @@ impl Lane {
         self.rest.as_mut()
     }
 
-    /// How many jobs it has room for; at rest it has for all.
-    pub fn room(&self) -> usize {
-        self.jobs.as_ref().map_or(WAITING, Sender::capacity)
+    /// How many jobs it has in hand; nothing when it has no room for another.
+    pub fn in_hand(&self) -> Option<usize> {
+        let has_room = self.jobs.as_ref().is_none_or(|jobs| jobs.capacity() > 0);
+        has_room.then(|| self.in_hand.load(Ordering::SeqCst))
     }
 
     /// Gives it a job; waits for room.
@@ -93,8 +96,10 @@ impl Lane {
         if let Some(loader) = self.rest.take() {
             let (jobs, given) = channel(WAITING);
             self.jobs = Some(jobs);
-            self.task = Some(tokio::spawn(work(self.at, loader, given, self.tell.clone())));
+            let tells = (self.tell.clone(), self.in_hand.clone());
+            self.task = Some(tokio::spawn(work(self.at, loader, given, tells)));
         }
+        self.in_hand.fetch_add(1, Ordering::SeqCst);
         match &self.jobs {
             Some(jobs) => jobs.send(job).await.map_err(|_| Broken),
             None => Err(Broken),
@@ -165,13 +170,20 @@ impl Drop for Told {
     }
 }
 
-async fn work(at: usize, mut loader: Loader, mut jobs: Receiver<Job>, tell: Tell) -> Result<Loader> {
+async fn work(
+    at: usize,
+    mut loader: Loader,
+    mut jobs: Receiver<Job>,
+    (tell, in_hand): (Tell, Arc<AtomicUsize>),
+) -> Result<Loader> {
     let mut told = Told { tell, is_well: false };
     while let Some(job) = jobs.recv().await {
         told.tell.room.notify_one();
         if one(&mut loader, &job).await.is_err() {
             return Err(loader.failure().await);
         }
+        in_hand.fetch_sub(1, Ordering::SeqCst);
+        told.tell.room.notify_one();
         if let Some(number) = job.number {
             let _ = told.tell.over.send(Over::Done(at, number));
         }

@@ -12,10 +12,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::facts::{Dealt, Facts};
 use super::lane::{Job, Lane, Over, Part, Tell};
 use super::rows::Block;
+use super::rows::Cut;
 use super::schedule::{Hold, Schedule};
 use super::touches::{self, Qualified, Rows, Thing, Touched, Way};
 use super::{failures, settings};
-use super::rows::Cut;
 use crate::error::statements::Failed;
 use crate::settings::Postgres;
 use crate::sources::postgres::clients::Client;
@@ -120,6 +120,8 @@ struct Several {
     indexes: BTreeMap<Qualified, Qualified>,
     /// Whether the first lane alone is written to, directly.
     alone: bool,
+    /// The lane that was given rows last.
+    last: usize,
 }
 
 impl Replay {
@@ -341,7 +343,9 @@ impl Replay {
             Mode::Several(mut several) => {
                 let none_known = errors.is_empty();
                 for lane in &mut several.lanes {
-                    if lane.has_ended() && let Err(error) = lane.rest().await {
+                    if lane.has_ended()
+                        && let Err(error) = lane.rest().await
+                    {
                         errors.push(error);
                     }
                 }
@@ -374,7 +378,10 @@ impl Replay {
             match settings::open(&self.target, &self.session).await {
                 Ok(loader) => more.push(loader),
                 Err(error) => {
-                    tracing::warn!("loading with {} sessions, because no more can be opened: {error:#}", more.len() + 1);
+                    tracing::warn!(
+                        "loading with {} sessions, because no more can be opened: {error:#}",
+                        more.len() + 1
+                    );
                     break;
                 }
             }
@@ -400,6 +407,7 @@ impl Replay {
             schedule,
             indexes: BTreeMap::new(),
             alone: false,
+            last: 0,
         }));
         Ok(())
     }
@@ -626,17 +634,21 @@ impl Replay {
         self.goes_on(given).await
     }
 
-    /// The lane with the most room, as soon as one has any.
+    /// The lane that has least in hand, of equal ones the next in turn, as soon as one has room.
     async fn room(&mut self) -> Result<usize> {
         let Mode::Several(several) = &mut self.mode else { bail!("the load is over") };
         loop {
             if several.tell.has_failed.load(Ordering::SeqCst) {
                 return Err(self.failure(None).await);
             }
-            let most = several.lanes.iter().enumerate().max_by_key(|(at, lane)| (lane.room(), std::cmp::Reverse(*at)));
-            match most {
-                Some((at, lane)) if lane.room() > 0 => return Ok(at),
-                _ => several.tell.room.notified().await,
+            let (count, last) = (several.lanes.len(), several.last);
+            let free = several.lanes.iter().enumerate().filter_map(|(at, lane)| Some((lane.in_hand()?, at)));
+            match free.min_by_key(|(in_hand, at)| (*in_hand, (at + count - last - 1) % count)) {
+                Some((_, at)) => {
+                    several.last = at;
+                    return Ok(at);
+                }
+                None => several.tell.room.notified().await,
             }
         }
     }
@@ -689,7 +701,9 @@ impl Several {
 
     /// The failure of a lane that is written to directly, or that is about to end.
     async fn first_failure(&mut self) -> anyhow::Error {
-        if self.alone && let Some(loader) = self.lanes[0].take() {
+        if self.alone
+            && let Some(loader) = self.lanes[0].take()
+        {
             return loader.failure().await;
         }
         match try_join_all(self.lanes.iter_mut().map(Lane::rest)).await {

@@ -84,11 +84,8 @@ impl<R: Ord + Clone, T> Schedule<R, T> {
         for (thing, hold) in self.running.remove(&number).unwrap_or_default() {
             let Some(queue) = self.queues.get_mut(&thing) else { continue };
             queue.remove(&number);
-            let later: BTreeSet<u64> = queue
-                .range(number..)
-                .filter(|(_, later)| conflict(hold, **later))
-                .map(|(later, _)| *later)
-                .collect();
+            let later: BTreeSet<u64> =
+                queue.range(number..).filter(|(_, later)| conflict(hold, **later)).map(|(later, _)| *later).collect();
             if queue.is_empty() {
                 self.queues.remove(&thing);
             }

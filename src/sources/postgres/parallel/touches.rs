@@ -89,7 +89,9 @@ pub fn way(sql: &[u8], standard_strings: bool) -> Way {
         () if starts(&["set", "reset"]) => session(&statement),
         () if starts(&["select"]) => selected(&statement),
         () if starts(&["begin", "start"]) => Way::Begin,
-        () if starts(&["commit", "end", "rollback", "abort"]) && !statement.tokens.iter().any(|t| t.is("prepared") || t.is("to")) => {
+        () if starts(&["commit", "end", "rollback", "abort"])
+            && !statement.tokens.iter().any(|t| t.is("prepared") || t.is("to")) =>
+        {
             Way::End
         }
         () if starts(&["create"]) => created(&statement),
@@ -97,7 +99,10 @@ pub fn way(sql: &[u8], standard_strings: bool) -> Way {
         () if is(0, "alter") && is(1, "index") => altered_index(&statement),
         () if is(0, "alter") && (is(1, "event") || is(1, "system")) => Way::Serial,
         () if is(0, "comment") => commented(&statement),
-        () if starts(&["grant", "revoke", "security", "refresh", "analyze", "vacuum", "update", "delete", "truncate"]) => {
+        () if starts(&[
+            "grant", "revoke", "security", "refresh", "analyze", "vacuum", "update", "delete", "truncate",
+        ]) =>
+        {
             Way::Alone { changes: false }
         }
         () if starts(&["alter", "drop", "cluster", "reindex", "import"]) => Way::Alone { changes: true },
@@ -126,16 +131,20 @@ fn session(statement: &Statement<'_>) -> Way {
 /// SELECT of the few functions that dumps call.
 fn selected(statement: &Statement<'_>) -> Way {
     let from = statement.find(1, "from");
-    let call = if statement.tokens.get(1).is_some_and(|t| t.is_punct(b'*')) { from.map_or(1, |from| from + 1) } else { 1 };
+    let call =
+        if statement.tokens.get(1).is_some_and(|t| t.is_punct(b'*')) { from.map_or(1, |from| from + 1) } else { 1 };
     let ours = statement.is(call, "pg_catalog") && statement.tokens.get(call + 1).is_some_and(|t| t.is_punct(b'.'));
     let name = statement.tokens.get(call + 2).filter(|_| ours);
     // Arguments that are literals and nothing else: a call among them could do anything.
     let plain = statement.tokens.iter().skip(call + 4).all(|t| match t.kind {
         Kind::Literal | Kind::Number => true,
         Kind::Punct(byte) => matches!(byte, b',' | b')' | b';' | b':' | b'-' | b'='),
-        Kind::Word => ["true", "false", "null", "bigint", "integer", "boolean", "real", "regclass", "text", "name", "oid", "smallint"]
-            .iter()
-            .any(|word| t.is(word)),
+        Kind::Word => [
+            "true", "false", "null", "bigint", "integer", "boolean", "real", "regclass", "text", "name", "oid",
+            "smallint",
+        ]
+        .iter()
+        .any(|word| t.is(word)),
         Kind::Quoted => false,
     });
     match name {
@@ -146,8 +155,17 @@ fn selected(statement: &Statement<'_>) -> Way {
         }
         Some(name)
             if [
-                "lo_create", "lo_open", "lowrite", "lo_close", "lo_from_bytea", "lo_put", "lo_unlink",
-                "pg_restore_relation_stats", "pg_restore_attribute_stats", "pg_restore_extended_stats", "pg_clear_relation_stats",
+                "lo_create",
+                "lo_open",
+                "lowrite",
+                "lo_close",
+                "lo_from_bytea",
+                "lo_put",
+                "lo_unlink",
+                "pg_restore_relation_stats",
+                "pg_restore_attribute_stats",
+                "pg_restore_extended_stats",
+                "pg_clear_relation_stats",
                 "pg_clear_attribute_stats",
             ]
             .iter()
@@ -230,9 +248,7 @@ fn altered_index(statement: &Statement<'_>) -> Way {
     let Some((index, at)) = qualified(statement, 2) else { return alone };
     match () {
         () if is(at, "attach") && is(at + 1, "partition") => match qualified(statement, at + 2) {
-            Some((part, _)) => {
-                Way::Beside(Touched::indexes(vec![index, part], Hold::Alone))
-            }
+            Some((part, _)) => Way::Beside(Touched::indexes(vec![index, part], Hold::Alone)),
             None => alone,
         },
         () if is(at, "alter") && statement.find(at, "statistics").is_some() => {
@@ -348,7 +364,8 @@ mod tests {
         ] {
             assert_eq!(of(sql), Way::Alone { changes: true }, "{sql}");
         }
-        for sql in ["GRANT SELECT ON TABLE s.t TO r;", "COMMENT ON TABLE s.t IS 'x';", "REFRESH MATERIALIZED VIEW s.m;"] {
+        for sql in ["GRANT SELECT ON TABLE s.t TO r;", "COMMENT ON TABLE s.t IS 'x';", "REFRESH MATERIALIZED VIEW s.m;"]
+        {
             assert_eq!(of(sql), Way::Alone { changes: false }, "{sql}");
         }
     }

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::settings::DrillServer;
+
 /// Backup and restore of an application: its PostgreSQL databases and its files.
 #[derive(Debug, Parser)]
 #[command(name = "bkp", version = crate::VERSION, about, max_term_width = 110, after_help = AFTER)]
@@ -77,7 +79,7 @@ pub enum Command {
         #[arg(long)]
         read_data: bool,
     },
-    /// Prove that a backup restores: load it beside what is live, compare, check, drop it all; touches nothing live
+    /// Prove that a backup restores: load it beside what is live or into a throwaway server, compare, check, drop it all; touches nothing live
     Drill(Drill),
     /// Give every restic repository the password of RESTIC_NEW_PASSWORD_FILE; safe to repeat
     ChangePassword,
@@ -111,7 +113,7 @@ pub struct Restore {
     #[arg(long = "table", value_name = "SCHEMA.TABLE", conflicts_with_all = ["to", "under"])]
     pub tables: Vec<String>,
     /// With --table: replace the rows of the live table, and keep the old ones as NAME_was_RUN
-    #[arg(long, requires = "tables")]
+    #[arg(long, requires = "tables", conflicts_with_all = ["path", "to", "under"])]
     pub in_place: bool,
     /// Take this snapshot for what it holds, whatever else is chosen (repeatable)
     #[arg(long = "snapshot", value_name = "ID")]
@@ -157,6 +159,9 @@ pub struct Drill {
     /// Restore files into this directory, which is new or empty; they are removed again (BKP_DRILL_SCRATCH)
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<std::path::PathBuf>,
+    /// Load databases into a PostgreSQL made for it in the scratch directory, or into the configured one (BKP_DRILL_SERVER)
+    #[arg(long, value_name = "throwaway|configured", value_parser = DrillServer::parse)]
+    pub server: Option<DrillServer>,
 }
 
 /// There is one last restore, and all of it goes back.

@@ -12,8 +12,9 @@
 //! announce on the files → turn the files → rename the databases in one transaction → conclude → resume → report.
 //!
 //! # The way of a drill ([`commands::drill`])
-//! lock of its own → drop what dead drills left → choose one run → read and prove it → load under names of its own → count → ask the
-//! operator's checks → drop it all → remember the proof → evidence.
+//! which server, the configured one or a throwaway one → lock of its own → drop what dead drills left → choose one run → read and
+//! prove it → look for room → load under names of its own → count → ask the operator's checks → drop it all → remember the proof →
+//! evidence.
 //!
 //! # Where things are
 //! | module | what it is |

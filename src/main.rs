@@ -17,6 +17,14 @@ fn main() -> ExitCode {
     if Process.arguments().get(1).is_some_and(|word| word == process::RELAY_WORD) {
         return if process::relay().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
+    // A server that must not outlive us is started so; it becomes that server.
+    if let [_, word, program @ ..] = Process.arguments().as_slice()
+        && word == process::HOLD_WORD
+    {
+        // Into the log of what it did not become.
+        eprintln!("bkp: {}", process::hold(program));
+        return ExitCode::FAILURE;
+    }
     // Faults, too, are told in the form that was asked for.
     let log = settings::log_form(&Process);
     report::start_logging(log, Process.get("RUST_LOG").as_deref().and_then(std::ffi::OsStr::to_str));

@@ -6,7 +6,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::backup::retain::{Saved as Kept, to_forget};
-use super::catalog::{self, Kinds, Saved};
+use super::catalog::{self, Kinds, Saved, drilled};
 use super::held::Held;
 use super::repositories::{Place, Repositories};
 use super::{Context, Run, now, store_failure};
@@ -62,7 +62,7 @@ pub async fn apply(
     if settings.retention.keeps_everything() {
         return Ok(Vec::new());
     }
-    let saved = catalog::saved(repositories, settings, None).await?;
+    let (saved, stale) = catalog::with_stale(repositories, settings, None).await?;
     if let Some(unreadable) = saved.iter().find_map(Saved::unreadable) {
         return Err(anyhow::Error::from(unreadable).context("nothing was forgotten"));
     }
@@ -71,6 +71,9 @@ pub async fn apply(
     gone.retain(|one| Kinds::set(settings).meets(one.meant()));
     if !dry_run {
         delete(repositories, &gone).await?;
+        let gone_with = |proof: &drilled::Proof| gone.iter().any(|run| run.proofs.contains(proof));
+        let ours = |proof: &&drilled::Proof| proof.says.app == settings.app;
+        sweep(repositories, stale.iter().filter(ours).filter(|proof| !gone_with(proof))).await;
     }
     Ok(gone.into_iter().map(|one| one.name.clone()).collect())
 }
@@ -115,7 +118,7 @@ fn safety_to_go<'a>(
 }
 
 fn seen(one: &Saved, sealed: bool) -> Kept {
-    Kept { name: one.name.clone(), time: one.time, sealed, proven: one.proven.is_some() }
+    Kept { name: one.name.clone(), time: one.time, sealed, proven: one.proven.newest().is_some() }
 }
 
 /// What is decided on together.
@@ -169,7 +172,7 @@ async fn delete(repositories: &Repositories, gone: &[&Saved]) -> Result<()> {
         for (one, dump) in gone.iter().filter_map(|one| Some((one, one.dump.as_ref()?))) {
             store.delete(&dump.name).await.map_err(store_failure)?;
             // After its dump: a proof of nothing is ignored, a dump whose proof is gone could be forgotten.
-            if let (Some(_), Some(run)) = (one.proven, &one.run) {
+            if let (Some(_), Some(run)) = (one.proven.bucket, &one.run) {
                 let proof = catalog::proofs::object_name(&dump.name, run);
                 store.delete(&proof).await.map_err(store_failure)?;
             }
@@ -180,6 +183,9 @@ async fn delete(repositories: &Repositories, gone: &[&Saved]) -> Result<()> {
     for snapshot in gone.iter().flat_map(|one| one.snapshots.iter().chain(&one.copies)) {
         ids.entry(snapshot.place).or_default().push(snapshot.id.clone());
     }
+    for proof in gone.iter().flat_map(|one| &one.proofs) {
+        ids.entry(proof.place).or_default().push(proof.id.clone());
+    }
     for (place, ids) in ids {
         if let Some(repository) = places.at(place) {
             repository.forget(&ids).await?;
@@ -187,6 +193,14 @@ async fn delete(repositories: &Repositories, gone: &[&Saved]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes proofs of runs that somebody else removed, and replaced ones. They are in nobody's way: what cannot be removed is only said.
+async fn sweep(repositories: &Repositories, stale: impl Iterator<Item = &drilled::Proof>) {
+    let Some(places) = &repositories.restic else { return };
+    if let Err(error) = drilled::remove(places, stale).await {
+        tracing::warn!("proofs that nobody needs any more stay: {error:#}");
+    }
 }
 
 #[cfg(test)]
@@ -236,16 +250,7 @@ mod tests {
     }
 
     fn left(snapshots: Vec<Snapshot>) -> Vec<(Item, i64)> {
-        let rules = Retention {
-            last: None,
-            hourly: None,
-            daily: None,
-            weekly: None,
-            monthly: None,
-            yearly: None,
-            within: Some(Span { days: 7, ..Span::default() }),
-            min: 3,
-        };
+        let rules = Retention { within: Some(Span { days: 7, ..Span::default() }), ..Retention::none() };
         let saved = joined(vec![], snapshots);
         let gone: Vec<&str> =
             to_go(&saved, "demo", &rules, now(), None).into_iter().map(|one| one.name.as_str()).collect();

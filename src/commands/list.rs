@@ -31,6 +31,9 @@ struct Row {
     safety: bool,
     /// When a drill proved last that all of it restores.
     proven: Option<Timestamp>,
+    /// From which store it was read then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    proven_from: Vec<&'static str>,
     app: Option<String>,
     server: Option<String>,
     databases: Vec<String>,
@@ -88,7 +91,11 @@ impl From<&Saved> for Row {
             sql_bytes: seal.map(|seal| seal.bytes).or_else(|| restic_sql.sum()),
             sealed: saved.run.is_some() && saved.is_complete(),
             safety: saved.is_safety(),
-            proven: saved.proven,
+            proven: saved.proven.newest(),
+            proven_from: [("bucket", saved.proven.bucket), ("restic", saved.proven.restic)]
+                .into_iter()
+                .filter_map(|(store, when)| when.map(|_| store))
+                .collect(),
             app: saved.app.clone(),
             server: seal.map(|seal| seal.server.clone()),
             databases,
@@ -164,7 +171,7 @@ fn table(rows: &[Row]) -> String {
             row.time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             row.run.clone().unwrap_or_else(unknown),
             sealed,
-            row.proven.map_or_else(unknown, |when| when.strftime("%Y-%m-%d").to_string()),
+            row.proven.map_or_else(unknown, |when| when.strftime("%Y-%m-%d").to_string() + &of_which(row)),
             row.stored_bytes.map_or_else(unknown, report::size),
             row.sql_bytes.map_or_else(unknown, report::size),
             row.rows.map_or_else(unknown, |rows| rows.to_string()),
@@ -173,4 +180,10 @@ fn table(rows: &[Row]) -> String {
         ]
     });
     report::table(std::iter::once(heading).chain(lines))
+}
+
+/// What a run that lies in both stores was proven from: the other's databases nobody has read.
+fn of_which(row: &Row) -> String {
+    let in_both = row.object.is_some() && row.items.iter().any(|item| item.starts_with("database "));
+    if in_both { format!(" ({})", row.proven_from.join(", ")) } else { String::new() }
 }

@@ -1,12 +1,16 @@
 //! Children, pipes and signals: the only place that starts programs.
 
 mod child;
+mod dwellers;
+mod hold;
 mod relay;
 mod stop;
 mod tail;
 mod task;
 
 pub use child::{Consumer, Ended, Producer, Program, ended, output};
+pub use dwellers::end_all_in;
+pub use hold::{Held, Holding, WORD as HOLD_WORD, hold};
 pub use relay::{WORD as RELAY_WORD, own_program, relay};
 pub use stop::Stop;
 pub use task::{BadEnd, Feed, How, Line, Overdue, run};

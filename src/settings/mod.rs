@@ -70,6 +70,8 @@ pub struct Settings {
     pub metrics_file: Option<PathBuf>,
     /// How long to wait for another run of the same application.
     pub lock_wait: Duration,
+    /// How long a backup waits for a table that somebody holds; nothing: as long as it takes.
+    pub table_wait: Option<Duration>,
     /// What keeps a standby from cancelling a dump.
     pub standby: Standby,
     /// How lines are written.
@@ -109,8 +111,33 @@ pub struct Drill {
     pub checks: Option<String>,
     /// Where the evidence goes, if anywhere.
     pub evidence: Option<PathBuf>,
-    /// Where files are restored to, if it is said.
+    /// Where files are restored to and a throwaway server is made, if it is said.
     pub scratch: Option<PathBuf>,
+    /// Where databases are loaded, if it is said.
+    pub server: Option<DrillServer>,
+}
+
+/// Where a drill loads databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrillServer {
+    /// Into a server that is made for it; nothing connects to the configured one.
+    Throwaway,
+    /// Beside the live databases.
+    Configured,
+}
+
+impl DrillServer {
+    /// As flags and variables have it.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn parse(text: &str) -> Result<DrillServer, String> {
+        match text {
+            "throwaway" => Ok(DrillServer::Throwaway),
+            "configured" => Ok(DrillServer::Configured),
+            _ => Err("must be throwaway or configured".to_owned()),
+        }
+    }
 }
 
 /// Which roles are saved.

@@ -101,17 +101,21 @@ variables! {
     BKP_DRILL_SQL, "", twin;
     /// The file that a drill writes its evidence to, as JSON.
     BKP_DRILL_EVIDENCE, "", plain;
-    /// The directory that a drill restores files into, and removes again what it made; new or empty, outside of `BKP_FILES`.
+    /// The directory that a drill restores files into and makes its own server in, and removes again what it made; new or empty, outside of `BKP_FILES`.
     BKP_DRILL_SCRATCH, "in `BKP_STATE_DIR`", plain;
+    /// Where a drill loads databases: a `throwaway` PostgreSQL of its own, or the `configured` server.
+    BKP_DRILL_SERVER, "the configured one; if it cannot be reached, a throwaway one", plain;
     /// The file that metrics are kept in, for the textfile collector of Prometheus' node exporter: `….prom`.
     BKP_METRICS_FILE, "", plain;
     /// How long to wait for another run of the same application: `0`, seconds, or `5m`.
     BKP_LOCK_WAIT, "`0`", twin;
+    /// How long a backup waits for a table that somebody holds exclusively, before it fails: seconds, `30m`, or `forever`.
+    BKP_TABLE_WAIT, "`1h`", twin;
     /// What keeps a standby from cancelling a dump: `pause` its replay, rely on hot standby `feedback`, or `none`.
     BKP_STANDBY, "`pause`", twin;
     /// How lines are written: `text` or `json`.
     BKP_LOG, "`text`", twin;
-    /// Directories with PostgreSQL's client programs, colons between them.
+    /// Directories with PostgreSQL's programs, colons between them: clients, and servers for drills.
     BKP_PG_BIN, "", twin;
     /// The database to save, where `BKP_DATABASES` is not set.
     POSTGRES_DB, "", twin;

@@ -8,9 +8,13 @@ use super::names::*;
 use super::postgres::Databases;
 use super::reader::{Overrides, Reader};
 use super::{
-    Drill, Environment, Faults, KeepReplaced, Log, Restore, Roles, SafetyBackup, SavedRoles, Settings, Standby,
+    Drill, DrillServer, Environment, Faults, KeepReplaced, Log, Restore, Roles, SafetyBackup, SavedRoles, Settings,
+    Standby,
 };
 use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
+
+/// No migration that belongs there takes longer, and an hour later the night is not over.
+const TABLE_WAIT: Duration = Duration::from_secs(3600);
 
 const APP_LIMIT_BYTES: usize = 63;
 
@@ -59,9 +63,11 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         checks: reader.value(BKP_DRILL_SQL),
         evidence: reader.value(BKP_DRILL_EVIDENCE).map(PathBuf::from),
         scratch: reader.value(BKP_DRILL_SCRATCH).map(PathBuf::from),
+        server: reader.parsed(BKP_DRILL_SERVER, DrillServer::parse),
     };
     let metrics_file = reader.value(BKP_METRICS_FILE).map(PathBuf::from);
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);
+    let table_wait = reader.parsed(BKP_TABLE_WAIT, table_wait).unwrap_or(Some(TABLE_WAIT));
     let standby = reader
         .choice(BKP_STANDBY, &[("pause", Standby::Pause), ("feedback", Standby::Feedback), ("none", Standby::None)]);
     let log = log(&mut reader);
@@ -85,6 +91,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         drill,
         metrics_file,
         lock_wait,
+        table_wait,
         standby,
         log,
         client_dirs,
@@ -109,6 +116,17 @@ fn only_files(reader: &mut Reader<'_>, files: bool) -> bool {
     let server = [BKP_DATABASES, POSTGRES_DB, POSTGRES_USER, POSTGRES_HOST, POSTGRES_SERVICE, DB_HOST];
     let libpq = [PGHOST, PGHOSTADDR, PGUSER, PGDATABASE];
     files && !server.iter().chain(&libpq).any(|name| reader.value(name).is_some())
+}
+
+/// Nothing is no limit. Not to wait at all would fail a night for every ALTER TABLE.
+fn table_wait(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "forever" => Ok(None),
+        _ => match span::duration(text).map_err(|why| format!("{why}; or forever"))? {
+            Duration::ZERO => Err("must be a second or more, or forever".into()),
+            limit => Ok(Some(limit)),
+        },
+    }
 }
 
 fn saved_roles(reader: &mut Reader<'_>, databases: Option<&Databases>) -> SavedRoles {

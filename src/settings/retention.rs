@@ -32,6 +32,13 @@ impl Retention {
         let counts = [self.last, self.hourly, self.daily, self.weekly, self.monthly, self.yearly];
         counts.iter().all(Option::is_none) && self.within.is_none()
     }
+
+    /// No rule but the floor, to be filled by tests.
+    #[cfg(test)]
+    pub(crate) fn none() -> Retention {
+        let (last, hourly, daily, weekly, monthly, yearly) = Default::default();
+        Retention { last, hourly, daily, weekly, monthly, yearly, within: None, min: 3 }
+    }
 }
 
 pub(super) fn resolve(reader: &mut Reader<'_>) -> Retention {

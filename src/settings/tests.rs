@@ -43,8 +43,18 @@ fn with_nothing_set_the_defaults_hold() {
     assert_eq!(postgres.tls.mode, TlsMode::Prefer);
     assert!(settings.retention.keeps_everything() && settings.retention.min == 3);
     assert_eq!(settings.lock_wait, Duration::ZERO);
+    assert_eq!(settings.table_wait, Some(Duration::from_secs(3600)));
     assert_eq!(settings.standby, Standby::Pause);
     assert!(settings.warnings.is_empty());
+}
+
+#[test]
+fn a_backup_waits_for_tables_as_long_as_it_is_told_and_never_not_at_all() {
+    assert_eq!(settings(&[(BKP_TABLE_WAIT, "30m")]).table_wait, Some(Duration::from_secs(1800)));
+    assert_eq!(settings(&[(BKP_TABLE_WAIT, "forever")]).table_wait, None);
+    for wrong in ["0", "0s", "never", "-1"] {
+        assert_eq!(faulty(&[(BKP_TABLE_WAIT, wrong)]), [BKP_TABLE_WAIT], "{wrong}");
+    }
 }
 
 #[test]

@@ -44,7 +44,59 @@ fn databases_and_files_of_a_repository_are_proven_and_nothing_stays() {
     let before = app.state();
     drill(&app).without("BKP_FILES").run().ok().says("was not tried");
     assert_eq!(self::shown(&app)["not_tried"], serde_json::json!([format!("files {}", app.files().display())]));
+    // With a place to restore them to they are, and not where they live.
+    drill(&app).without("BKP_FILES").env("BKP_DRILL_SCRATCH", app.work.join("named")).run().ok();
+    let shown = self::shown(&app);
+    assert_eq!(
+        (&shown["not_tried"], shown["files"].as_object().map(serde_json::Map::len)),
+        (&serde_json::json!([]), Some(1))
+    );
+    let inside = app.files().join("data/new");
+    drill(&app).without("BKP_FILES").env("BKP_DRILL_SCRATCH", inside).run().fails_with(2).says("in or around");
     assert_eq!(app.state(), before);
+}
+
+#[test]
+fn databases_and_files_are_proven_whole_in_a_place_where_no_server_is() {
+    let mut app = App::quick();
+    app.bkp(["backup"]).run().ok();
+    let before = tree(&app.files());
+    app.cluster.stop();
+    // Too little room for a server is found before anything is made.
+    let small = app.work.join("small");
+    let mounted = super::quick::Mounted::tmpfs(&small, "size=8m,mode=0755");
+    drill(&app).args(["--scratch"]).args([&small]).run().fails_with(1).says("nothing was begun").says("--scratch");
+    assert_eq!(shown(&app)["result"], "not_tried");
+    assert_eq!(fs::read_dir(&small).expect("the scratch directory").count(), 0);
+    drop(mounted);
+
+    drill(&app).env("BKP_DRILL_SQL", "SELECT count(*) = 1000 FROM orders").run().ok();
+    let shown = shown(&app);
+    assert_eq!((&shown["result"], &shown["databases"]["shop"]["counted_rows"]), (&"proven".into(), &1100.into()));
+    let files = &shown["files"][format!("files {}", app.files().display())];
+    assert_eq!((&files["files"], &shown["not_tried"]), (&3.into(), &serde_json::json!([])), "{shown:#}");
+    assert_eq!((left(&app), tree(&app.files())), (vec![], before));
+    // Settings that speak of files alone: the databases are tried when it is asked for, with nothing known of any server.
+    let settings = ["POSTGRES_DB", "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_USER", "POSTGRES_PASSWORD"];
+    let bare = settings.into_iter().fold(drill(&app), crate::support::bkp::Bkp::without);
+    bare.env("BKP_DRILL_SERVER", "throwaway").run().ok();
+    assert_eq!(self::shown(&app)["databases"]["shop"]["counted_rows"], 1100);
+}
+
+#[test]
+fn a_server_without_room_is_found_before_anything_is_loaded() {
+    let app = App::quick();
+    app.cluster
+        .psql("shop", "CREATE TABLE much AS SELECT repeat(md5(i::text), 10) AS t FROM generate_series(1, 3000) i");
+    app.bkp(["backup"]).run().ok();
+    // The server keeps its own directory; who looks finds a small volume in its place.
+    let note = fs::read(app.cluster.data_dir().join("postmaster.pid")).expect("the server's note");
+    let mounted = super::quick::Mounted::tmpfs(&app.cluster.data_dir(), "size=64k");
+    fs::write(app.cluster.data_dir().join("postmaster.pid"), note).expect("a copy");
+    drill(&app).run().fails_with(1).says("nothing was begun").says("the server's disk has");
+    drop(mounted);
+    assert_eq!(shown(&app)["result"], "not_tried");
+    drill(&app).run().ok();
 }
 
 #[test]
@@ -149,6 +201,9 @@ fn a_scratch_directory_that_is_live_or_somebodys_is_refused() {
     let named = app.work.join("named");
     drill_files(&app).env("BKP_DRILL_SCRATCH", &named).run().ok();
     assert_eq!(fs::read_dir(&named).expect("made").count(), 0);
+    // A unit that is not told where the files live.
+    drill_files(&app).without("BKP_FILES").env("BKP_DRILL_SCRATCH", &named).run().ok();
+    assert_eq!(shown(&app)["files"].as_object().map(serde_json::Map::len), Some(1));
 }
 
 /// Only of what is live and of what is somebody's: restic's cache and our state change.

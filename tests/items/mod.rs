@@ -13,6 +13,8 @@ mod nights;
 mod only;
 mod paths;
 mod power;
+mod preflight;
+mod proofs;
 mod quick;
 mod round_trip;
 mod safety;

@@ -90,3 +90,22 @@ fn a_database_that_is_called_roles_is_named_in_full() {
     bkp(&["restore", "--only", "roles", "--table", "t"]).run().fails_with(2).says("database:roles");
     bkp(&["restore", "--only", "database:"]).run().fails_with(2);
 }
+
+#[test]
+fn what_the_settings_do_not_speak_of_is_wrong_use_and_not_a_backup_that_is_missing() {
+    let app = App::quick();
+    app.bkp(["backup"]).run().ok();
+    let bkp = |arguments: &[&str]| app.bkp(["restore"]).args(arguments);
+    bkp(&["--only", "files"]).without("BKP_FILES").run().fails_with(2).says("BKP_FILES is not set");
+    for arguments in [&["--only", "roles"][..], &["--only", "shop"], &["--table", "orders"], &["--as", "copy"]] {
+        let files_only = bkp(arguments).without("POSTGRES_DB").env("BKP_DATABASES", "none");
+        files_only.run().fails_with(2).says("leave databases out");
+    }
+    app.work.dir("bucket");
+    let bucket_only = bkp(&["--host", "pod"]).without("RESTIC_REPOSITORY").without("RESTIC_PASSWORD_FILE");
+    bucket_only.without("BKP_FILES").bucket(&app.work.join("bucket")).run().fails_with(2).says("--host is about");
+    // Rows are replaced in place, files always are.
+    for arguments in [["--path", "config"], ["--to", "/nowhere"], ["--as", "copy"]] {
+        bkp(&arguments).args(["--in-place"]).run().fails_with(2);
+    }
+}

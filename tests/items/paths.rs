@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::quick::{Plain, restic_that};
+use super::quick::{Mounted, Plain, restic_that};
 use super::tree;
 use crate::support::run::run;
 
@@ -172,4 +172,25 @@ fn of_several_directories_the_one_that_is_named_is_touched() {
     );
     plain.bkp(["restore", "--undo"]).env("BKP_FILES", &both).run().ok();
     assert_eq!(fs::read_to_string(plain.work.join("more/config/app.php")).expect("read"), "lost");
+}
+
+#[test]
+fn a_place_that_cannot_be_reached_is_told_before_anything_is_restored() {
+    let plain = lost();
+    let config = plain.files().join("config");
+    fs::remove_dir_all(&config).expect("removed");
+    let refused = |said: &str| {
+        let was = plain.files().metadata().expect("a root").ctime_nsec();
+        let plan = plain.bkp(["restore", "--path", "config/app.php", "--dry-run"]).run().fails_with(1);
+        plan.says("nothing was begun").says(said);
+        assert_eq!(plain.files().metadata().expect("a root").ctime_nsec(), was);
+    };
+    std::os::unix::fs::symlink("data", &config).expect("a link");
+    refused("config is no directory");
+    fs::remove_file(&config).expect("removed");
+    plain.work.file("files/config", "a file by now");
+    refused("config is no directory");
+    fs::remove_file(&config).expect("removed");
+    let _mounted = Mounted::tmpfs(&config, "size=1m");
+    refused("config/app.php is on a volume of its own");
 }

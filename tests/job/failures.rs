@@ -1,7 +1,11 @@
 //! Statements that fail: all told at once, none of the rows behind them ever run, and the live data as it was.
 
+use std::fs;
+use std::path::PathBuf;
+
 use serde_json::Value;
 
+use super::producers::clients_with;
 use super::{Shop, gzip};
 use crate::support::bkp::{Bkp, Output};
 
@@ -34,6 +38,14 @@ fn says_in_order(out: &Output, texts: &[&str]) {
         let at = rest.find(text).unwrap_or_else(|| panic!("does not say {text:?} there: {}", out.stderr));
         rest = &rest[at + text.len()..];
     }
+}
+
+/// Client programs of a version whose psql runs whatever command it is given. Up to 14 psql reads the rows of a failed COPY as if they
+/// were its script; later ones pass them over.
+fn old_clients(shop: &Shop) -> PathBuf {
+    let clients = clients_with(shop, "psql", "exec $REAL \"$@\"");
+    fs::write(clients.join("pg_dump"), "#!/bin/sh\necho 'pg_dump (PostgreSQL) 14.3'\n").expect("a script");
+    clients
 }
 
 #[test]
@@ -81,22 +93,34 @@ fn a_missing_role_a_failing_index_and_a_failing_key_are_told_together() {
 
 #[test]
 fn rows_of_a_table_that_could_not_be_made_are_never_read_as_commands_or_statements() {
-    // The newest psql refuses commands, older ones did not: statements are what it can still be tricked into.
-    for major in [14, 18] {
+    for (major, is_old) in [(14, true), (14, false), (18, false)] {
         let shop = Shop::open_on(major);
+        let clients = if is_old { Some(old_clients(&shop)) } else { None };
+        let restore = || match &clients {
+            Some(clients) => shop.bkp(["restore"]).env("BKP_PG_BIN", clients),
+            None => shop.bkp(["restore"]),
+        };
         let file = shop.work.join("touched");
         let rows =
             format!("\\! touch {0}\nCREATE ROLE pwned;\nSELECT 1; \\! touch {0}\n\\unrestrict x\n", file.display());
         for table in ["CREATE TABLE public.bad (i nowhere);", "CREATE TABLE public.bad (j text);"] {
             with(&shop, &format!("{table}\nCOPY public.bad (i) FROM stdin;\n{rows}\\.\n"), "");
-            let out = changes_nothing(&shop, shop.bkp(["restore"]));
+            let out = changes_nothing(&shop, restore());
             out.never_says("pwned").says("of the dump: ERROR:  42");
             assert!(!file.exists(), "a row was run");
         }
         // And after rows, where statements are collected again.
         with(&shop, "", &format!("CREATE TABLE public.bad (i nowhere);\nCOPY public.bad (i) FROM stdin;\n{rows}\\.\n"));
-        changes_nothing(&shop, shop.bkp(["restore"])).never_says("pwned").says("42704");
+        changes_nothing(&shop, restore()).never_says("pwned").says("42704");
         assert!(!file.exists(), "a row was run");
+        // What is in order comes back by the same way.
+        with(
+            &shop,
+            "CREATE TABLE public.good (i int);\nCOPY public.good (i) FROM stdin;\n7\n\\.\n",
+            "CREATE VIEW public.v AS SELECT 1;",
+        );
+        restore().run().ok();
+        assert_eq!(shop.cluster.psql("shop", "SELECT i FROM good, v").trim(), "7");
     }
 }
 
@@ -104,8 +128,9 @@ fn rows_of_a_table_that_could_not_be_made_are_never_read_as_commands_or_statemen
 fn the_first_error_among_rows_ends_the_load_with_row_and_column() {
     let shop = Shop::open();
     let rows = "CREATE TABLE public.few (i int, t text);\nCOPY public.few (i, t) FROM stdin;\n1\ta\nx7hush\tb\n\\.\n";
-    with(&shop, rows, "CREATE TABLE public.later (i nowhere);");
+    let (line, _) = with(&shop, rows, "CREATE TABLE public.later (i nowhere);");
     let out = changes_nothing(&shop, shop.bkp(["restore"]));
+    let out = out.says(&format!("failed: line {} of the dump: ERROR", line + 3));
     out.says("22P02")
         .says("COPY few, row 2, column i")
         .says("(COPY public.few)")
@@ -188,7 +213,7 @@ fn a_drill_shows_every_statement_that_failed() {
     shop.bkp(["backup"]).run().ok();
     let path = shop.work.join("evidence.json");
     let out = shop.bkp(["drill", "--evidence"]).args([&path]).run().fails_with(5);
-    let shown: Value = serde_json::from_slice(&std::fs::read(&path).expect("evidence")).expect("JSON");
+    let shown: Value = serde_json::from_slice(&fs::read(&path).expect("evidence")).expect("JSON");
     let names: Vec<&Value> =
         shown["failed"]["listed"].as_array().expect("a list").iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["one", "two"], "{shown}");
@@ -203,4 +228,17 @@ fn what_the_operator_takes_back_ends_the_load_at_once() {
                  SET statement_timeout = 0;\nCREATE TABLE public.a (i nowhere);";
     with(&shop, "", after);
     changes_nothing(&shop, shop.bkp(["restore"])).says("57014").never_says("nowhere");
+}
+
+#[test]
+fn a_role_that_cannot_be_made_is_named_without_its_password() {
+    let shop = Shop::open();
+    let globals =
+        "CREATE ROLE clerk;\nALTER ROLE clerk WITH LOGIN PASSWORD 'hush'\n CONNECTION LIMIT -7;\n\\connect shop\n";
+    let sql = [globals.as_bytes(), &shop.cluster.pg_dump("shop", ["--restrict-key=x"])].concat();
+    shop.put("db_dump-20250101_000000.bak", &sql);
+    for restore in [shop.bkp(["restore", "--only", "roles"]), shop.bkp(["restore"])] {
+        let out = changes_nothing(&shop, restore);
+        out.says("failed: ERROR:  22023").says("(ALTER ROLE clerk WITH LOGIN PASSWORD)").never_says("hush");
+    }
 }

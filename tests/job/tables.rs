@@ -4,6 +4,7 @@ use rustix::process::Signal;
 
 use super::Shop;
 use crate::support::compare::{Snapshot, assert_same};
+use crate::support::cut::{At, Line};
 use crate::support::wait::until;
 
 /// What else has to do with orders: lines that refer to them, a trigger, rights, a comment, row security, statistics.
@@ -278,4 +279,67 @@ fn in_place_no_trigger_of_a_partition_fires_and_each_is_as_it_was() {
     assert_eq!(shop.cluster.psql("shop", "SELECT count(*), sum(i) FROM p").trim(), "99|4950");
     assert_eq!(shop.cluster.psql("shop", "SELECT count(*) FROM audit"), audit);
     assert_eq!(shop.cluster.psql("shop", state), before);
+}
+
+/// Through a line that is cut at the COMMIT of the transaction that takes the tables.
+fn through(shop: &Shop, at: At, arguments: &[&str]) -> (crate::support::bkp::Output, usize) {
+    let line = Line::cutting(&shop.cluster, at, [b"SET LOCAL lock_timeout", b"COMMIT;\0"]);
+    let bkp = shop.bkp(["restore", "--table", "orders"]).args(arguments).env("POSTGRES_PORT", line.port());
+    (bkp.run(), line.cuts())
+}
+
+#[test]
+fn a_line_that_is_cut_before_the_commit_has_changed_nothing_and_one_cut_after_it_everything() {
+    let shop = rich();
+    shop.bkp(["backup"]).run().ok();
+    let saved = rows(&shop, "orders");
+    for arguments in [&["--in-place"][..], &[]] {
+        shop.cluster.psql("shop", "UPDATE orders SET note = 'lost' WHERE id % 2 = 0");
+        let live = Snapshot::of(&shop.cluster);
+        let lost = rows(&shop, "orders");
+        let (out, cuts) = through(&shop, At::Before, arguments);
+        out.fails_with(1).says("which is as it was");
+        assert_eq!(cuts, 1);
+        assert_same(&live, &Snapshot::of(&shop.cluster));
+        assert!(shop.databases_of_ours().is_empty());
+
+        let (out, cuts) = through(&shop, At::After, arguments);
+        out.ok().says("lost just after the COMMIT, and the tables are there").says("restored public.orders");
+        assert_eq!(cuts, 1);
+        let mark = if arguments.is_empty() { "bkp" } else { "was" };
+        let (made, now) = (made(&shop, mark), rows(&shop, "orders"));
+        let expected = if arguments.is_empty() { (&lost, &saved) } else { (&saved, &lost) };
+        assert_eq!((&now, &rows(&shop, &made)), expected);
+        assert!(shop.databases_of_ours().is_empty());
+        shop.cluster.psql("shop", &format!("DROP TABLE {made}"));
+    }
+}
+
+#[test]
+fn a_schema_that_is_gone_and_a_name_that_is_taken_are_told_before_anything_is_loaded() {
+    let shop = Shop::open();
+    shop.cluster.psql(
+        "shop",
+        "CREATE SCHEMA stock; CREATE TABLE stock.shelf AS SELECT 1 AS i; CREATE TABLE stock.empty (i int); CREATE TABLE stock.parts (i int) PARTITION BY RANGE (i)",
+    );
+    shop.bkp(["backup"]).run().ok();
+    shop.cluster
+        .psql("shop", "DROP SCHEMA stock CASCADE; DROP TABLE orders CASCADE; CREATE VIEW orders AS SELECT 1 AS i");
+    let live = Snapshot::of(&shop.cluster);
+    for table in ["shelf", "stock.shelf", "empty", "stock.parts"] {
+        let out = shop.bkp(["restore", "--table", table]).run().fails_with(1);
+        out.says("CREATE SCHEMA \"stock\" first").says("nothing was begun").never_says("loading shop");
+    }
+    let out = shop.bkp(["restore", "--table", "shelf", "--table", "orders", "--dry-run"]).run().fails_with(1);
+    out.says("CREATE SCHEMA \"stock\" first").says("public.orders is no table in the live database");
+    // Of a partitioned table that is called without its schema, only the loaded database knows.
+    shop.bkp(["restore", "--table", "parts"])
+        .run()
+        .fails_with(1)
+        .says("CREATE SCHEMA \"stock\" first")
+        .says("loading shop");
+    assert_same(&live, &Snapshot::of(&shop.cluster));
+    shop.cluster.psql("shop", "CREATE SCHEMA stock");
+    shop.bkp(["restore", "--table", "shelf"]).run().ok();
+    assert_eq!(shop.cluster.psql("shop", "SELECT i FROM stock.shelf").trim(), "1");
 }

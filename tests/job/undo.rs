@@ -314,3 +314,18 @@ fn killed_at_every_message_to_the_server_all_databases_are_old_or_all_are_new() 
     assert!((20..FAR - 1).contains(&killed) && turned > 1, "{killed} kills, {turned} turned");
     println!("{killed} kills, {turned} of them after the commit");
 }
+
+#[test]
+fn what_was_replaced_and_cannot_be_dropped_is_told_and_the_restore_is_done_all_the_same() {
+    let shop = Shop::open();
+    shop.bkp(["backup"]).run().ok();
+    let orders = shop.orders();
+    shop.lose_orders();
+    let subscribed = "CREATE SUBSCRIPTION one CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false)";
+    shop.cluster.psql("shop", subscribed);
+    let never = |arguments: &[&str]| shop.bkp([]).args(arguments).env("BKP_KEEP_REPLACED", "never").run();
+    let kept = "restored shop from";
+    never(&["restore", "--json"]).ok().says(kept).says("is still there").says("\"replaced\":[\"shop__was_");
+    assert_eq!((shop.orders(), shop.databases_of_ours().len()), (orders, 1));
+    never(&["restore", "--undo"]).ok().says("undid run");
+}

@@ -1,4 +1,4 @@
-//! A line to a server that is cut at the COMMIT of a swap: before the server has it, or after the server has done it and before
+//! A line to a server that is cut at the COMMIT of a swap, or of another transaction: before the server has it, or after the server has done it and before
 //! its answer arrives. Everything else passes.
 
 use std::io::{Read, Write};
@@ -27,8 +27,13 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line to the server.
+    /// A line to the server that is cut at the COMMIT of a swap.
     pub fn to(cluster: &Cluster, at: At) -> Self {
+        Self::cutting(cluster, at, [b"RENAME TO", b"COMMIT\0"])
+    }
+
+    /// The same for another transaction: what is said in it, and how it ends.
+    pub fn cutting(cluster: &Cluster, at: At, words: [&'static [u8]; 2]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let (port, to) = (listener.local_addr().expect("an address").port(), cluster.port());
         let (cuts, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
@@ -39,7 +44,7 @@ impl Line {
                     return;
                 }
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", to)) {
-                    join(client, server, at, &counted);
+                    join(client, server, at, words, &counted);
                 }
             }
         });
@@ -69,17 +74,17 @@ impl Drop for Line {
 }
 
 /// Two threads, one for each direction; each ends with its stream.
-fn join(client: TcpStream, server: TcpStream, at: At, cuts: &Arc<AtomicUsize>) {
+fn join(client: TcpStream, server: TcpStream, at: At, [said, end]: [&'static [u8]; 2], cuts: &Arc<AtomicUsize>) {
     let both = || Some([client.try_clone().ok()?, server.try_clone().ok()?]);
     let (Some([mut from, mut to]), Some([mut back, mut answers])) = (both(), both()) else { return };
     let is_cut = Arc::new(AtomicBool::new(false));
     let (cutting, cuts) = (Arc::clone(&is_cut), Arc::clone(cuts));
     thread::spawn(move || {
-        let (mut buffer, mut renames) = (vec![0; 1 << 16], false);
+        let (mut buffer, mut meant) = (vec![0; 1 << 16], false);
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             let sent = &buffer[..count];
-            renames |= sent.windows(9).any(|part| part == b"RENAME TO");
-            if renames && sent.ends_with(b"COMMIT\0") {
+            meant |= sent.windows(said.len()).any(|part| part == said);
+            if meant && sent.ends_with(end) {
                 cuts.fetch_add(1, Ordering::SeqCst);
                 cutting.store(true, Ordering::SeqCst);
                 if at == At::Before {

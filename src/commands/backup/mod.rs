@@ -21,11 +21,13 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::store::Object;
+use crate::settings::names::BKP_TABLE_WAIT;
 use crate::sources::Item;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::dump::{self, Job};
 use crate::sources::postgres::seal::{FORMAT, Seal};
 use crate::sources::postgres::standby::{self, Watch};
+use crate::sources::postgres::waits::Patience;
 use everywhere::Everywhere;
 use parts::{Common, Kept, Parts};
 use plan::Plan;
@@ -198,7 +200,10 @@ impl Saving<'_> {
             databases: &plan.databases,
             named: plan.named,
             roles: &settings.saved_roles,
-            lock_seconds: self.safety.then_some(safety::LOCK_SECONDS),
+            patience: match self.safety {
+                true => safety::PATIENCE,
+                false => Patience { limit: settings.table_wait, setting: Some(BKP_TABLE_WAIT) },
+            },
         };
         let produced = self.context.stop.or(dump::dump(&job, session, &mut stores)).await;
         let sealed = produced.and_then(|dumped| {

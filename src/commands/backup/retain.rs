@@ -112,19 +112,6 @@ mod tests {
             .collect()
     }
 
-    fn none() -> Retention {
-        Retention {
-            last: None,
-            hourly: None,
-            daily: None,
-            weekly: None,
-            monthly: None,
-            yearly: None,
-            within: None,
-            min: 3,
-        }
-    }
-
     fn now() -> Timestamp {
         "2026-11-21T23:10:00Z".parse().unwrap()
     }
@@ -136,13 +123,13 @@ mod tests {
 
     #[test]
     fn without_rules_nothing_is_forgotten() {
-        assert_eq!(kept(&nights(50, true), &none()).len(), 50);
+        assert_eq!(kept(&nights(50, true), &Retention::none()).len(), 50);
     }
 
     #[test]
     fn each_rule_keeps_the_newest_of_its_kind() {
         let runs = nights(400, true);
-        let none = || Retention { min: 1, ..none() };
+        let none = || Retention { min: 1, ..Retention::none() };
         assert_eq!(kept(&runs, &Retention { last: Some(5), ..none() }).len(), 5);
         assert_eq!(kept(&runs, &Retention { daily: Some(7), ..none() }).len(), 7);
         assert_eq!(kept(&runs, &Retention { weekly: Some(4), ..none() }), ["s0", "s6", "s13", "s20"]);
@@ -154,7 +141,7 @@ mod tests {
     #[test]
     fn a_rule_that_is_not_filled_keeps_the_oldest_run() {
         let runs = nights(400, true);
-        let yearly = |count| kept(&runs, &Retention { yearly: Some(count), min: 1, ..none() });
+        let yearly = |count| kept(&runs, &Retention { yearly: Some(count), min: 1, ..Retention::none() });
         assert_eq!(yearly(2), ["s0", "s325"]);
         assert_eq!(yearly(3), ["s0", "s325", "s399"]);
     }
@@ -162,7 +149,7 @@ mod tests {
     #[test]
     fn a_time_before_all_calendars_keeps_everything() {
         let within = Some(Span { years: 9_999, months: 120_000, days: 3_650_000, hours: 87_600_000 });
-        assert_eq!(kept(&nights(50, true), &Retention { within, min: 1, ..none() }).len(), 50);
+        assert_eq!(kept(&nights(50, true), &Retention { within, min: 1, ..Retention::none() }).len(), 50);
     }
 
     #[test]
@@ -171,13 +158,13 @@ mod tests {
         for run in &mut runs {
             run.time -= jiff::SignedDuration::from_hours(24 * 1000);
         }
-        let rules = Retention { within: Some(Span { days: 30, ..Span::default() }), min: 3, ..none() };
+        let rules = Retention { within: Some(Span { days: 30, ..Span::default() }), min: 3, ..Retention::none() };
         assert_eq!(kept(&runs, &rules), ["s0", "s1", "s2"]);
     }
 
     #[test]
     fn unsealed_dumps_take_no_place_and_wait_for_sealed_ones() {
-        let rules = Retention { last: Some(2), min: 3, ..none() };
+        let rules = Retention { last: Some(2), min: 3, ..Retention::none() };
         assert_eq!(kept(&nights(10, false), &rules).len(), 10, "nothing sealed yet: nothing goes");
         let mut runs = nights(10, false);
         runs.extend(nights(3, true));
@@ -186,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_newest_proven_run_stays_until_a_newer_one_is_proven() {
-        let rules = Retention { last: Some(2), min: 1, ..none() };
+        let rules = Retention { last: Some(2), min: 1, ..Retention::none() };
         let mut runs = nights(10, true);
         (runs[5].proven, runs[8].proven) = (true, true);
         assert_eq!(kept(&runs, &rules), ["s0", "s1", "s5"], "beyond every rule, and the newest alone");

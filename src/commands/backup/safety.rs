@@ -5,6 +5,7 @@
 //! very run that is being restored, and drops nothing that an earlier restore put aside: that belongs to `--undo`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -12,14 +13,15 @@ use super::plan::Plan;
 use super::{Saved, Saving, bucket, parts};
 use crate::commands::repositories::Repositories;
 use crate::commands::{Context, Run, pausing};
-use crate::error::{Failure, exit_of, hints_of};
+use crate::error::{Failure, exit_of};
 use crate::settings::Databases;
 use crate::sources::files::root;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server;
+use crate::sources::postgres::waits::Patience;
 
-/// Seconds that it waits for a table: whoever waits for a restore must not wait for a forgotten session without a word.
-pub const LOCK_SECONDS: u32 = 10;
+/// How long it waits for a table: whoever waits for a restore must not wait for a forgotten session.
+pub const PATIENCE: Patience = Patience { limit: Some(Duration::from_secs(10)), setting: None };
 
 /// What a restore is about to replace, as it is called.
 #[derive(Debug, Default)]
@@ -28,6 +30,13 @@ pub struct Live {
     pub databases: Vec<String>,
     /// Directories, there or not.
     pub roots: Vec<PathBuf>,
+}
+
+impl Live {
+    /// One database and no files.
+    pub fn database(name: &str) -> Live {
+        Live { databases: vec![name.to_owned()], roots: Vec::new() }
+    }
 }
 
 /// A safety backup that can be taken.
@@ -80,6 +89,21 @@ impl Safety {
         Ok(Some(Safety { context, plan }))
     }
 
+    /// The same; why it could not be saved joins the other `faults`.
+    pub async fn found(
+        context: &Context,
+        session: Option<&Session>,
+        repositories: &Repositories,
+        live: &Live,
+        faults: &mut Vec<String>,
+    ) -> Option<Safety> {
+        let prepared = context.stop.or(Safety::prepare(context, session, repositories, live)).await;
+        prepared.unwrap_or_else(|error| {
+            faults.push(format!("no safety backup could be taken: {error:#}"));
+            None
+        })
+    }
+
     /// Tells the plan.
     pub fn say(&self) {
         let items: Vec<String> = self.plan.items(&self.context.settings).iter().map(ToString::to_string).collect();
@@ -98,33 +122,15 @@ impl Safety {
         let session = session.filter(|_| context.settings.postgres.is_some());
         let saved = saving.everything(session, &[]).await.and_then(whole);
         if let Err(error) = saved {
-            let mut failure =
+            // What the error itself hints at is in its chain.
+            let failure =
                 Failure::new("the safety backup failed, so nothing was restored and what is live is untouched")
                     .exit(exit_of(&error))
                     .hint("to restore without one, if that is what you want: BKP_SAFETY_BACKUP=0");
-            for hint in hints_of(&error) {
-                failure = failure.hint(hint);
-            }
             bail!(failure.because(error));
         }
         tracing::info!("what is live is saved as safety backup {0}; to have it back: bkp restore {0}", run.id);
         Ok(run.id)
-    }
-}
-
-/// Prepares and takes it in one; nothing when nothing is live.
-///
-/// # Errors
-/// As [`Safety::prepare`] and [`Safety::take`].
-pub async fn take(
-    context: &Context,
-    session: Option<&Session>,
-    repositories: &Repositories,
-    live: &Live,
-) -> Result<Option<String>> {
-    match Safety::prepare(context, session, repositories, live).await? {
-        Some(safety) => safety.take(session, repositories).await.map(Some),
-        None => Ok(None),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What there is to restore: runs, newest first, each with what it saved and where that lies.
 
+pub mod drilled;
 pub mod dumps;
 mod kinds;
 pub mod proofs;
@@ -40,7 +41,26 @@ pub struct Saved {
     /// What the run set out to save, as far as it says so.
     pub plan: Vec<Item>,
     /// When a drill proved last that all of it restores.
-    pub proven: Option<Timestamp>,
+    pub proven: Proven,
+    /// What goes with it: the proofs of it that lie in restic repositories, whether they count or not.
+    pub proofs: Vec<drilled::Proof>,
+}
+
+/// When drills proved a run, by the store that they read. One that lies in both is tried from one of them, which is proven then: the
+/// other's copy of the databases is of the same dump, but nobody has read it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Proven {
+    /// The dump in the bucket, with the files of its run.
+    pub bucket: Option<Timestamp>,
+    /// All of the run's snapshots in restic repositories.
+    pub restic: Option<Timestamp>,
+}
+
+impl Proven {
+    /// The last of them.
+    pub fn newest(self) -> Option<Timestamp> {
+        self.bucket.max(self.restic)
+    }
 }
 
 impl Saved {
@@ -83,16 +103,30 @@ impl Saved {
 /// # Errors
 /// When a repository cannot be listed.
 pub async fn saved(repositories: &Repositories, settings: &Settings, host: Option<&str>) -> Result<Vec<Saved>> {
+    Ok(with_stale(repositories, settings, host).await?.0)
+}
+
+/// As [`saved`], and the proofs that nobody needs any more.
+///
+/// # Errors
+/// When a repository cannot be listed.
+pub async fn with_stale(
+    repositories: &Repositories,
+    settings: &Settings,
+    host: Option<&str>,
+) -> Result<(Vec<Saved>, Vec<drilled::Proof>)> {
     let dumps = match &repositories.bucket {
         Some(store) => dumps::dumps(store).await?,
         None => Vec::new(),
     };
-    let mut snapshots = match &repositories.restic {
-        Some(places) => snapshots::snapshots(places, settings).await?,
-        None => Vec::new(),
+    let (mut snapshots, proven) = match &repositories.restic {
+        Some(places) => snapshots::listed(places, settings).await?,
+        None => Default::default(),
     };
+    let stale = drilled::stale(&proven, &snapshots);
     snapshots.retain(|snapshot| host.is_none_or(|host| snapshot.host == host));
     let mut all = joined(dumps, snapshots);
+    drilled::mark(&mut all, proven);
     if let Some(store) = &repositories.bucket {
         proofs::mark(&mut all, &proofs::all(store).await?);
     }
@@ -100,7 +134,7 @@ pub async fn saved(repositories: &Repositories, settings: &Settings, host: Optio
         // A dump's files cannot be seen from here, which does not make it less of a dump.
         all.iter_mut().for_each(|one| one.plan.clear());
     }
-    Ok(all)
+    Ok((all, stale))
 }
 
 /// Puts together what one run saved; newest first.
@@ -124,20 +158,23 @@ pub fn joined(dumps: Vec<Dump>, snapshots: Vec<Snapshot>) -> Vec<Saved> {
             plan,
             snapshots: Vec::new(),
             copies: Vec::new(),
-            proven: None,
+            proven: Proven::default(),
+            proofs: Vec::new(),
         });
     }
     for snapshot in snapshots {
         let Some(tags) = snapshot.tags.clone() else {
             let (name, time, app) = (snapshot.short().to_owned(), snapshot.time, snapshot.app.clone());
             let (snapshots, copies, plan) = (vec![snapshot], Vec::new(), Vec::new());
-            all.push(Saved { name, time, run: None, app, dump: None, snapshots, copies, plan, proven: None });
+            let (proven, proofs) = Default::default();
+            all.push(Saved { name, time, run: None, app, dump: None, snapshots, copies, plan, proven, proofs });
             continue;
         };
         let at = *runs.entry((tags.run.clone(), tags.app.clone())).or_insert_with(|| {
             let (name, run, app) = (tags.run.clone(), Some(tags.run.clone()), Some(tags.app.clone()));
             let (snapshots, copies, plan) = (Vec::new(), Vec::new(), Vec::new());
-            all.push(Saved { name, time: snapshot.time, run, app, dump: None, snapshots, copies, plan, proven: None });
+            let (time, (proven, proofs)) = (snapshot.time, Default::default());
+            all.push(Saved { name, time, run, app, dump: None, snapshots, copies, plan, proven, proofs });
             all.len() - 1
         });
         let saved = &mut all[at];

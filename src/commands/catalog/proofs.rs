@@ -36,7 +36,7 @@ pub async fn all(store: &Store) -> Result<BTreeMap<String, Timestamp>> {
 pub fn mark(all: &mut [Saved], proofs: &BTreeMap<String, Timestamp>) {
     for one in all {
         if let (Some(dump), Some(run)) = (&one.dump, &one.run) {
-            one.proven = proofs.get(&object_name(&dump.name, run)).copied();
+            one.proven.bucket = proofs.get(&object_name(&dump.name, run)).copied();
         }
     }
 }

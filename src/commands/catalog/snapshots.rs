@@ -6,6 +6,7 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
+use super::drilled::{self, Proof};
 use super::tags::{PROOF, Tags};
 use crate::commands::repositories::{Place, ResticPlaces};
 use crate::repository::restic;
@@ -47,21 +48,32 @@ impl Snapshot {
 /// # Errors
 /// When a repository cannot be opened or listed.
 pub async fn snapshots(places: &ResticPlaces, settings: &Settings) -> Result<Vec<Snapshot>> {
-    let each = places.each().map(|(place, repository)| async move {
-        let listed = repository.snapshots().await?;
-        anyhow::Ok(
-            listed.into_iter().filter_map(move |snapshot| recognised(snapshot, place, settings)).collect::<Vec<_>>(),
-        )
-    });
-    Ok(try_join_all(each).await?.into_iter().flatten().collect())
+    Ok(listed(places, settings).await?.0)
+}
+
+/// Lists the snapshots of all repositories, in no order, and what drills have proven there.
+///
+/// # Errors
+/// When a repository cannot be opened or listed.
+pub async fn listed(places: &ResticPlaces, settings: &Settings) -> Result<(Vec<Snapshot>, Vec<Proof>)> {
+    let each =
+        places.each().map(|(place, repository)| async move { anyhow::Ok((place, repository.snapshots().await?)) });
+    let (mut snapshots, mut proofs) = (Vec::new(), Vec::new());
+    for (place, listed) in try_join_all(each).await? {
+        proofs.extend(listed.iter().filter_map(|snapshot| drilled::read(snapshot, place)));
+        snapshots.extend(listed.into_iter().filter_map(|snapshot| recognised(snapshot, place, settings)));
+    }
+    Ok((snapshots, proofs))
 }
 
 /// Tells what a snapshot is. Nothing for what bkp cannot restore.
 fn recognised(snapshot: restic::Snapshot, place: Place, settings: &Settings) -> Option<Snapshot> {
-    if snapshot.tags.iter().any(|tag| tag == PROOF) {
+    let tags = Tags::read(&snapshot.tags);
+    let is_proof = snapshot.tags.iter().any(|tag| tag == PROOF) || drilled::is_proof(&snapshot.tags);
+    // A backup stays one, whatever somebody adds to its tags.
+    if tags.is_none() && is_proof {
         return None;
     }
-    let tags = Tags::read(&snapshot.tags);
     let path = snapshot.paths.first()?;
     let (item, file) = match &tags {
         Some(Tags { item: Item::Files(root), .. }) => (Item::Files(root.clone()), None),

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use bytes::BytesMut;
 
 use crate::commands::Run;
-use crate::commands::catalog::tags::PROOF;
+use crate::commands::catalog::tags::{PROOF, Tags};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::repository::restic::{Repository, Saving};
@@ -46,7 +46,9 @@ pub async fn prove(repository: &Repository, run: &Run, host: &str) -> Result<()>
 /// When they cannot be listed or removed.
 pub async fn remove_all(repository: &Repository) -> Result<()> {
     let all = repository.snapshots().await?;
-    let proofs = all.into_iter().filter(|snapshot| snapshot.tags.iter().any(|tag| tag == PROOF));
+    // Not a backup that somebody has given this tag, too.
+    let is_proof = |tags: &[String]| tags.iter().any(|tag| tag == PROOF) && Tags::read(tags).is_none();
+    let proofs = all.into_iter().filter(|snapshot| is_proof(&snapshot.tags));
     let ids: Vec<String> = proofs.map(|snapshot| snapshot.id).collect();
     repository.forget(&ids).await
 }

@@ -15,7 +15,9 @@ use crate::commands::restore::plan::{Load, Plan};
 use crate::commands::restore::preflight::{self, Target, Wish};
 use crate::commands::restore::reading::{Read, Stored};
 use crate::commands::restore::roles;
+use crate::commands::restore::room::Room;
 use crate::commands::restore::undo::Undo;
+use crate::commands::restore::{rights, tried};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -26,6 +28,17 @@ use crate::sources::postgres::name::Name;
 use crate::sources::postgres::rewrite::RoleMode;
 use crate::sources::postgres::server::{self, literal};
 use crate::sources::postgres::side::{self, Journal, State};
+
+/// The server that it is tried on.
+#[derive(Clone, Copy)]
+pub struct On<'a> {
+    /// How to reach it.
+    pub postgres: &'a Postgres,
+    /// A session on it.
+    pub main: &'a Session,
+    /// Why it is a throwaway one, if it is.
+    pub throwaway: Option<&'a str>,
+}
 
 /// What is decided before anything is made.
 pub struct Trial<'a> {
@@ -49,15 +62,18 @@ impl<'a> Trial<'a> {
     pub async fn prepare(
         context: &'a Context,
         run: &'a Run,
-        main: &'a Session,
+        On { postgres, main, throwaway }: On<'a>,
         (stored, read): (&'a Stored, &'a Read),
         evidence: &mut Evidence,
     ) -> Result<Trial<'a>> {
-        let (settings, postgres) = (&context.settings, context.postgres()?);
+        let settings = &context.settings;
         let survey = &read.survey;
         let wanted = preflight::wanted(survey, &postgres.databases, &Wish::default())?;
         let mut target = Target::ask(main).await?;
-        let missing: Vec<Name> = survey.roles_referenced.difference(&target.roles).cloned().collect();
+        let mut missing: Vec<Name> = survey.roles_referenced.difference(&target.roles).cloned().collect();
+        if throwaway.is_some() {
+            missing.retain(|role| !survey.globals.created.contains(role));
+        }
         let mut faults = Vec::new();
         if !missing.is_empty() && !target.create_role {
             let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
@@ -67,25 +83,48 @@ impl<'a> Trial<'a> {
                 names.join(", ")
             ));
         }
+        // Who makes a role may give it objects.
         for roles in [&mut target.roles, &mut target.becomes] {
             roles.extend(missing.iter().cloned());
         }
         let named = |database: &str| side::drill_name(database, &run.id);
         let mut plan = Plan::beside(named, settings, survey, &wanted, &target);
-        plan.policy.roles.mode = RoleMode::None;
-        plan.new_roles.clear();
+        if throwaway.is_none() {
+            plan.policy.roles.mode = RoleMode::None;
+            plan.new_roles.clear();
+            faults.extend(Room::ask(main, postgres.port, survey, &wanted).await?.fault());
+        }
+        plan.policy.provided_extensions = rights::provided_extensions(&target, None);
+        plan.policy.provided_schemas = rights::provided_schemas(&target, None);
         let here: Vec<&str> = target.databases.iter().map(|database| database.name.as_str()).collect();
         faults.extend(collisions(&plan.loads, &here, &run.id));
         faults.extend(preflight::no_side_database(&target));
-        faults.extend(preflight::faults(survey, &wanted, &target, settings, false));
-        if !faults.is_empty() {
-            bail!(Failure::new(format!(
-                "the drill cannot be tried here, so nothing was begun:\n  - {}",
-                faults.join("\n  - ")
-            )));
-        }
+        faults.extend(preflight::faults((survey, &plan.policy.provided_schemas), &wanted, &target, settings, false));
+        faults.extend(rights::faults(main, (survey, &wanted), &target, None).await?);
+        faults.extend(tried::creations(main, survey, &wanted, &target).await?);
         let installed = clients::installed(&settings.client_dirs).await?;
         let client = clients::for_load(&installed, target.major)?.clone();
+        evidence.server = Some(Server {
+            place: if throwaway.is_some() { "throwaway" } else { "configured" },
+            why: throwaway.map(str::to_owned),
+            version: server::version(main).await?,
+            client: client.version.to_string(),
+            roles_made: missing.iter().map(ToString::to_string).collect(),
+            roles_loaded: plan.new_roles.clone(),
+        });
+        if !faults.is_empty() {
+            let failure = Failure::new(format!(
+                "the drill cannot be tried here, so nothing was begun:\n  - {}",
+                faults.join("\n  - ")
+            ));
+            bail!(match throwaway {
+                None => failure,
+                Some(_) => failure.hint(format!(
+                    "this says nothing of the backup: install what is missing for PostgreSQL {} on this machine, or drill on the configured server: --server configured",
+                    target.major
+                )),
+            });
+        }
         let tried: Vec<usize> = plan.loads.iter().map(|load| load.section).collect();
         for (at, section) in survey.sections.iter().enumerate().filter(|(_, section)| !section.empty) {
             if !tried.contains(&at) {
@@ -93,11 +132,6 @@ impl<'a> Trial<'a> {
                 evidence.not_tried.push(format!("database {name}"));
             }
         }
-        evidence.server = Some(Server {
-            version: server::version(main).await?,
-            client: client.version.to_string(),
-            roles_made: missing.iter().map(ToString::to_string).collect(),
-        });
         Ok(Trial { context, postgres, run, main, stored, read, target, client, plan, missing })
     }
 
@@ -113,19 +147,9 @@ impl<'a> Trial<'a> {
         evidence: &mut Evidence,
     ) -> Result<()> {
         self.make_roles(undo).await?;
-        let loading = Loading {
-            context: self.context,
-            postgres: self.postgres,
-            run: self.run,
-            survey: &self.read.survey,
-            digest: &self.read.digest,
-            plan: &self.plan,
-            target: &self.target,
-            client: &self.client,
-            main: self.main,
-            command: "drill",
-            state: State::Drill,
-        };
+        let here = (self.context, self.postgres, self.run);
+        let server = (&self.target, &self.client);
+        let loading = Loading::new(here, self.read, &self.plan, server, self.main, State::Drill);
         loading::load(&loading, self.stored, undo).await?;
         steps.done("load", evidence);
         for load in &self.plan.loads {

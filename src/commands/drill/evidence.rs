@@ -96,12 +96,20 @@ pub struct Backup {
 /// The server.
 #[derive(Debug, Serialize)]
 pub struct Server {
+    /// Which one it was: `throwaway`, made for the drill, or `configured`.
+    #[serde(rename = "where")]
+    pub place: &'static str,
+    /// Why a throwaway one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// Its version.
     pub version: String,
     /// Version of the client programs.
     pub client: String,
-    /// Roles that the drill made, because the server lacks them, and dropped again.
+    /// Roles that the drill made without any right, because the server and, where it loads them, the dump lack them.
     pub roles_made: Vec<String>,
+    /// Roles that were loaded from the dump, with all that they may do: on a throwaway server alone.
+    pub roles_loaded: Vec<String>,
 }
 
 /// What of a database was compared.

@@ -8,67 +8,39 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use tokio::task::block_in_place;
 
-use super::Request;
 use super::evidence::{Evidence, Tree};
+use super::places;
 use crate::commands::catalog::Snapshot;
 use crate::commands::repositories::ResticPlaces;
 use crate::commands::restore::files::folder_in;
-use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::restic::{Repository, Summary};
 use crate::settings::Settings;
-use crate::sources::Item;
 use crate::sources::files::scratch::{self, Counted, Scratch};
 
 /// Below the state directory, where nothing else is said.
 const FOLDER: &str = "drill";
 
 /// What is decided before anything is made.
-pub struct Trees {
-    scratch: Scratch,
+pub struct Trees<'a> {
+    scratch: &'a Scratch,
     trees: Vec<(Snapshot, Repository, Option<Summary>)>,
 }
 
-impl Trees {
-    /// Takes the scratch directory and sees whether the files have room there.
+impl Trees<'_> {
+    /// Finds what is to come back, and the figures that it was given when it was saved.
     ///
     /// # Errors
     /// When it cannot be tried here.
-    pub async fn prepare(
-        context: &Context,
-        run: &Run,
-        request: &Request,
-        places: &ResticPlaces,
-        snapshots: &[Snapshot],
-    ) -> Result<Trees> {
-        let settings = &context.settings;
-        let base = request.scratch.clone().unwrap_or_else(|| base(settings));
-        let mut live: Vec<PathBuf> = settings.files.iter().flat_map(|files| files.roots.clone()).collect();
+    pub async fn prepare<'a>(scratch: &'a Scratch, places: &ResticPlaces, snapshots: &[Snapshot]) -> Result<Trees<'a>> {
         let mut trees = Vec::new();
         for snapshot in snapshots {
-            if let Item::Files(root) = &snapshot.item {
-                live.push(root.clone());
-            }
             let repository = places.at(snapshot.place).context("the repository of a snapshot")?.clone();
             let listed = repository.snapshots().await?;
             let figures = listed.into_iter().find(|one| one.id == snapshot.id).and_then(|one| one.summary);
             trees.push((snapshot.clone(), repository, figures));
-        }
-        let scratch = Scratch::take(&base, &live, &settings.app, &run.id, settings.lock_wait).await?;
-        let needed: u64 = snapshots.iter().filter_map(|snapshot| snapshot.bytes).sum();
-        let free = block_in_place(|| scratch::free_bytes(&scratch))?;
-        if free < needed {
-            bail!(
-                Failure::new(format!(
-                    "the scratch directory {} has {} free, and the files need {}",
-                    scratch.base().display(),
-                    report::size(free),
-                    report::size(needed)
-                ))
-                .hint("name a directory on a larger volume with --scratch or BKP_DRILL_SCRATCH")
-            );
         }
         Ok(Trees { scratch, trees })
     }
@@ -109,13 +81,6 @@ impl Trees {
         }
         Ok(())
     }
-
-    /// Removes what was restored. What cannot be removed is said; the next start tries again.
-    pub fn remove(self) {
-        if let Err(error) = block_in_place(|| self.scratch.remove()) {
-            tracing::error!("{error:#}; the next drill tries again");
-        }
-    }
 }
 
 fn compare(snapshot: &Snapshot, figures: Option<Summary>, counted: Counted) -> Result<()> {
@@ -137,14 +102,22 @@ fn compare(snapshot: &Snapshot, figures: Option<Summary>, counted: Counted) -> R
     Ok(())
 }
 
-fn base(settings: &Settings) -> PathBuf {
+/// Where it is restored to when the operator does not say.
+pub fn base(settings: &Settings) -> PathBuf {
     let own = || settings.state_dir.join(FOLDER).join(&settings.app);
     settings.drill.scratch.clone().unwrap_or_else(own)
 }
 
-/// Removes what dead drills left where the settings say; what cannot be removed is only said.
+/// Removes what dead drills left where the settings say, and where one was that died; what cannot be removed is only said.
 pub async fn clear_dead(settings: &Settings, dry_run: bool) {
     if let Err(error) = scratch::clear_dead(&base(settings), &settings.app, dry_run).await {
         tracing::warn!("{error:#}");
+    }
+    for (note, base) in places::noted(settings) {
+        match scratch::clear_dead(&base, &settings.app, dry_run).await {
+            Ok(true) => places::forget(Some(&note)),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("{error:#}"),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `bkp drill`: does a backup restore? Loads one beside what is live, its files into a scratch directory,
 //! compares, asks the operator's checks, drops it all, and says
-//! what it did as evidence.
+//! what it did as evidence. Where the operator wants it, or the server cannot be reached, it loads into a server of its own.
 //!
 //! Nothing live is touched: names of its own, refused when they are taken; no role is changed; the application is not paused and its
 //! lock is not held, so that backups go on. Whatever ends it, what it made goes: at once, or at the next start of a drill, a backup, a
@@ -11,7 +11,10 @@ mod count;
 mod databases;
 mod evidence;
 pub mod files;
+mod ground;
 pub mod leftovers;
+mod places;
+mod verdict;
 
 use std::collections::BTreeSet;
 
@@ -19,9 +22,11 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 
 use self::checks::Check;
-use self::databases::Trial;
+use self::databases::{On, Trial};
 use self::evidence::{Backup, Evidence, Outcome};
 use self::files::Trees;
+use self::ground::{Ground, Taken};
+use super::catalog::drilled::{self, Statement};
 use super::catalog::{Dump, proofs};
 use super::repositories::Repositories;
 use super::restore::choose::Choice;
@@ -31,7 +36,6 @@ use super::restore::undo::Undo;
 use super::restore::{self, databases as restored, sort};
 use super::{Context, Run, now};
 use crate::cli::Restore;
-use crate::error::statements::failures_of;
 use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
 use crate::report;
@@ -53,7 +57,7 @@ pub async fn drill(context: &Context, request: &Request) -> Result<Exit> {
     let run = Run::begin()?;
     let checks = checks::parse(context.settings.drill.checks.as_deref().unwrap_or_default())?;
     let mut evidence = Evidence::begin(&run.id, &context.settings.app, run.began);
-    let mut tried = tried(context, &run, request, &checks, &mut evidence).await.map_err(judged);
+    let mut tried = tried(context, &run, request, &checks, &mut evidence).await.map_err(verdict::judged);
     evidence.ended = Some(now());
     match &tried {
         Ok(()) => evidence.result = Outcome::Proven,
@@ -82,11 +86,15 @@ async fn tried(
     checks: &[Check],
     evidence: &mut Evidence,
 ) -> Result<()> {
-    let (settings, stop) = (&context.settings, &context.stop);
-    let session_name = run.session_name("drill");
-    let main = match &settings.postgres {
-        Some(postgres) => Some((postgres, stop.or(hold(settings, postgres, &session_name)).await?)),
-        None => None,
+    let (stop, session_name) = (&context.stop, run.session_name("drill"));
+    let ground = stop.or(ground::choose(context, request, &session_name)).await?;
+    let context = &ground::context(context, &ground, request);
+    let settings = &context.settings;
+    let main = match (&ground, &settings.postgres) {
+        (Ground::Configured, Some(postgres)) => {
+            Some((postgres, stop.or(hold(settings, postgres, &session_name)).await?))
+        }
+        _ => None,
     };
     files::clear_dead(settings, false).await;
 
@@ -94,7 +102,7 @@ async fn tried(
     let wish = Restore { when: request.when.clone(), ..Restore::default() };
     let repositories = stop.or(Repositories::open(context)).await?;
     let choice = stop.or(restore::chosen(context, &repositories, &wish)).await?;
-    let sorted = sort::sort(&repositories, settings, &choice, &wish)?;
+    let sorted = sort::sort(&repositories, &ground::with_files(settings, request), &choice, &wish)?;
     evidence.not_tried = left_out(&choice, &sorted);
     evidence.backup = Some(backup(context, &repositories, &choice, &sorted));
     steps.done("choose", evidence);
@@ -109,42 +117,17 @@ async fn tried(
     }
     steps.done("read", evidence);
 
-    let trial = match (&main, &read) {
-        (Some((_, main)), Some((stored, read))) => {
-            Some(stop.or(Trial::prepare(context, run, main, (stored, read), evidence)).await?)
-        }
-        _ => None,
+    let on_scratch = !sorted.trees.is_empty() || (read.is_some() && matches!(ground, Ground::Throwaway { .. }));
+    let taken = match on_scratch {
+        true => Some(stop.or(Taken::take(context, run, request, &sorted.trees)).await?),
+        false => None,
     };
-    let trees = match &repositories.restic {
-        Some(places) if !sorted.trees.is_empty() => {
-            Some(stop.or(Trees::prepare(context, run, request, places, &sorted.trees)).await?)
-        }
-        _ => None,
-    };
-    if trial.is_none() && !checks.is_empty() {
-        bail!(
-            Failure::new(format!(
-                "{} holds no databases that the settings name, and there are checks to ask",
-                choice.name
-            ))
-            .hint("take BKP_DRILL_SQL out, or name the database")
-            .exit(Exit::Usage)
-        );
-    }
     let mut undo = Undo::default();
-    let done = async {
-        if let Some(trial) = &trial {
-            trial.run(checks, &mut undo, &mut steps, evidence).await?;
-        }
-        if let Some(trees) = &trees {
-            trees.run(evidence).await?;
-            steps.done("files", evidence);
-        }
-        anyhow::Ok(())
-    };
+    let tried = Tried { context, run, repositories: &repositories, sorted: &sorted, checks, name: &choice.name };
+    let done = tried.on(&ground, main.as_ref(), taken.as_ref(), read.as_ref(), (&mut undo, &mut steps), evidence);
     let done = stop.or(done).await;
-    if let Some(trees) = trees {
-        trees.remove();
+    if let Some(taken) = taken {
+        taken.remove();
     }
     if let Some((postgres, main)) = &main {
         undo.clear(main, postgres, &session_name).await;
@@ -157,8 +140,86 @@ async fn tried(
         lock::release(main, &leftovers::lock_name(&settings.app)).await;
     }
     done?;
-    remember(&repositories, &choice, evidence).await;
+    remember(context, &repositories, &choice, evidence).await;
     Ok(())
+}
+
+/// What is tried.
+struct Tried<'a> {
+    context: &'a Context,
+    run: &'a Run,
+    repositories: &'a Repositories,
+    sorted: &'a Sorted,
+    checks: &'a [Check],
+    name: &'a str,
+}
+
+impl Tried<'_> {
+    /// Loads and compares. A throwaway server is gone when this ends or is dropped; everything else is the caller's to take back.
+    async fn on(
+        &self,
+        ground: &Ground,
+        main: Option<&(&Postgres, Session)>,
+        taken: Option<&Taken>,
+        read: Option<&(&Stored, Read)>,
+        (undo, steps): (&mut Undo, &mut Steps),
+        evidence: &mut Evidence,
+    ) -> Result<()> {
+        let (context, run, trees) = (self.context, self.run, &self.sorted.trees);
+        let own = match ground {
+            Ground::Configured => None,
+            Ground::Throwaway { why } => read.map(|(_, read)| (why, read)),
+        };
+        if let Some(taken) = taken {
+            let databases = match own {
+                Some((_, read)) => Some((read, context.postgres()?)),
+                None => None,
+            };
+            ground::room(&taken.scratch, trees, databases)?;
+        }
+        let made = match (own, taken) {
+            (Some((why, read)), Some(taken)) => {
+                let session_name = run.session_name("drill");
+                let made = ground::server(context, (&taken.scratch, &session_name), read, why).await?;
+                steps.done("server", evidence);
+                Some((made, why))
+            }
+            _ => None,
+        };
+        let on = match (&made, main) {
+            (Some(((server, main), why)), _) => Some(On { postgres: &server.postgres, main, throwaway: Some(why) }),
+            (None, Some((postgres, main))) => Some(On { postgres, main, throwaway: None }),
+            (None, None) => None,
+        };
+        let trial = match (on, read) {
+            (Some(on), Some((stored, read))) => Some(Trial::prepare(context, run, on, (stored, read), evidence).await?),
+            _ => None,
+        };
+        let trees = match (&self.repositories.restic, taken) {
+            (Some(places), Some(taken)) if !trees.is_empty() => {
+                Some(Trees::prepare(&taken.scratch, places, trees).await?)
+            }
+            _ => None,
+        };
+        if trial.is_none() && !self.checks.is_empty() {
+            bail!(
+                Failure::new(format!(
+                    "{} holds no databases that the settings name, and there are checks to ask",
+                    self.name
+                ))
+                .hint("take BKP_DRILL_SQL out, or name the database")
+                .exit(Exit::Usage)
+            );
+        }
+        if let Some(trial) = &trial {
+            trial.run(self.checks, undo, steps, evidence).await?;
+        }
+        if let Some(trees) = &trees {
+            trees.run(evidence).await?;
+            steps.done("files", evidence);
+        }
+        Ok(())
+    }
 }
 
 /// A session that holds the drill's lock, on a server without what dead drills left.
@@ -168,7 +229,7 @@ async fn hold(settings: &Settings, postgres: &Postgres, session_name: &str) -> R
     if server::in_recovery(&main).await? {
         bail!(
             Failure::new("the server is a standby, where nothing can be loaded")
-                .hint("drill on its primary, or on another server")
+                .hint("drill on its primary, on another server, or in one made for it: --server throwaway")
         );
     }
     leftovers::clear(&main, &settings.app, false).await?;
@@ -219,20 +280,30 @@ fn under_its_own_name(choice: &Choice) -> Result<()> {
 }
 
 /// A proof of a part is none of the whole; and what cannot be remembered is proven all the same.
-async fn remember(repositories: &Repositories, choice: &Choice, evidence: &mut Evidence) {
+async fn remember(context: &Context, repositories: &Repositories, choice: &Choice, evidence: &mut Evidence) {
     if !evidence.not_tried.is_empty() {
         let left = evidence.not_tried.join(", ");
         return tracing::warn!("a part was not tried, so the backup as a whole is not proven: {left}");
     }
-    let (Some(store), Some(dump)) = (&repositories.bucket, &choice.dump) else {
-        return tracing::info!("what lies in restic repositories is proven, but that is not remembered there");
-    };
-    let Some(seal) = dump.seal() else { return };
-    (evidence.result, evidence.ended, evidence.remembered) = (Outcome::Proven, Some(now()), true);
+    let ended = now();
+    let seal = choice.dump.as_ref().and_then(|dump| Some((dump, dump.seal()?)));
+    (evidence.result, evidence.ended, evidence.remembered) = (Outcome::Proven, Some(ended), true);
     let json = serde_json::to_vec(evidence).unwrap_or_default();
-    if let Err(error) = proofs::remember(store, &dump.name, &seal.run, &json).await {
+    // It lies where it was read: of a run that both stores hold, only one of them is proven.
+    let kept = match (seal, Statement::of(&choice.snapshots, ended), &repositories.bucket, &repositories.restic) {
+        (Some((dump, seal)), _, Some(store), _) => {
+            context.stop.or(proofs::remember(store, &dump.name, &seal.run, &json)).await
+        }
+        (None, Some(proven), _, Some(places)) => {
+            context.stop.or(drilled::remember(places, &context.settings, &proven, &json)).await
+        }
+        _ => Err(Failure::new("no run of bkp's made this backup, so there is nothing to remember it by").into()),
+    };
+    if let Err(error) = kept {
         evidence.remembered = false;
-        tracing::warn!("the proof cannot be stored beside the dump, so retention does not know of it: {error:#}");
+        tracing::warn!(
+            "proven, but the proof could not be kept, so `bkp list` and retention do not know of it: {error:#}"
+        );
     }
 }
 
@@ -261,33 +332,6 @@ fn backup(context: &Context, repositories: &Repositories, choice: &Choice, sorte
         snapshots: choice.snapshots.iter().map(|one| format!("snapshot {} ({})", one.short(), one.item)).collect(),
         sql_bytes: None,
         digest: None,
-    }
-}
-
-/// Classes of SQLSTATE that speak of the server's state and our rights, not of the dump: connection, resources, intervention, system.
-const NOT_THE_DUMP: [&str; 5] = ["08", "53", "57", "58", "42501"];
-
-/// restic's words for data that is there and is not what was written, and for data that is gone.
-fn damaged(said: &str) -> bool {
-    let is_gone = ["no such file", "does not exist", "NoSuchKey"].iter().any(|words| said.contains(words));
-    said.contains("ciphertext verification failed") || (said.contains("Load(<data/") && is_gone)
-}
-
-/// A statement of a sealed dump that fails is a backup that does not restore, unless the server or our rights are why; so is a
-/// repository that gives back something else than it was given.
-fn judged(error: anyhow::Error) -> anyhow::Error {
-    if exit_of(&error) == Exit::Failed && error.chain().any(|cause| damaged(&cause.to_string())) {
-        let hint = "see what is damaged: bkp check --read-data; take another backup: bkp list";
-        return Failure::new("the repository is damaged").hint(hint).exit(Exit::ProofFailed).because(error).into();
-    }
-    // The first: what comes after it may be its echo.
-    let first =
-        failures_of(&error).and_then(|failures| failures.listed.first()).and_then(|failed| failed.code.as_deref());
-    match first {
-        Some(code) if exit_of(&error) == Exit::Failed && !NOT_THE_DUMP.iter().any(|class| code.starts_with(class)) => {
-            Failure::new("the backup does not restore").exit(Exit::ProofFailed).because(error).into()
-        }
-        _ => error,
     }
 }
 
@@ -328,34 +372,5 @@ impl Steps {
         let now = now();
         evidence.seconds.insert(step, now.duration_since(self.0).as_secs_f64());
         self.0 = now;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::statements::{Failed, Failures};
-
-    fn exit(codes: &[Option<&str>]) -> Exit {
-        let failed = |code: &Option<&str>| Failed { code: code.map(str::to_owned), ..Failed::default() };
-        let failures = Failures { listed: codes.iter().map(failed).collect(), ..Failures::default() };
-        exit_of(&judged(Failure::new("the replay into x failed").because(failures).into()))
-    }
-
-    #[test]
-    fn a_statement_that_fails_is_no_proof_unless_the_server_is_why() {
-        assert_eq!(exit(&[Some("42P01")]), Exit::ProofFailed);
-        assert_eq!(exit(&[Some("22P02"), Some("42501")]), Exit::ProofFailed);
-        for not in [[Some("53100"), Some("42P01")], [Some("42501"), Some("42704")], [None, None]] {
-            assert_eq!(exit(&not), Exit::Failed, "{not:?}");
-        }
-    }
-
-    #[test]
-    fn a_store_that_cannot_be_reached_is_not_taken_for_damage() {
-        assert!(damaged("decrypting blob <tree/b4bf> from 7fd2 failed: ciphertext verification failed"));
-        assert!(damaged("Load(<data/7fd2>, 0, 0) failed: open /r/data/7f/7fd2: no such file or directory"));
-        assert!(!damaged("Load(<data/7fd2>, 0, 0) failed: dial tcp: connection refused"));
-        assert!(!damaged("open /etc/restic/password: no such file or directory"));
     }
 }

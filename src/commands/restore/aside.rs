@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use super::leftovers;
 use super::undo::Undo;
 use crate::commands::{Context, Run};
+use crate::settings::KeepReplaced;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server::{self, ident, literal};
 use crate::sources::postgres::side::{self, Journal, State};
@@ -51,11 +52,39 @@ pub async fn session(
     Session::connect(context.postgres()?, &name, &session_name).await.map(Some).map_err(server::told)
 }
 
-/// Drops the database that [`session`] may have made.
-pub async fn clear(main: &Session, run: &Run) {
+/// After the swap: drops the database that [`session`] may have made and, where nothing is to be kept, what was `replaced`; gives what
+/// of that is there. The swap is done, so what cannot be dropped is told, and is no error: the next sealed backup tries again.
+pub async fn finish(context: &Context, run: &Run, main: &Session, mut replaced: Vec<String>) -> Vec<String> {
+    let again;
+    let main = if main.is_closed() {
+        let connected = async { server::maintenance(context.postgres()?, &run.session_name("restore")).await };
+        match connected.await {
+            Ok(session) => {
+                again = session;
+                &again
+            }
+            Err(error) => {
+                tracing::warn!("all is swapped, but the server is away, so nothing could be cleared up: {error:#}");
+                return replaced;
+            }
+        }
+    } else {
+        main
+    };
     if let Err(error) = leftovers::drop_database(main, &side::loading_name(STANDING, &run.id)).await {
         tracing::warn!("a database that the swap stood in is left; the next run drops it: {error:#}");
     }
+    if context.settings.restore.keep_replaced == KeepReplaced::Never {
+        let mut left = Vec::new();
+        for name in replaced {
+            if let Err(error) = leftovers::drop_database(main, &name).await {
+                tracing::warn!("{name}, which was replaced, is still there: {error:#}");
+                left.push(name);
+            }
+        }
+        replaced = left;
+    }
+    replaced
 }
 
 /// Whether this is the name of such a database.

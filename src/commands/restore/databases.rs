@@ -9,11 +9,11 @@ use super::preflight::{self, Target, Wish};
 use super::reading::{self, Read, Stored};
 use super::room::Room;
 use super::undo::{Taken, Undo};
-use super::{Request, aside, leftovers, only, partial, plan};
+use super::{Request, aside, only, partial, plan, rights, tried};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::settings::{KeepReplaced, Postgres};
+use crate::settings::Postgres;
 use crate::sources::Item;
 use crate::sources::act::{Act, Place, Since};
 use crate::sources::postgres::clients::{self, Client};
@@ -72,19 +72,39 @@ impl<'a> Databases<'a> {
             faults.extend(preflight::no_side_database(&target));
             None
         };
-        faults.extend(preflight::faults(survey, &wanted, &target, settings, under && way.is_none()));
+        let provided = rights::provided_schemas(&target, way.as_ref());
+        faults.extend(preflight::faults((survey, &provided), &wanted, &target, settings, under && way.is_none()));
+        faults.extend(rights::faults(main, (survey, &wanted), &target, way.as_ref()).await?);
         let live: Vec<&str> = targets
             .iter()
             .map(String::as_str)
             .filter(|name| !under && way.is_none() && request.tables.is_empty() && target.database(name).is_some())
             .collect();
         faults.extend(obstacles::of_swap(main, &live).await?);
+        faults.extend(tried::creations(main, survey, &wanted, &target).await?);
+        let sessions = match (&way, request.tables.is_empty()) {
+            // psql; where the databases are swapped, another session stands beside them.
+            (None, true) => {
+                vec![(main.database(), 1 + usize::from(targets.iter().any(|name| name == main.database())))]
+            }
+            (Some(_), _) => vec![(targets[0].as_str(), 1)],
+            // One on each side, pg_dump, and psql.
+            (None, false) => vec![(main.database(), 2), (targets[0].as_str(), 2)],
+        };
+        let here = |(name, _): &(&str, usize)| target.database(name).is_some();
+        let sessions: Vec<(&str, usize)> = sessions.into_iter().filter(here).collect();
+        faults.extend(tried::sessions((main, postgres), &sessions, &run.session_name("restore")).await?);
+        if way.is_some() {
+            let emptied: Vec<&str> = targets.iter().map(String::as_str).collect();
+            faults.extend(obstacles::prepared(main, &emptied).await?);
+        }
         let room = Room::ask(main, postgres.port, survey, &wanted).await?;
         faults.extend(room.fault());
         let installed = clients::installed(&settings.client_dirs).await?;
         let client = clients::for_load(&installed, target.major)?.clone();
         let mut plan = Plan::make(run, settings, survey, &wanted, &target);
-        plan.policy.provided_extensions = way.as_ref().map(Way::provided).unwrap_or_default();
+        plan.policy.provided_extensions = rights::provided_extensions(&target, way.as_ref());
+        plan.policy.provided_schemas = rights::provided_schemas(&target, way.as_ref());
         let slots = obstacles::slots(main, &live).await?;
         let (undo, swapper, loaded) = (Undo::default(), None, None);
         Ok(Databases {
@@ -114,11 +134,19 @@ impl<'a> Databases<'a> {
             way.say();
         }
         self.plan.say(&self.client);
-        self.room.say();
+        self.say_doubts();
         for slot in &self.slots {
             tracing::warn!(
                 "the logical replication slot {slot} stays with the database that is put aside; its consumer needs a new one"
             );
+        }
+    }
+
+    /// Tells what may be less than expected: room, and what the server cannot have.
+    pub fn say_doubts(&self) {
+        self.room.say();
+        for line in tried::left_out(&self.read.survey, &self.target) {
+            tracing::warn!("plan: {line}");
         }
     }
 
@@ -163,19 +191,10 @@ impl<'a> Databases<'a> {
         if self.way.is_none() {
             self.swapper = aside::session(self.context, self.run, self.main, &self.targets, &mut self.undo).await?;
         }
-        let loading = Loading {
-            context: self.context,
-            postgres: self.postgres,
-            run: self.run,
-            survey: &self.read.survey,
-            digest: &self.read.digest,
-            plan: &self.plan,
-            target: &self.target,
-            client: &self.client,
-            main: self.swapper.as_ref().unwrap_or(self.main),
-            command: "restore",
-            state: State::Loading,
-        };
+        let here = (self.context, self.postgres, self.run);
+        let main = self.swapper.as_ref().unwrap_or(self.main);
+        let server = (&self.target, &self.client);
+        let loading = Loading::new(here, self.read, &self.plan, server, main, State::Loading);
         if let Some(way) = &self.way {
             let allow_part = allow_unproven || self.is_sealed();
             let load = self.in_place.run((&loading, way), self.stored, &mut self.undo, allow_part);
@@ -290,31 +309,14 @@ impl<'a> Databases<'a> {
         self.undo.clear(self.main, self.postgres, &self.run.session_name("restore")).await;
     }
 
-    /// After the swap: drops what it stood in, and what is not to be kept; names what is.
-    ///
-    /// # Errors
-    /// When the server cannot be asked any more; the swap is done all the same.
-    pub async fn finish(&self) -> Result<Vec<String>> {
+    /// After the swap: clears up; names what is kept.
+    pub async fn finish(&self) -> Vec<String> {
         if self.way.is_some() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let session_name = self.run.session_name("restore");
-        let again;
-        let main = if self.main.is_closed() {
-            again = server::maintenance(self.postgres, &session_name).await?;
-            &again
-        } else {
-            self.main
-        };
-        aside::clear(main, self.run).await;
         let replaced = self.plan.loads.iter().filter(|load| load.replaces);
-        let mut replaced: Vec<String> = replaced.map(|load| side::replaced_name(&load.target, &self.run.id)).collect();
-        if self.context.settings.restore.keep_replaced == KeepReplaced::Never {
-            for name in replaced.drain(..) {
-                leftovers::drop_database(main, &name).await?;
-            }
-        }
-        Ok(replaced)
+        let replaced = replaced.map(|load| side::replaced_name(&load.target, &self.run.id)).collect();
+        aside::finish(self.context, self.run, self.main, replaced).await
     }
 }
 

@@ -63,15 +63,36 @@ impl<'a> Files<'a> {
             faults.extend(kept(path, &keep));
             selects = vec![Select { from: Pattern::literal(path)?, to: None }];
         }
-        let mut trees = Vec::new();
+        let (mut trees, mut unreadable) = (Vec::new(), None);
         for snapshot in snapshots {
             let root = root_of(snapshot, snapshots.len(), &options)?;
             let repository = places.at(snapshot.place).context("the repository of a snapshot")?.clone();
             let folder = folder_in(&repository, snapshot).await?;
-            faults.extend(hindrances(&root, snapshot, &keep, &selects));
+            let below = path.map(|path| Path::new(folder.as_deref().unwrap_or("/")).join(path));
+            let below = below.as_ref().map(|path| path.to_string_lossy().into_owned()).or_else(|| folder.clone());
+            // Every directory is read here already: else hours of staging end at one that is damaged.
+            let needed = match repository.weigh(&snapshot.id, below.as_deref()).await {
+                // How much of it is selected by a pattern, nobody knows before it is there.
+                Ok(weight) => {
+                    if selects.is_empty() || path.is_some() {
+                        weight.bytes
+                    } else {
+                        0
+                    }
+                }
+                Err(error) => {
+                    unreadable
+                        .get_or_insert(error.context(format!("snapshot {} cannot be restored", snapshot.short())));
+                    0
+                }
+            };
+            faults.extend(hindrances(&root, needed, &keep, (&selects, path)));
             trees.push(Tree { snapshot: snapshot.clone(), repository, folder, root, staging: None, is_live: false });
         }
-        Ok(Files { context, run, options, keep, selects, path: path.map(Path::to_owned), trees })
+        match unreadable {
+            Some(error) => Err(error),
+            None => Ok(Files { context, run, options, keep, selects, path: path.map(Path::to_owned), trees }),
+        }
     }
 
     /// Tells the plan.
@@ -198,6 +219,13 @@ pub async fn into_directory(
     snapshots: &[Snapshot],
     directory: &Path,
 ) -> Result<()> {
+    let mut needed = 0;
+    for snapshot in snapshots {
+        let repository = places.at(snapshot.place).context("the repository of a snapshot")?;
+        let folder = folder_in(repository, snapshot).await?;
+        needed += context.stop.or(repository.weigh(&snapshot.id, folder.as_deref())).await?.bytes;
+    }
+    has_room(directory, needed)?;
     let base = block_in_place(|| volume::into_empty(directory))?;
     for snapshot in snapshots {
         let repository = places.at(snapshot.place).context("the repository of a snapshot")?;
@@ -279,27 +307,44 @@ async fn has_directory(repository: &Repository, id: &str, path: &Path) -> Result
 }
 
 /// What can be known to hinder before anything is made.
-fn hindrances(root: &Path, snapshot: &Snapshot, keep: &[Pattern], selects: &[Select]) -> Option<String> {
+fn hindrances(
+    root: &Path,
+    needed: u64,
+    keep: &[Pattern],
+    (selects, path): (&[Select], Option<&Path>),
+) -> Option<String> {
     if !root.is_dir() {
         return Some(format!("{} is not there: is the volume mounted?", root.display()));
     }
-    let checked = block_in_place(|| preflight::check(&root.canonicalize()?, keep, selects));
+    let checked = block_in_place(|| match (root.canonicalize()?, path) {
+        (root, Some(path)) => preflight::check_entry(&root, path),
+        (root, None) => preflight::check(&root, keep, selects),
+    });
     if let Err(error) = checked {
         let hints = hints_of(&error).join("; ");
         return Some(if hints.is_empty() { format!("{error:#}") } else { format!("{error:#}: {hints}") });
     }
+    too_little(root, needed).map(|told| format!("{told} beside the live ones"))
+}
+
+/// Refuses what has no room below a directory, whose volume is that of the nearest one that is there.
+///
+/// # Errors
+/// Naming both figures.
+pub(super) fn has_room(directory: &Path, needed: u64) -> Result<()> {
+    let there = directory.ancestors().find(|at| at.is_dir());
+    match there.and_then(|there| too_little(there, needed)) {
+        Some(told) => bail!(Failure::new(told).hint("nothing was made; name a directory on a volume with more room")),
+        None => Ok(()),
+    }
+}
+
+fn too_little(root: &Path, needed: u64) -> Option<String> {
     let free = match block_in_place(|| volume::free_bytes(root)) {
         Ok(free) => free,
         Err(error) => return Some(format!("{error:#}")),
     };
-    // How much of it is selected, nobody knows before it is there.
-    let needed = if selects.is_empty() { snapshot.bytes.unwrap_or(0) } else { 0 };
     (free < needed).then(|| {
-        format!(
-            "{} has {} free, and the files need {} beside the live ones",
-            root.display(),
-            report::size(free),
-            report::size(needed)
-        )
+        format!("{} has {} free, and the files need {}", root.display(), report::size(free), report::size(needed))
     })
 }

@@ -7,6 +7,8 @@
 //! States: before the COMMIT the old database and, for a moment, the new files, which the next run takes back, because the transaction
 //! noted beside them was not committed; after it the new ones. The server says which, whoever asks: `txid_status`.
 
+mod faults;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use crate::settings::Postgres;
 use crate::sources::act::Since;
 use crate::sources::files::exchange::turn;
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::in_place::{self as sql, Earlier, Live};
+use crate::sources::postgres::in_place::{self as sql, Live};
 use crate::sources::postgres::load::{Loader, RETURNED, prove_rows};
 use crate::sources::postgres::rewrite::Rewriter;
 use crate::sources::postgres::statement::Statement;
@@ -83,12 +85,14 @@ impl Way {
                 return Ok(None);
             }
         };
-        let live = sql::look(&session).await?;
+        let section = &survey.sections[wanted.section];
+        let mut live = sql::look(&session).await?;
+        live.kept_tables.retain(|kept| section.tables.iter().any(|table| table.table == kept.name));
         // To measure a table is to lock it, and whoever holds it is ended only later.
         session.batch_execute("SET lock_timeout = '2s'").await.context("limiting the wait for locks")?;
         let extent = partial::extent_of(&session).await;
-        faults.extend(unmarkable(&sql::earlier(&session, &context.settings.app).await?, &account));
-        faults.extend(hindrances(&database, &account, &live, survey.sections[wanted.section].tables.len(), under));
+        faults.extend(faults::unmarkable(&sql::earlier(&session, &context.settings.app).await?, &account));
+        faults.extend(faults::hindrances(&database, &account, &live, section.tables.len(), under));
         target.extensions.extend(live.extensions.iter().cloned());
         target.superuser_extensions.retain(|extension| !live.extensions.contains(extension));
         Ok(Some(Way { database, account, live, extent }))
@@ -114,54 +118,10 @@ impl Way {
         self.live.oid
     }
 
-    /// Extensions that belong to the provider.
-    pub fn provided(&self) -> std::collections::BTreeSet<crate::sources::postgres::name::Name> {
-        self.live.provided.clone()
+    /// What it holds.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
-}
-
-/// What was put aside and cannot be told of this restore would be taken for the last state by an undo.
-fn unmarkable(earlier: &[Earlier], account: &str) -> Vec<String> {
-    let told = |earlier: &Earlier| {
-        let (owner, name) = (earlier.foreign.as_deref()?, &earlier.name);
-        Some(format!(
-            "{name}, which an earlier restore put aside, belongs to {owner}, so {account} cannot note on it that this restore came later, and --undo would take it for the last state: as its owner, DROP DATABASE {} if nobody needs it, or GRANT {} TO {account}",
-            server::ident(name),
-            server::ident(owner)
-        ))
-    };
-    earlier.iter().filter_map(told).collect()
-}
-
-fn hindrances(database: &str, account: &str, live: &Live, tables: usize, under: bool) -> Vec<String> {
-    let mut faults = Vec::new();
-    if under && live.objects > 0 {
-        faults.push(format!(
-            "database {database} is not empty; without CREATEDB, --as loads into an empty database only: ALTER ROLE {account} CREATEDB, or empty it"
-        ));
-    }
-    if !live.foreign.is_empty() {
-        faults.push(format!(
-            "database {database} holds what {account} may not drop, so old and new would be mixed: {}; GRANT their owners' roles to {account}, or restore with a superuser",
-            live.foreign.join(", ")
-        ));
-    }
-    if !live.subscriptions.is_empty() {
-        faults.push(format!(
-            "database {database} has subscriptions, which cannot be dropped in a transaction: {}; DROP SUBSCRIPTION them first",
-            live.subscriptions.join(", ")
-        ));
-    }
-    // A table of the dump, its row type's storage and the index and sequence that most have.
-    let needed = live.locks + 4 * i64::try_from(tables).unwrap_or(i64::MAX / 8);
-    let (room, per) = live.lock_room;
-    if needed > room {
-        let enough = needed.saturating_mul(per) / room.max(1) + per;
-        faults.push(format!(
-            "loading {database} in one transaction takes about {needed} locks, and the server has room for {room}: set max_locks_per_transaction = {enough} (it is {per}) and restart the server, or ALTER ROLE {account} CREATEDB"
-        ));
-    }
-    faults
 }
 
 /// The load, as far as it has come.
@@ -333,7 +293,8 @@ impl Stream<'_> {
         let began = self.returned("began ", None).await?;
         let (pid, transaction) = began.split_once(' ').context("psql did not say which transaction it began")?;
         self.load.transaction = Some(transaction.parse().context("the number of the transaction")?);
-        self.write(sql::empty().as_bytes()).await?;
+        let section = loading.plan.loads.first().context("nothing is planned")?.section;
+        self.write(sql::empty(&loading.survey.sections[section].extensions).as_bytes()).await?;
         self.returned("emptied", Some((loading.main, pid.parse()?))).await?;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Loading the databases of a dump into side databases, one after the other as the SQL streams past.
 
+pub(super) mod create;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
@@ -7,7 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use super::leftovers;
 use super::plan::{Load, Plan};
 use super::preflight::Target;
-use super::reading::{self, Digest, Stored};
+use super::reading::{self, Digest, Read, Stored};
+use super::rights::Lent;
 use super::roles;
 use super::undo::Undo;
 use crate::commands::{Context, Run};
@@ -18,14 +21,15 @@ use crate::settings::Postgres;
 use crate::sources::postgres::carry;
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::load::{Broken, Loader, RETURNED, prove_rows};
+use crate::sources::postgres::load::{self, Loader, RETURNED, prove_rows};
 use crate::sources::postgres::name::Name;
 use crate::sources::postgres::parallel::{self, Replay};
 use crate::sources::postgres::rewrite::{Begun, Piece, Rewriter};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
 use crate::sources::postgres::statement::{Statement, Subject};
-use crate::sources::postgres::survey::{Section, Survey};
+use crate::sources::postgres::survey::Survey;
+use create::{creation_failed, from_nothing, owner_refused};
 
 /// A side database that is loaded and proven.
 pub struct Side {
@@ -71,6 +75,22 @@ pub struct Loading<'a> {
     pub command: &'static str,
     /// What the journal says of the databases that are made.
     pub state: State,
+}
+
+impl<'a> Loading<'a> {
+    /// What a restore or, by `state`, a drill loads.
+    pub fn new(
+        (context, postgres, run): (&'a Context, &'a Postgres, &'a Run),
+        read: &'a Read,
+        plan: &'a Plan,
+        (target, client): (&'a Target, &'a Client),
+        main: &'a Session,
+        state: State,
+    ) -> Loading<'a> {
+        let (survey, digest) = (&read.survey, &read.digest);
+        let command = if state == State::Drill { "drill" } else { "restore" };
+        Loading { context, postgres, run, survey, digest, plan, target, client, main, command, state }
+    }
 }
 
 /// A piece of the rewritten dump that outlives the rewriter's step.
@@ -188,6 +208,8 @@ struct Progress {
     /// What is to be run at the end of a database's replay, by its name in the dump.
     later: BTreeMap<Option<Name>, Later>,
     created: Vec<String>,
+    /// What the current database's owners may only while it is loaded.
+    lent: Lent,
     current: Option<(usize, Replay)>,
     done: Vec<Side>,
     /// Whether several sessions have loaded.
@@ -326,15 +348,20 @@ impl Progress {
         if !self.created.contains(&load.side) {
             let sql = match load.replaces {
                 true => carry::create_like(loading.main, &load.target, &load.side).await?,
-                false => create_from_nothing(load, &loading.survey.sections[load.section]),
+                false => from_nothing(&load.side, &loading.survey.sections[load.section]),
             };
             self.create(loading, load, &sql, undo).await?;
         }
         tracing::info!("loading {} as {}", load.target, load.side);
         let section = &loading.survey.sections[load.section];
         let session_name = loading.run.session_name(loading.command);
+        let jobs = if self.in_order { 1 } else { loading.context.settings.jobs };
         let mut loader = Loader::start(loading.postgres, loading.client, &load.side, &session_name).await?;
-        if loader.collect(section.tables.len()).await.is_err() {
+        let mut lent = Lent::to_owners(loading.main, section, &load.side, loading.target).await?;
+        // Without these nothing would go well: here the first error ends it.
+        let begun = loader.write(std::mem::take(&mut lent.before).as_bytes()).await;
+        self.lent = lent;
+        if begun.and(loader.collect(section.tables.len()).await).is_err() {
             return Err(loader.failure().await);
         }
         let target = parallel::Target {
@@ -344,9 +371,9 @@ impl Progress {
             session_name,
             encoding: section.encoding.clone(),
             blocks: section.tables.len(),
-            jobs: if self.in_order { 1 } else { loading.context.settings.jobs },
+            jobs,
         };
-        self.current = Some((load.section, Replay::new(target, loader)));
+        self.current = Some((load.section, Replay::new(target, loader).await?));
         Ok(())
     }
 
@@ -361,13 +388,10 @@ impl Progress {
             .context("a section that is not in the plan")?;
         let later = self.later.remove(&load.name).unwrap_or_default();
         self.was_several |= replay.was_several();
-        let (mut loader, taken) = replay.first_alone().await?;
-        let says_properties = later.said || !later.comment.is_empty();
+        let lent = std::mem::take(&mut self.lent);
         let encoding = loading.survey.sections[section].encoding.as_deref();
-        let loaded = match ended(&mut loader, &later, encoding).await {
-            Ok(()) => loader.finish().await?,
-            Err(Broken) => return Err(loader.failure().await),
-        };
+        let says_properties = later.said || !later.comment.is_empty();
+        let (loaded, taken) = ended(replay, (lent, &later, encoding)).await?;
         let rows = taken
             .rows(&loaded.rows)
             .map_err(|error| Failure::new("the rows of a load").exit(Exit::ProofFailed).because(error))?;
@@ -416,27 +440,29 @@ async fn fed(replay: &mut Replay, act: Act) -> Result<()> {
 }
 
 /// What stands at the end of a database's replay: its own properties last, because some of them would hinder the load.
-async fn ended(loader: &mut Loader, later: &Later, encoding: Option<&str>) -> Result<(), Broken> {
-    loader.at(None);
+async fn ended(
+    mut replay: Replay,
+    (lent, later, encoding): (Lent, &Later, Option<&str>),
+) -> Result<(load::Loaded, parallel::Taken)> {
     let mut before = b"\nRESET SESSION AUTHORIZATION;\n".to_vec();
     if let Some(encoding) = encoding {
         // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
         before.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
     }
-    loader.write(&before).await?;
+    before.extend_from_slice(lent.after.as_bytes());
+    replay.ours(None, &before).await?;
     for sql in &later.properties {
         let subject = Subject::of(&Statement::parse(sql, true), true);
-        loader.begins(Begun { line: None, lines: None, subject }).await?;
-        loader.write(sql).await?;
-        loader.write(b"\n").await?;
+        replay.ours(Some(Begun { line: None, lines: None, subject }), sql).await?;
+        replay.ours(None, b"\n").await?;
     }
     // All that has failed is told before an hour goes into statistics.
-    loader.strict().await?;
-    loader.write(b"\nANALYZE;\n").await?;
+    replay.strict().await?;
+    replay.analyze().await?;
     if !later.comment.is_empty() {
-        loader.write(&comment_returned(&later.comment)).await?;
+        replay.ours(None, &comment_returned(&later.comment)).await?;
     }
-    Ok(())
+    replay.finish().await
 }
 
 /// The side database's comment is its journal until the swap. So the dump's comment is set, read back in UTF-8 and rolled back.
@@ -463,38 +489,4 @@ pub(super) fn find<'a>(loading: &Loading<'a>, name: Option<&Name>) -> Result<&'a
         .iter()
         .find(|load| load.name.as_ref() == name)
         .context("the dump goes on in a database that is not in the plan")
-}
-
-/// For a dump of one database that is not on the server yet: what the dump says of its encoding, else the server's default.
-fn create_from_nothing(load: &Load, section: &Section) -> String {
-    let name = ident(&load.side);
-    match section.encoding.as_deref() {
-        Some(encoding) if !encoding.eq_ignore_ascii_case("UTF8") => {
-            format!(
-                "CREATE DATABASE {name} TEMPLATE template0 ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'",
-                literal(encoding)
-            )
-        }
-        _ => format!("CREATE DATABASE {name} TEMPLATE template0"),
-    }
-}
-
-fn owner_refused(side: &str, error: &tokio_postgres::Error) -> Failure {
-    let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
-    Failure::new(format!("{side} could not be given its owner: {said}"))
-        .hint("GRANT the owner's role to the account that restores, or restore with a superuser; the live database was not touched")
-}
-
-fn creation_failed(load: &Load, error: &tokio_postgres::Error) -> Failure {
-    let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
-    Failure::new(format!("the side database for {} could not be made: {said}", load.target)).hint(
-        match error.code().map(|code| code.code()) {
-            Some("42501") => "the account needs CREATEDB and to be a member of the database's owner, or be a superuser",
-            Some("53100") => "the server's disk is full; the live database was not touched",
-            Some("42P21" | "22023" | "0A000") => {
-                "the server lacks the locale or encoding of the dump; install it on the server"
-            }
-            _ => "the live database was not touched",
-        },
-    )
 }

@@ -38,10 +38,12 @@ mod paths;
 pub(super) mod plan;
 pub(super) mod preflight;
 pub mod reading;
+pub(super) mod rights;
 pub(super) mod roles;
-mod room;
+pub mod room;
 pub(super) mod sort;
 mod tables;
+pub(super) mod tried;
 pub(super) mod undo;
 mod verdict;
 mod whole;
@@ -72,7 +74,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     }
     let specs = tables::specs(request)?;
     let only = Only::of(request)?;
-    paths::check(context, request)?;
+    only::check(&context.settings, request)?;
     let run = Run::begin()?;
     let settings = &context.settings;
     let repositories = context.stop.or(Repositories::open(context)).await?;
@@ -108,7 +110,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         return roles::restore(context, &run, request, (&choice.name, &read), &held).await;
     }
     if !specs.is_empty() {
-        return tables::restore(context, &run, request, &specs, (&choice.name, &read), &held).await;
+        return tables::restore(context, &run, request, &specs, (&choice.name, &read), (&held, &repositories)).await;
     }
 
     let chosen =
@@ -122,6 +124,14 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
 /// When nothing or more than one fits.
 pub(super) async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
     let settings = &context.settings;
+    if request.host.is_some() && repositories.restic.is_none() {
+        bail!(
+            Failure::new(
+                "--host is about snapshots, and no restic repository is set: a dump in a bucket is of no host"
+            )
+            .exit(Exit::Usage)
+        );
+    }
     let saved = catalog::saved(repositories, settings, request.host.as_deref()).await?;
     if let (Some(host), true) = (&request.host, saved.is_empty()) {
         bail!(

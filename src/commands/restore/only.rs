@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use super::Request;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::settings::Settings;
 
 /// One kind of item, or one database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,31 @@ impl Only {
             _ => Ok(Some(only)),
         }
     }
+}
+
+/// Whether the settings say where that is what is asked for.
+///
+/// # Errors
+/// Exit code 2 when they do not.
+pub fn check(settings: &Settings, request: &Request) -> Result<()> {
+    let only = Only::of(request)?;
+    let files = (only == Some(Only::Files) || request.path.is_some()) && request.to.is_none();
+    if files && settings.files.is_none() {
+        bail!(
+            Failure::new("BKP_FILES is not set, so it is not known where files belong")
+                .hint("set it, or restore into a directory with --to DIR")
+                .exit(Exit::Usage)
+        );
+    }
+    let databases = matches!(only, Some(Only::Roles | Only::Database(_)));
+    if (databases || request.under.is_some() || !request.tables.is_empty()) && settings.postgres.is_none() {
+        bail!(
+            Failure::new("the settings leave databases out, and --only NAME, --table and --as are about them")
+                .hint("set POSTGRES_DB, or BKP_DATABASES, which is `none` where only BKP_FILES is set")
+                .exit(Exit::Usage)
+        );
+    }
+    Ok(())
 }
 
 /// The database that is asked for, if it is one.

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use tokio::task::block_in_place;
 
-use super::files::{folder_in, root_of};
+use super::files::{folder_in, has_room, root_of};
 use super::{Context, Request, Run};
 use crate::commands::catalog::Snapshot;
 use crate::commands::repositories::Repositories;
@@ -29,21 +29,6 @@ pub struct Found {
     repository: Repository,
     /// Where the directory lies in the snapshot.
     folder: Option<String>,
-}
-
-/// Whether it can be told where the entry belongs.
-///
-/// # Errors
-/// Exit code 2 when it cannot.
-pub fn check(context: &Context, request: &Request) -> Result<()> {
-    if request.path.is_some() && request.to.is_none() && context.settings.files.is_none() {
-        bail!(
-            Failure::new("BKP_FILES is not set, so it is not known where files belong")
-                .hint("set it, or restore into a directory with --to DIR")
-                .exit(Exit::Usage)
-        );
-    }
-    Ok(())
 }
 
 /// Finds the one entry that is meant.
@@ -177,6 +162,9 @@ pub async fn into_directory(
 ) -> Result<Exit> {
     let entry = found.path.file_name().context("the name of what is restored")?;
     let (id, mut place) = (found.snapshot.short(), directory.join(entry));
+    let whole = Path::new(found.folder.as_deref().unwrap_or("/")).join(&found.path).to_string_lossy().into_owned();
+    let weighed = found.repository.weigh(&found.snapshot.id, Some(&whole));
+    has_room(directory, context.stop.or(weighed).await?.bytes)?;
     if dry_run {
         tracing::info!("dry run: {} of snapshot {id} would be restored as {}", found.path.display(), place.display());
     } else {

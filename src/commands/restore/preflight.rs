@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
 
+use super::rights;
 use crate::error::Failure;
 use crate::settings::{Databases, Roles, Settings};
 use crate::sources::postgres::connect::Session;
@@ -169,8 +170,14 @@ pub fn no_side_database(target: &Target) -> Option<String> {
     })
 }
 
-/// Everything that would make the restore fail, each as a sentence.
-pub fn faults(survey: &Survey, wanted: &[Wanted], target: &Target, settings: &Settings, under: bool) -> Vec<String> {
+/// Everything that would make the restore fail, each as a sentence. Schemas that are `provided` stay, with their owners.
+pub fn faults(
+    (survey, provided): (&Survey, &BTreeSet<Name>),
+    wanted: &[Wanted],
+    target: &Target,
+    settings: &Settings,
+    under: bool,
+) -> Vec<String> {
     let mut faults = Vec::new();
     let me = &target.connecting;
     for wanted in wanted {
@@ -200,7 +207,7 @@ pub fn faults(survey: &Survey, wanted: &[Wanted], target: &Target, settings: &Se
             ));
         }
     }
-    faults.extend(owners(survey, wanted, target));
+    faults.extend(owners((survey, provided), wanted, target));
     let mode = settings.restore.roles;
     let created: BTreeSet<Name> = if mode == Roles::None { BTreeSet::new() } else { survey.globals.created.clone() };
     let unknown: Vec<String> = survey
@@ -221,8 +228,9 @@ pub fn faults(survey: &Survey, wanted: &[Wanted], target: &Target, settings: &Se
 }
 
 /// Owners whom the account cannot give anything to. Those that are missing are made by it, or are a fault of their own.
-fn owners(survey: &Survey, wanted: &[Wanted], target: &Target) -> Option<String> {
-    let all: BTreeSet<&Name> = wanted.iter().flat_map(|wanted| &survey.sections[wanted.section].owners).collect();
+fn owners((survey, provided): (&Survey, &BTreeSet<Name>), wanted: &[Wanted], target: &Target) -> Option<String> {
+    let all: BTreeSet<&Name> =
+        wanted.iter().flat_map(|wanted| rights::owners(&survey.sections[wanted.section], provided)).collect();
     let strange = all.into_iter().filter(|owner| target.roles.contains(*owner) && !target.becomes.contains(*owner));
     let strange: Vec<String> = strange.map(sql).collect();
     let (me, list) = (sql(&target.connecting), strange.join(", "));

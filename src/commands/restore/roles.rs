@@ -16,9 +16,11 @@ use crate::exit::Exit;
 use crate::report;
 use crate::settings::{Postgres, Roles};
 use crate::sources::postgres::clients::{self, Client};
+use crate::sources::postgres::lexer::{DumpError, Event, Lexer, Place};
 use crate::sources::postgres::load::Loader;
-use crate::sources::postgres::rewrite::{Piece, Policy, Rewriter};
+use crate::sources::postgres::rewrite::{Begun, Piece, Policy, Rewriter};
 use crate::sources::postgres::server::ident;
+use crate::sources::postgres::statement::{Statement, Subject};
 
 /// Runs the global statements that the rewriter left.
 ///
@@ -45,10 +47,19 @@ async fn in_one_transaction(
     let (before, after) = acting_for(target, new_roles);
     let (begin, end) = (format!("BEGIN;\n{before}"), format!("\n{after}COMMIT;\n"));
     // The COMMIT is the last that psql gets: whatever dies before it leaves no role.
-    for part in [begin.as_bytes(), statements, end.as_bytes()] {
-        if loader.write(part).await.is_err() {
-            return Err(loader.failure().await.context("making the roles"));
+    let fed = async {
+        loader.write(begin.as_bytes()).await?;
+        let mut written = 0;
+        for (at, begun) in begun(statements) {
+            loader.write(&statements[written..at]).await?;
+            loader.remember(begun);
+            written = at;
         }
+        loader.write(&statements[written..]).await?;
+        loader.write(end.as_bytes()).await
+    };
+    if fed.await.is_err() {
+        return Err(loader.failure().await.context("making the roles"));
     }
     loader.finish().await?;
     Ok(())
@@ -67,6 +78,24 @@ pub(in crate::commands) fn acting_for(target: &Target, new_roles: &[String]) -> 
             ("", new_roles.iter().map(|role| format!("GRANT {} TO {me};\n", ident(role))).collect())
         }
     }
+}
+
+/// Where each statement begins, and what it is about: the one that fails is told by that, and never with a password.
+fn begun(statements: &[u8]) -> Vec<(usize, Begun)> {
+    let (mut at, mut all) = (0, Vec::new());
+    let mut take = |place: Place, event: Event<'_>| {
+        if let Event::Statement(sql) = event {
+            let subject = Subject::of(&Statement::parse(sql, place.standard_strings), place.standard_strings);
+            let lines = sql.iter().filter(|byte| **byte == b'\n').count() as u64;
+            all.push((at, Begun { line: None, lines: Some(lines), subject }));
+        }
+        at += event.bytes().len();
+        Ok::<(), DumpError>(())
+    };
+    let mut lexer = Lexer::new();
+    // They were read before, as a part of the dump. Where they cannot be read alone, less is told.
+    let _ = lexer.push(statements, &mut take).and_then(|()| lexer.finish(&mut take));
+    all
 }
 
 /// `--only roles`: the roles that the server lacks are made, those that it has are changed when that is set, and nothing else.

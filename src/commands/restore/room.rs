@@ -13,7 +13,7 @@ use crate::sources::postgres::survey::Survey;
 
 /// With less than this part of the SQL free, nothing can help. Values that compress well may take a third of their text; more often
 /// indexes make it more than the text, so between the two it is only said.
-const HOPELESS: u64 = 4;
+pub const HOPELESS: u64 = 4;
 
 /// What is needed, and what there is, in bytes.
 pub struct Room {

@@ -84,16 +84,13 @@ impl<'a> Whole<'a> {
             _ => None,
         };
         let mut whole = Whole { context, run, chosen, held, databases, files, safety: None };
-        match whole.prepare_safety().await {
-            Ok(safety) => whole.safety = safety,
-            Err(error) => faults.said.push(format!("no safety backup could be taken: {error:#}")),
-        }
+        whole.safety = whole.find_safety(&mut faults.said).await;
         context.stop.check()?;
         faults.refuse()?;
         Ok(whole)
     }
 
-    async fn prepare_safety(&self) -> Result<Option<Safety>> {
+    async fn find_safety(&self, faults: &mut Vec<String>) -> Option<Safety> {
         let context = self.context;
         let wanted = match context.settings.restore.safety_backup {
             SafetyBackup::Always => true,
@@ -101,11 +98,11 @@ impl<'a> Whole<'a> {
             SafetyBackup::Never => false,
         };
         if !wanted {
-            return Ok(None);
+            return None;
         }
         let live =
             Live { databases: self.targets().to_vec(), roots: self.roots().into_iter().map(Path::to_owned).collect() };
-        context.stop.or(Safety::prepare(context, self.held.session.as_ref(), self.chosen.repositories, &live)).await
+        Safety::found(context, self.held.session.as_ref(), self.chosen.repositories, &live, faults).await
     }
 
     fn targets(&self) -> &[String] {
@@ -136,13 +133,12 @@ impl<'a> Whole<'a> {
             Err(error) => self.take_back(error).await,
         })
         .await;
-        let replaced = match (&done, &self.databases) {
+        let mut replaced = match (&done, &self.databases) {
             (Ok(()), Some(databases)) => databases.finish().await,
-            _ => Ok(Vec::new()),
+            _ => Vec::new(),
         };
         held.release(&context.settings.app).await;
         done?;
-        let mut replaced = replaced?;
         replaced.extend(self.files.as_ref().map(Files::finish).unwrap_or_default());
         self.say_done(&replaced)
     }
@@ -290,18 +286,26 @@ impl Faults {
         prepared.map_err(|error| self.unprepared.push(error)).ok()
     }
 
-    fn refuse(mut self) -> Result<()> {
-        match (self.said.as_slice(), self.unprepared.len()) {
-            ([], 0) => return Ok(()),
-            // Alone it keeps its own words and its exit code.
-            ([], 1) => return self.unprepared.pop().map_or(Ok(()), Err),
-            _ => {}
-        }
-        self.said.extend(self.unprepared.iter().map(|error| match hints_of(error).join("; ") {
-            hints if hints.is_empty() => format!("{error:#}"),
-            hints => format!("{error:#}: {hints}"),
-        }));
-        let all = self.said.join("\n  - ");
-        bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {all}")))
+    fn refuse(self) -> Result<()> {
+        refuse(self.said, self.unprepared)
     }
+}
+
+/// Ends what cannot work with all that is known about it.
+///
+/// # Errors
+/// When there is anything.
+pub fn refuse(mut said: Vec<String>, mut unprepared: Vec<anyhow::Error>) -> Result<()> {
+    match (said.as_slice(), unprepared.len()) {
+        ([], 0) => return Ok(()),
+        // Alone it keeps its own words and its exit code.
+        ([], 1) => return unprepared.pop().map_or(Ok(()), Err),
+        _ => {}
+    }
+    said.extend(unprepared.iter().map(|error| match hints_of(error).join("; ") {
+        hints if hints.is_empty() => format!("{error:#}"),
+        hints => format!("{error:#}: {hints}"),
+    }));
+    let all = said.join("\n  - ");
+    bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {all}")))
 }

@@ -8,6 +8,7 @@
 //! | [`stream`] | one file out of a stream: whole, or not at all |
 //! | [`tree`] | a directory, saved and restored |
 //! | [`read`] | a stored file as a stream |
+//! | [`weigh`] | every directory of a snapshot read, and what it holds |
 //! | [`locks`] | who holds it; whose lock a dead process left |
 //! | [`keys`] | passwords, added before old ones are removed |
 //! | `call` | one run of restic: environment, locks waited for, time limits |
@@ -29,6 +30,7 @@ mod refusal;
 pub mod repo;
 pub mod stream;
 pub mod tree;
+pub mod weigh;
 
 pub use address::Address;
 pub use keys::Key;
@@ -39,3 +41,4 @@ pub use read::Reading;
 pub use repo::{Checked, Password, Probe, Repository, Saving};
 pub use stream::{SavedSnapshot, StreamIn};
 pub use tree::{Restored, SavedTree, Tree};
+pub use weigh::Weight;

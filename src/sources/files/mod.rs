@@ -9,7 +9,7 @@
 //! | `lock` | one run at a time on a directory |
 //! | `volume` | mount points, free space, and moves that never overwrite |
 //! | `walk` | all entries of a tree, children first |
-//! | `scratch` | a directory that a restore test restores into, and cleans up |
+//! | `scratch` | a directory that a restore test works in, and cleans up |
 //! | `owner` | ownership of a restored tree |
 //! | `apart` | one entry, restored into a directory of other things |
 //! | `exchange` | the restore: staged beside the live tree, exchanged by rename, undone |

@@ -1,26 +1,30 @@
 //! A directory to restore into for a while. What is made in it lies in one directory of ours, `.bkp-drill-RUN`, with a file that
 //! bears the application's name; nothing else is ever removed. The name of the file goes last, so that what a death leaves can be
-//! told from anybody's own at every moment.
+//! told from anybody's own at every moment. A server that works in it is ended before it is removed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::lock::{self, Lock};
 use super::volume::{self, LIST};
 use super::{LOST_AND_FOUND, OWN, pattern, walk};
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::process::end_all_in;
 
 const TREES: &str = "trees";
+const SERVER: &str = "server";
+const DATA: &str = "data";
+const LOG: &str = "log";
 
 /// A scratch directory that is ours alone.
 #[derive(Debug)]
@@ -49,8 +53,10 @@ impl Scratch {
     /// Exit code 2 when it lies in or around one of `live`, or somebody's things are in it; 11 when another drill works in it.
     pub async fn take(base: &Path, live: &[PathBuf], app: &str, run: &str, wait: Duration) -> Result<Scratch> {
         apart(base, live)?;
-        // For this account alone: what comes may be meant for fewer eyes than those of this place.
-        DirBuilder::new().mode(0o700).recursive(true).create(base).map_err(|error| {
+        // For this account alone: what comes may be meant for fewer eyes than those of this place. What root makes can be passed
+        // through, but not listed: its server is another account.
+        let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
+        DirBuilder::new().mode(mode).recursive(true).create(base).map_err(|error| {
             Failure::new(format!("the scratch directory {} cannot be made", base.display()))
                 .hint("name another one with --scratch or BKP_DRILL_SCRATCH")
                 .because(error)
@@ -85,17 +91,49 @@ impl Scratch {
     /// # Errors
     /// When the file system refuses.
     pub fn make(&self, number: usize) -> Result<PathBuf> {
-        let own = self.base.join(&self.name);
-        let path = own.join(TREES).join(number.to_string());
-        let made = (|| {
-            if !own.exists() {
-                DirBuilder::new().mode(0o700).create(&own)?;
-                std::fs::File::create_new(own.join(marker(&self.app)))?;
-            }
-            DirBuilder::new().mode(0o700).recursive(true).create(&path)
-        })();
+        let path = self.base.join(&self.name).join(TREES).join(number.to_string());
+        let made = self.own().and_then(|_| DirBuilder::new().mode(0o700).recursive(true).create(&path));
         made.with_context(|| format!("making {}", path.display()))?;
         Ok(path)
+    }
+
+    /// Makes a directory for a server's data, which belongs to that account (user and group; ours otherwise) alone, and names a
+    /// file for its log.
+    ///
+    /// # Errors
+    /// When the file system refuses, or the account could not get there.
+    pub fn make_server(&self, account: Option<(u32, u32)>) -> Result<(PathBuf, PathBuf)> {
+        let server = self.base.join(&self.name).join(SERVER);
+        let data = server.join(DATA);
+        let passed = if account.is_some() { 0o711 } else { 0o700 };
+        let made = self.own().and_then(|own| {
+            std::fs::set_permissions(own, PermissionsExt::from_mode(passed))?;
+            DirBuilder::new().mode(passed).create(&server)?;
+            DirBuilder::new().mode(0o700).create(&data)?;
+            account.map_or(Ok(()), |(user, group)| chown(&data, Some(user), Some(group)))
+        });
+        made.with_context(|| format!("making {}", data.display()))?;
+        let closed = |above: &&Path| above.metadata().is_ok_and(|above| above.mode() & 0o001 == 0);
+        if let Some(closed) = server.ancestors().find(closed).filter(|_| account.is_some()) {
+            bail!(
+                Failure::new(format!(
+                    "{} is closed to the account that a server started by root runs as, nobody",
+                    closed.display()
+                ))
+                .hint("name a directory that every account can pass through with --scratch or BKP_DRILL_SCRATCH, or let the drill run as another account than root")
+            );
+        }
+        Ok((data, server.join(LOG)))
+    }
+
+    /// Our own directory in it, made if it is missing.
+    fn own(&self) -> io::Result<PathBuf> {
+        let own = self.base.join(&self.name);
+        if !own.exists() {
+            DirBuilder::new().mode(0o700).create(&own)?;
+            std::fs::File::create_new(own.join(marker(&self.app)))?;
+        }
+        Ok(own)
     }
 
     /// Counts what was restored into the directory of that number.
@@ -118,16 +156,18 @@ impl Scratch {
     }
 }
 
-/// Removes what dead drills of the application left in `base`, when it is there and no drill works in it.
+/// Removes what dead drills of the application left in `base`, when it is there and no drill works in it. Says whether nothing of
+/// a drill's is there now, dead or living.
 ///
 /// # Errors
 /// When it cannot be looked at, or something stays.
-pub async fn clear_dead(base: &Path, app: &str, dry_run: bool) -> Result<()> {
+pub async fn clear_dead(base: &Path, app: &str, dry_run: bool) -> Result<bool> {
     if !base.is_dir() {
-        return Ok(());
+        return Ok(true);
     }
-    let Ok(_held) = lock::acquire(base, Duration::ZERO).await else { return Ok(()) };
-    clear(base, app, dry_run)
+    let Ok(_held) = lock::acquire(base, Duration::ZERO).await else { return Ok(false) };
+    clear(base, app, dry_run)?;
+    Ok(!dry_run)
 }
 
 fn clear(base: &Path, app: &str, dry_run: bool) -> Result<()> {
@@ -162,10 +202,21 @@ fn remove(base: &Path, name: &OsStr, app: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
+    if let Some(data) = server_data(&directory) {
+        end_all_in(data)?;
+    }
+    walk::remove(&directory, OsStr::new(SERVER))?;
     walk::remove(&directory, OsStr::new(TREES))?;
     walk::remove(&directory, OsStr::new(&marker(app)))?;
     // Of what is in it now, nothing is ours.
     std::fs::remove_dir(base.join(name))
+}
+
+/// The device and inode of a server's data, by no link: another one's server may be at its end.
+fn server_data(own: &OwnedFd) -> Option<(u64, u64)> {
+    let server = rustix::fs::openat(own, SERVER, LIST, Mode::empty()).ok()?;
+    let data = rustix::fs::statat(&server, DATA, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    (FileType::from_raw_mode(data.st_mode) == FileType::Directory).then_some((data.st_dev, data.st_ino))
 }
 
 fn opened(path: &Path) -> io::Result<OwnedFd> {

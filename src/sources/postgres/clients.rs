@@ -48,7 +48,7 @@ impl Client {
 /// Never for a directory without clients; a program that does not run is passed over with a warning.
 pub async fn installed(directories: &[PathBuf]) -> Result<Vec<Client>> {
     let mut clients: Vec<Client> = Vec::new();
-    for directory in directories.iter().cloned().chain(usual_directories()) {
+    for directory in places(directories) {
         if !["pg_dump", "pg_dumpall", "psql"].iter().all(|name| directory.join(name).is_file()) {
             continue;
         }
@@ -56,7 +56,7 @@ pub async fn installed(directories: &[PathBuf]) -> Result<Vec<Client>> {
             Program { path: directory.join("pg_dump"), arguments: vec!["--version".into()], environment: Vec::new() };
         match output(&asked).await {
             Ok(said) => {
-                if let Some((major, version)) = parse_version(&String::from_utf8_lossy(&said))
+                if let Some((major, version)) = parse_version("pg_dump", &String::from_utf8_lossy(&said))
                     && !clients.iter().any(|client| client.major == major)
                 {
                     clients.push(Client { major, version, directory });
@@ -67,6 +67,11 @@ pub async fn installed(directories: &[PathBuf]) -> Result<Vec<Client>> {
     }
     clients.sort_by_key(|client| client.major);
     Ok(clients)
+}
+
+/// Where programs of PostgreSQL are looked for: in these, then where distributions install them.
+pub(super) fn places(directories: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    directories.iter().cloned().chain(usual_directories())
 }
 
 fn usual_directories() -> Vec<PathBuf> {
@@ -83,8 +88,9 @@ fn usual_directories() -> Vec<PathBuf> {
     all
 }
 
-fn parse_version(said: &str) -> Option<(u32, String)> {
-    let version = said.strip_prefix("pg_dump (PostgreSQL) ")?.split_whitespace().next()?;
+/// What a program answers when it is asked for its version.
+pub(super) fn parse_version(program: &str, said: &str) -> Option<(u32, String)> {
+    let version = said.strip_prefix(program)?.strip_prefix(" (PostgreSQL) ")?.split_whitespace().next()?;
     let major = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     Some((major, version.to_owned()))
 }
@@ -154,10 +160,10 @@ mod tests {
     #[test]
     fn versions_are_read_as_the_programs_say_them() {
         assert_eq!(
-            parse_version("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            parse_version("pg_dump", "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
             Some((15, "15.18".to_owned()))
         );
-        assert_eq!(parse_version("pg_dump (PostgreSQL) 19beta1\n"), Some((19, "19beta1".to_owned())));
-        assert_eq!(parse_version("busybox"), None);
+        assert_eq!(parse_version("pg_dump", "pg_dump (PostgreSQL) 19beta1\n"), Some((19, "19beta1".to_owned())));
+        assert_eq!(parse_version("pg_dump", "busybox"), None);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
@@ -14,6 +15,7 @@ use super::rewrite::{Piece, Policy, Rewriter, RolePolicy};
 use super::seal::{Sealed, rows_of};
 use super::server::{self, known_settings, told};
 use super::survey::{Layout, Survey, Surveyor};
+use super::waits::{self, Patience, Watch};
 use crate::error::Failure;
 use crate::process::{Producer, Program, output};
 use crate::settings::{Postgres, SavedRoles};
@@ -33,8 +35,8 @@ pub struct Job<'a> {
     pub named: bool,
     /// The roles.
     pub roles: &'a SavedRoles,
-    /// How many seconds are waited at most for a table that somebody holds; nothing: as long as it takes.
-    pub lock_seconds: Option<u32>,
+    /// How long is waited for a table that somebody holds.
+    pub patience: Patience,
 }
 
 /// A dump that ended well, without its seal.
@@ -48,6 +50,9 @@ pub struct Dumped {
     pub databases: BTreeMap<String, Sealed>,
 }
 
+/// How much longer pg_dump itself waits.
+const LATER: Duration = Duration::from_secs(60);
+
 /// Databases that every cluster has: their CREATE DATABASE must not be run.
 const ALWAYS_THERE: [&str; 2] = ["postgres", "template1"];
 
@@ -58,6 +63,12 @@ const TRAILER: &[u8] = b"--\n-- PostgreSQL database cluster dump complete\n--\n\
 /// # Errors
 /// When any producer ends badly or without its trailer, or the sink fails. What was written is no backup then.
 pub async fn dump(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> Result<Dumped> {
+    let (settings, session_name, patience) = (job.settings, job.session_name, job.patience);
+    let watch = Watch { settings, session: maintenance, session_name, patience };
+    waits::during(&watch, watched(job, maintenance, sink)).await
+}
+
+async fn watched(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> Result<Dumped> {
     let known = (job.client.major > maintenance.server_version_major()).then_some(known_settings(maintenance).await?);
     let mut out = Out { sink, digest: blake3::Hasher::new(), bytes: 0 };
     let globals = globals(job, maintenance, roles(job, maintenance).await?, known.clone()).await?;
@@ -199,7 +210,9 @@ async fn database<S: Sink>(
     out.between(format!("--\n-- Database \"{}\" dump\n--\n\n", name.replace(['\n', '\r'], " ")).as_bytes()).await?;
     out.begin(&Item::Database(name.to_owned())).await?;
     let mut arguments = ["--create", "--no-password", &format!("--snapshot={snapshot}")].map(OsString::from).to_vec();
-    arguments.extend(job.lock_seconds.map(|seconds| OsString::from(format!("--lock-wait-timeout={seconds}s"))));
+    // Should the one who watches be gone: later, because that one knows who holds it.
+    let latest = job.patience.limit.map(|limit| limit.saturating_add(LATER));
+    arguments.extend(latest.map(|limit| OsString::from(format!("--lock-wait-timeout={}s", limit.as_secs()))));
     let program = Program { path: job.client.program("pg_dump"), arguments, environment: environment(job, name) };
     let mut producer = Producer::start(&program)?;
 

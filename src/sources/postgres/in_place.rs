@@ -39,7 +39,10 @@ const OBJECTS: &str = "SELECT o.classid, o.objid, o.owner, o.namespace, o.rank F
     UNION ALL SELECT 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, oid, srvowner, 0, 8 FROM pg_catalog.pg_foreign_server
     UNION ALL SELECT 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass, oid, fdwowner, 0, 9 FROM pg_catalog.pg_foreign_data_wrapper
     UNION ALL SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass, oid, nspowner, 0, 10 FROM pg_catalog.pg_namespace
-        WHERE nspname <> 'public' AND nspname !~ '^pg_') o
+        n WHERE nspname <> 'public' AND nspname !~ '^pg_'
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i JOIN pg_catalog.pg_depend m ON m.classid = i.classid AND m.objid = i.objid AND m.deptype = 'e'
+                           WHERE i.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND i.refobjid = n.oid)) o
   WHERE o.objid >= 16384
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.oid = o.namespace AND n.nspname ~ '^pg_(temp|toast)')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
@@ -47,6 +50,15 @@ const OBJECTS: &str = "SELECT o.classid, o.objid, o.owner, o.namespace, o.rank F
 
 /// How many objects that we may not drop are named.
 const NAMED: usize = 10;
+
+/// A table that belongs to an extension and holds rows of the application's, by `pg_extension_config_dump`: it stays, its rows do not.
+#[derive(Debug, Clone)]
+pub struct KeptTable {
+    /// As a dump's COPY names it.
+    pub name: String,
+    /// Whether we may replace them.
+    pub ours: bool,
+}
 
 /// What the live database holds, as far as it decides whether it can be loaded in place.
 #[derive(Debug, Default)]
@@ -57,6 +69,14 @@ pub struct Live {
     pub extensions: BTreeSet<Name>,
     /// Of those, the ones that are not ours: the provider's.
     pub provided: BTreeSet<Name>,
+    /// Schemas that are not ours: they stay as they are, and so do all that hold an extension.
+    pub schemas: BTreeSet<Name>,
+    /// Roles that may create schemas in it.
+    pub creators: BTreeSet<Name>,
+    /// Roles that may create objects in its `public`.
+    pub public_creators: BTreeSet<Name>,
+    /// Tables of extensions whose rows a dump holds.
+    pub kept_tables: Vec<KeptTable>,
     /// How many objects would go.
     pub objects: i64,
     /// What would have to go and is not ours to drop, each with its owner; the first few.
@@ -104,6 +124,22 @@ pub async fn look(session: &Session) -> Result<Live> {
             "SELECT extname::text FROM pg_catalog.pg_extension WHERE NOT pg_catalog.pg_has_role(extowner, 'USAGE')",
         )
         .await?,
+        schemas: names(
+            session,
+            "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT pg_catalog.pg_has_role(nspowner, 'USAGE')",
+        )
+        .await?,
+        creators: names(
+            session,
+            "SELECT rolname::text FROM pg_catalog.pg_roles WHERE pg_catalog.has_database_privilege(oid, pg_catalog.current_database(), 'CREATE')",
+        )
+        .await?,
+        public_creators: names(
+            session,
+            "SELECT rolname::text FROM pg_catalog.pg_roles r, pg_catalog.pg_namespace n WHERE n.nspname = 'public' AND pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')",
+        )
+        .await?,
+        kept_tables: kept_tables(session).await?,
         foreign: list(&foreign).await?,
         subscriptions: list("SELECT pg_catalog.textsend(s.subname::text) FROM pg_catalog.pg_subscription s, pg_catalog.pg_database d WHERE d.oid = s.subdbid AND d.datname = pg_catalog.current_database()").await?,
         objects: row.get(0),
@@ -111,6 +147,22 @@ pub async fn look(session: &Session) -> Result<Live> {
         lock_room: (row.get(2), row.get(3)),
         oid: row.get(4),
     })
+}
+
+async fn kept_tables(session: &Session) -> Result<Vec<KeptTable>> {
+    let rows = session
+        .query(
+            "SELECT pg_catalog.textsend(pg_catalog.format('%I.%I', n.nspname, c.relname)),
+                    pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'DELETE')
+               FROM pg_catalog.pg_extension e, pg_catalog.unnest(e.extconfig) t (relation)
+               JOIN pg_catalog.pg_class c ON c.oid = t.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              WHERE c.relkind IN ('r', 'p') ORDER BY 1",
+            &[],
+        )
+        .await
+        .context("asking which tables of extensions hold rows of the application's")?;
+    let kept = |row: &tokio_postgres::Row| KeptTable { name: text(row.get(0)), ours: row.get(1) };
+    Ok(rows.iter().map(kept).collect())
 }
 
 /// Begins the transaction: returns `began PID XID`.
@@ -122,10 +174,15 @@ pub fn begin() -> String {
 }
 
 /// Empties the database: returns `emptied`. What cascades to an object that is gone already is no error; what may not be dropped is.
-pub fn empty() -> String {
+///
+/// Tables of extensions stay, but for the rows that a dump has of them because they are the application's (jobs, settings): else
+/// each would be there twice. Only of `extensions`, which are those that the dump speaks of.
+pub fn empty(extensions: &BTreeSet<Name>) -> String {
+    let extensions: Vec<String> = extensions.iter().map(|name| literal(&name.to_string())).collect();
+    let extensions = extensions.join(", ");
     format!(
         "DO $bkp$
-DECLARE statements text[]; statement text;
+DECLARE statements text[]; statement text; is_there boolean;
 BEGIN
   SELECT pg_catalog.array_agg(pg_catalog.format('DROP %s IF EXISTS %s CASCADE', CASE
              WHEN i.type IN ('function', 'procedure', 'aggregate') THEN 'ROUTINE'
@@ -137,6 +194,17 @@ BEGIN
     EXECUTE statement;
   END LOOP;
   PERFORM pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata;
+  FOR statement IN
+    SELECT pg_catalog.format('FROM ONLY %s %s', c.oid::pg_catalog.regclass, e.condition)
+      FROM (SELECT extname, pg_catalog.unnest(extconfig) AS relation, pg_catalog.unnest(extcondition) AS condition FROM pg_catalog.pg_extension) e
+      JOIN pg_catalog.pg_class c ON c.oid = e.relation AND c.relkind = 'r'
+     WHERE e.extname = ANY (ARRAY[{extensions}]::pg_catalog.text[])
+  LOOP
+    EXECUTE 'SELECT EXISTS (SELECT ' || statement || ')' INTO is_there;
+    IF is_there THEN -- Else the right to delete is not needed.
+      EXECUTE 'DELETE ' || statement;
+    END IF;
+  END LOOP;
   FOR statement IN
     SELECT DISTINCT pg_catalog.format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s ', pg_catalog.pg_get_userbyid(d.defaclrole), 'IN SCHEMA ' || pg_catalog.quote_ident(n.nspname))
            || c.change

@@ -2,7 +2,7 @@
 //! the end of a COPY, and would keep what it has. A loader that is dropped kills it instead.
 //!
 //! Usually the first error ends psql. A replay that collects ([`Loader::collect`]) lets it go on, so that one restore tells all that
-//! is wrong, but never into rows: where a COPY fails, psql would read its rows as statements and commands. So psql is in one of two
+//! is wrong, but never into rows: where a COPY fails, psql (up to 14) reads its rows as statements and commands. So psql is in one of two
 //! states, by its variable `ON_ERROR_STOP`:
 //! - *strict*, at the start and wherever rows come ([`Manner::Rows`]), or what decides how bytes are read: the first error ends it.
 //! - *lenient*, for what makes or changes something before the first COPY and after the last one.
@@ -280,6 +280,13 @@ impl Loader {
         };
         self.at(None);
         self.write(lines.as_bytes()).await
+    }
+
+    /// What is fed is no dump but single tables: an error has no place in one, and may mean something else.
+    #[must_use]
+    pub fn of_tables(self) -> Loader {
+        self.heard.state().of_tables = true;
+        self
     }
 
     /// Why psql stopped reading.

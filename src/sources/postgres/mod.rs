@@ -13,6 +13,7 @@ pub mod lock;
 pub mod name;
 pub mod obstacles;
 pub mod parallel;
+pub mod probe;
 pub mod renames;
 pub mod rewrite;
 mod rules;
@@ -27,5 +28,7 @@ pub mod swap;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod throwaway;
 pub mod tls;
 mod token;
+pub mod waits;

@@ -17,14 +17,13 @@ pub async fn of_swap(session: &Session, databases: &[&str]) -> Result<Vec<String
         .query(
             "SELECT pg_catalog.textsend(d.datname::text), pg_catalog.textsend(pg_catalog.pg_get_userbyid(d.datdba)::text),
                     pg_catalog.pg_has_role(d.datdba, 'USAGE'),
-                    ARRAY(SELECT pg_catalog.textsend(p.gid) FROM pg_catalog.pg_prepared_xacts p WHERE p.database = d.datname ORDER BY 1),
                     ARRAY(SELECT pg_catalog.textsend(s.subname::text) FROM pg_catalog.pg_subscription s WHERE s.subdbid = d.oid AND s.subenabled ORDER BY 1)
              FROM pg_catalog.pg_database d WHERE d.datname = ANY($1) ORDER BY d.datname",
             &[&databases],
         )
         .await
         .context("asking what would keep the live databases from being swapped")?;
-    let mut obstacles = Vec::new();
+    let mut obstacles = prepared(session, databases).await?;
     for row in rows {
         let (name, owner) = (text(row.get(0)), text(row.get(1)));
         if !row.get::<_, bool>(2) {
@@ -33,13 +32,7 @@ pub async fn of_swap(session: &Session, databases: &[&str]) -> Result<Vec<String
                 ident(&owner)
             ));
         }
-        for transaction in row.get::<_, Vec<Vec<u8>>>(3) {
-            let statement = literal(&text(&transaction));
-            obstacles.push(format!(
-                "database {name} holds the prepared transaction {statement}, with which it cannot be renamed: end it there by COMMIT PREPARED {statement} or ROLLBACK PREPARED {statement}"
-            ));
-        }
-        for subscription in row.get::<_, Vec<Vec<u8>>>(4) {
+        for subscription in row.get::<_, Vec<Vec<u8>>>(3) {
             let subscription = text(&subscription);
             obstacles.push(format!(
                 "database {name} subscribes to another server, and would go on doing so where it is put aside: ALTER SUBSCRIPTION {} DISABLE there first",
@@ -48,6 +41,27 @@ pub async fn of_swap(session: &Session, databases: &[&str]) -> Result<Vec<String
         }
     }
     Ok(obstacles)
+}
+
+/// Prepared transactions of the live `databases`, each as a sentence: no session holds their locks, so none can be ended for them.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn prepared(session: &Session, databases: &[&str]) -> Result<Vec<String>> {
+    let rows = session
+        .query(
+            "SELECT pg_catalog.textsend(database::text), pg_catalog.textsend(gid) FROM pg_catalog.pg_prepared_xacts WHERE database = ANY($1) ORDER BY 1, 2",
+            &[&databases],
+        )
+        .await
+        .context("asking for prepared transactions")?;
+    let told = |row: &tokio_postgres::Row| {
+        let (name, statement) = (text(row.get(0)), literal(&text(row.get(1))));
+        format!(
+            "database {name} holds the prepared transaction {statement}, with which it can neither be renamed nor emptied: end it there by COMMIT PREPARED {statement} or ROLLBACK PREPARED {statement}"
+        )
+    };
+    Ok(rows.iter().map(told).collect())
 }
 
 /// Logical replication slots of the live `databases`: they stay with what is put aside.

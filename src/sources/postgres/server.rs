@@ -81,6 +81,15 @@ pub async fn maintenance_beside(
     }
 }
 
+/// Why nobody answers there, if nobody does; whoever answers and refuses is there.
+pub async fn unreachable(settings: &Postgres, application_name: &str) -> Option<ConnectError> {
+    let database = settings.maintenance.as_deref().unwrap_or("postgres");
+    match Session::connect(settings, database, application_name).await {
+        Err(error @ ConnectError::Unreachable { .. }) => Some(error),
+        _ => None,
+    }
+}
+
 /// A connection error with its hint, as a failure for the edge.
 pub fn told(error: ConnectError) -> anyhow::Error {
     let (what, hint) = (error.to_string(), error.hint());
@@ -176,6 +185,23 @@ pub async fn roles_we_may_become(session: &Session) -> Result<BTreeSet<Name>> {
         &format!("SELECT rolname::text FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(oid, '{right}')"),
     )
     .await
+}
+
+/// Whether a role has the rights of another one; nothing when one of them is not there.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn has_role(session: &Session, role: &Name, other: &Name) -> Result<Option<bool>> {
+    let names = [role.to_string(), other.to_string()];
+    let row = session
+        .query_opt(
+            "SELECT pg_catalog.pg_has_role(a.oid, b.oid, 'USAGE') FROM pg_catalog.pg_roles a, pg_catalog.pg_roles b
+             WHERE a.rolname = $1 AND b.rolname = $2",
+            &[&names[0], &names[1]],
+        )
+        .await
+        .context("asking who is a member of whom")?;
+    Ok(row.map(|row| row.get(0)))
 }
 
 /// Names of all parameters that the server knows, in lower case.

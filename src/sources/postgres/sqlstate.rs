@@ -1,4 +1,5 @@
-//! What a failing statement of a replay means, by its SQLSTATE: the one table of what is harmless, and the one of hints.
+//! What a failing statement of a replay means, by its SQLSTATE: the one table of what is harmless, and the one of hints, with what differs
+//! for single tables.
 //!
 //! Every error fails the replay, but for the few of [`HARMLESS`]. Most of what is harmless never comes to be an
 //! error, because the rules change the statement beforehand, each under a named condition and said in the report: CREATE ROLE of a role
@@ -66,6 +67,30 @@ const HINTS: [(&str, &str); 21] = [
     ("XX", "the server found damage or a defect of its own; look into its log"),
 ];
 
+/// What means something else where single tables are put into a live database, or comes from nothing but that.
+const HINTS_OF_TABLES: [(&str, &str); 8] = [
+    ("3F000", "the live database lacks what the table needs; make that there, then run the restore again"),
+    ("42P01", "the live database lacks what the table needs; make that there, then run the restore again"),
+    ("42704", "the live database lacks what the table needs; make that there, then run the restore again"),
+    ("42883", "the live database lacks a function that the table needs; make that there, then run the restore again"),
+    (
+        "42P07",
+        "something in the live database has that name, perhaps of the table itself, which was renamed: rename or drop that, then run the restore again",
+    ),
+    (
+        "23",
+        "the rows of the backup and those of the live database do not go together; mend what the message names, or have the table beside and copy rows with SQL",
+    ),
+    (
+        "22",
+        "a value of the backup does not fit its column in the live database; have the table beside, without --in-place",
+    ),
+    (
+        "XX001",
+        "something in the live database changed the rows on their way; have the table beside, without --in-place",
+    ),
+];
+
 /// A failure that is none: its SQLSTATE, the statement's first word, the object's kind and name (empty: any), and why.
 ///
 /// Spared only where nothing else is lost with it: not within a transaction, which every error ends.
@@ -112,6 +137,12 @@ pub fn harmless(code: &str, subject: &Subject) -> Option<&'static str> {
     HARMLESS.iter().find(fits).map(|known| known.why)
 }
 
+/// What to do about an error where single tables were fed.
+pub fn hint_of_tables(code: Option<&str>, message: &str) -> Option<&'static str> {
+    let known = HINTS_OF_TABLES.iter().find(|(known, _)| code.is_some_and(|code| code.starts_with(known)));
+    known.map(|(_, hint)| *hint).or_else(|| hint(code, message))
+}
+
 /// What to do about an error.
 pub fn hint(code: Option<&str>, message: &str) -> Option<&'static str> {
     if message.contains("No space left on device") {
@@ -137,6 +168,13 @@ mod tests {
         for (at, (known, _)) in HINTS.iter().enumerate() {
             assert!(HINTS[..at].iter().all(|(before, _)| !known.starts_with(before)), "{known} is never told");
         }
+    }
+
+    #[test]
+    fn of_single_tables_the_live_database_is_spoken_of_and_else_the_same_is_said() {
+        let of = |code: &str| hint_of_tables(Some(code), "x").unwrap_or_default();
+        assert!(of("23503").contains("live database") && of("42P07").contains("renamed"));
+        assert_eq!(Some(of("53100")), by_code("53100"));
     }
 
     #[test]

@@ -144,14 +144,14 @@ impl Reader {
         let statement = Statement::parse(sql, standard);
         self.survey.roles_referenced.extend(statement.roles());
         if !matches!(statement.class, Class::Database { .. }) {
-            let owner = statement.owner();
-            self.section().owners.extend(owner);
+            self.owner(&statement);
         }
         match &statement.class {
             Class::Set(setting) => self.set(&statement, &setting.name, setting.value),
             Class::Database { act, names } => {
                 if *act == Act::Create {
                     let created = CreateDatabase::read(&statement, names[0]);
+                    self.survey.tablespaces.extend(created.tablespace.clone());
                     if let Some(name) = statement.name(names[0]) {
                         let at = self.section_of(name);
                         self.survey.sections[at].create = Some(created);
@@ -174,6 +174,33 @@ impl Reader {
         }
     }
 
+    /// To whom what is given, and where that lies.
+    fn owner(&mut self, statement: &Statement<'_>) {
+        let grants = statement.is(0, "grant").then(|| statement.find(1, "on")).flatten();
+        if let Some(on) = grants.filter(|on| statement.is(on + 1, "schema"))
+            && statement.name(on + 2).is_some_and(|name| name.as_bytes() == b"public")
+            && (1..on).any(|at| statement.is(at, "create") || statement.is(at, "all"))
+        {
+            self.section().creators_in_public.extend(statement.roles());
+        }
+        let Some(owner) = statement.owner() else { return };
+        let of_schema = statement.is(1, "schema").then(|| statement.name(2)).flatten();
+        let dotted = |at: &usize| statement.tokens.get(at + 1).is_some_and(|token| token.is_punct(b'.'));
+        let lies_in = (2..6).find(dotted).and_then(|at| statement.name(at));
+        let publishes = statement.is(1, "publication");
+        let section = self.section();
+        section.publishers.extend(publishes.then(|| owner.clone()));
+        match (of_schema, lies_in) {
+            (Some(schema), _) => {
+                section.schemas.insert(schema, owner);
+            }
+            (None, lies_in) => {
+                section.placed.extend(lies_in.map(|schema| (schema, owner.clone())));
+                section.owners.insert(owner);
+            }
+        }
+    }
+
     fn set(&mut self, statement: &Statement<'_>, name: &str, value: Option<usize>) {
         self.survey.settings.insert(name.to_owned());
         let text = value.and_then(|at| statement.tokens.get(at)).and_then(super::statement::value);
@@ -181,6 +208,10 @@ impl Reader {
             let text = text.map(|v| String::from_utf8_lossy(&v).into_owned());
             let section = self.section();
             section.encoding = section.encoding.take().or(text);
+        } else if name == "default_tablespace"
+            && let Some(space) = value.and_then(|at| statement.name(at)).filter(|space| !space.as_bytes().is_empty())
+        {
+            self.survey.tablespaces.insert(space);
         }
     }
 

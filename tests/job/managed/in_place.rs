@@ -2,8 +2,11 @@
 
 use super::{as_customer, content, managed, wreck};
 use crate::job::{Shop, gunzip, gzip};
+use crate::support::cluster::Cluster;
 use crate::support::compare::assert_same;
 use crate::support::wait::until;
+use crate::support::workdir::WorkDir;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 fn brings_everything_back(major: u32) {
@@ -171,7 +174,11 @@ fn sessions_in_the_way_are_ended_and_those_that_may_not_be_are_named() {
     let lost = shop.orders();
     let mut superuser = shop.hold_orders();
     // A safety backup cannot be had while somebody holds a table, and waits no longer than that.
-    as_customer(&shop, ["restore"]).run().fails_with(1).says("LOCK TABLE").says("BKP_SAFETY_BACKUP=0");
+    as_customer(&shop, ["restore"])
+        .run()
+        .fails_with(1)
+        .says("waited for table public.orders")
+        .says("BKP_SAFETY_BACKUP=0");
     as_customer(&shop, ["restore"]).env("BKP_SAFETY_BACKUP", "0").run().fails_with(1).says("55P03").says("of postgres");
     assert_eq!(shop.cluster.psql("shop", "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND pid <> pg_backend_pid() LIMIT 1").trim(), "t");
     let _ = superuser.kill();
@@ -194,4 +201,42 @@ fn sessions_in_the_way_are_ended_and_those_that_may_not_be_are_named() {
     let _ = own.wait();
     out.ok();
     assert_eq!(shop.orders(), orders);
+}
+
+#[test]
+fn the_applications_rows_in_an_extensions_tables_come_back_once() {
+    let work = WorkDir::new();
+    std::fs::set_permissions(work.path(), std::fs::Permissions::from_mode(0o755)).expect("readable by the server");
+    work.file("extension/jobs.control", "default_version = '1'\nschema = 'jobs'\ntrusted = true\n");
+    let tables = "CREATE TABLE jobs.job (id serial PRIMARY KEY, what text);
+        CREATE TABLE jobs.note (what text); INSERT INTO jobs.note VALUES ('of the extension itself');
+        SELECT pg_catalog.pg_extension_config_dump('jobs.job', '');
+        SELECT pg_catalog.pg_extension_config_dump('jobs.job_id_seq', '');
+        SELECT pg_catalog.pg_extension_config_dump('jobs.note', 'WHERE what !~ $$^of the$$');";
+    work.file("extension/jobs--1.sql", tables);
+    let path = format!("extension_control_path = '{}:$system'", work.path().display());
+    let shop = Shop::on(Cluster::options(18).conf(path).start());
+    shop.cluster.psql("postgres", "ALTER ROLE shop PASSWORD 'pw'; GRANT CREATE ON DATABASE shop TO shop");
+    shop.cluster.psql(
+        "shop",
+        "GRANT ALL ON SCHEMA public TO shop; SET ROLE shop; CREATE EXTENSION jobs; RESET ROLE; GRANT ALL ON SCHEMA jobs TO shop;
+         GRANT ALL ON ALL TABLES IN SCHEMA jobs TO shop; GRANT ALL ON ALL SEQUENCES IN SCHEMA jobs TO shop;
+         SET ROLE shop; INSERT INTO jobs.job (what) VALUES ('a'), ('b'); INSERT INTO jobs.note VALUES ('ours')",
+    );
+    let rows = |shop: &Shop| shop.cluster.psql("shop", "TABLE jobs.job ORDER BY id; TABLE jobs.note ORDER BY what");
+    let saved = rows(&shop);
+    assert_eq!(saved.lines().count(), 4, "{saved}");
+    shop.bkp(["backup"]).run().ok();
+    shop.cluster.psql("shop", "DELETE FROM jobs.job WHERE what = 'a'; INSERT INTO jobs.note VALUES ('since')");
+    as_customer(&shop, ["restore"]).run().ok();
+    assert_eq!(rows(&shop), saved);
+}
+
+#[test]
+fn a_prepared_transaction_is_told_before_anything_begins() {
+    let shop = Shop::on(Cluster::options(16).conf("max_prepared_transactions = 5").start());
+    shop.cluster.psql("postgres", "ALTER ROLE shop PASSWORD 'pw'");
+    shop.bkp(["backup"]).run().ok();
+    shop.cluster.psql("shop", "BEGIN; UPDATE orders SET total = 1 WHERE id = 1; PREPARE TRANSACTION 'it''s'");
+    as_customer(&shop, ["restore"]).run().fails_with(1).says("nothing was begun").says("ROLLBACK PREPARED 'it''s'");
 }

@@ -2,6 +2,7 @@
 
 mod beside;
 mod in_place;
+mod provider;
 mod roles;
 mod undo;
 

@@ -3,10 +3,10 @@
 use anyhow::Result;
 
 use super::find::{Last, Turn};
+use crate::commands::restore::aside;
 use crate::commands::restore::undo::{Taken, Undo};
-use crate::commands::restore::{aside, leftovers};
 use crate::commands::{Context, Run};
-use crate::settings::{KeepReplaced, Postgres};
+use crate::settings::Postgres;
 use crate::sources::act::{Act, Rename};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::swap::{self, Swap};
@@ -157,26 +157,9 @@ impl<'a> Databases<'a> {
         self.made.clear(self.main, self.postgres, &self.session_name()).await;
     }
 
-    /// After the swap: drops what it stood in, and what is not to be kept; names what is.
-    ///
-    /// # Errors
-    /// When the server cannot be asked any more; the swap is done all the same.
-    pub async fn finish(&self) -> Result<Vec<String>> {
-        let again;
-        let main = if self.main.is_closed() {
-            again = server::maintenance(self.postgres, &self.session_name()).await?;
-            &again
-        } else {
-            self.main
-        };
-        aside::clear(main, self.run).await;
-        let mut kept: Vec<String> =
-            self.turns.iter().filter(|turn| turn.live.is_some()).map(|turn| self.aside(turn)).collect();
-        if self.context.settings.restore.keep_replaced == KeepReplaced::Never {
-            for name in kept.drain(..) {
-                leftovers::drop_database(main, &name).await?;
-            }
-        }
-        Ok(kept)
+    /// After the swap: clears up; names what is kept.
+    pub async fn finish(&self) -> Vec<String> {
+        let replaced = self.turns.iter().filter(|turn| turn.live.is_some()).map(|turn| self.aside(turn)).collect();
+        aside::finish(self.context, self.run, self.main, replaced).await
     }
 }

@@ -129,7 +129,7 @@ pub async fn undo(context: &Context, request: &Request) -> Result<Exit> {
     }
     done?;
     let mut kept = match &databases {
-        Some(databases) => databases.finish().await?,
+        Some(databases) => databases.finish().await,
         None => Vec::new(),
     };
     kept.extend(files.finish());

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::Access;
 use rustix::io::Errno;
 
+use super::plan;
 use super::select::Select;
 use crate::error::Failure;
 use crate::sources::files::pattern::{self, Pattern};
@@ -41,6 +42,15 @@ pub fn check(root: &Path, keep: &[Pattern], selects: &[Select]) -> Result<()> {
         moving.extend(live(root)?.into_iter().filter(|name| !stays(name)).map(PathBuf::from));
     }
     movable(root, &moving.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+}
+
+/// The same for one entry of the root, which need not be there. Changes nothing.
+///
+/// # Errors
+/// As [`check`], and when something in the way to it is no directory.
+pub fn check_entry(root: &Path, entry: &Path) -> Result<()> {
+    plan::selected(&[(entry.to_owned(), None)], &|path| plan::Kind::of(&root.join(path)))?;
+    movable(root, &[entry])
 }
 
 /// Whether these entries can be moved away and back.

@@ -25,6 +25,8 @@ pub struct State {
     pub places: Places,
     /// A line of psql's that begins so is an answer to us; nobody else can know it.
     pub key: String,
+    /// What is written is no dump but single tables: an error has no place in one, and may mean something else.
+    pub of_tables: bool,
     /// Whether failures that are harmless under a named condition are spared.
     pub spares: bool,
     /// Failures that were spared, with the reason.
@@ -93,8 +95,9 @@ impl State {
         if failures.is_empty() && because_of_a_statement {
             failures.listed.extend(self.spared.pop().map(|(failed, _)| failed));
         }
+        let hint = if self.of_tables { sqlstate::hint_of_tables } else { sqlstate::hint };
         let mut hints = Vec::new();
-        for hint in failures.listed.iter().filter_map(|one| sqlstate::hint(one.code.as_deref(), &one.message)) {
+        for hint in failures.listed.iter().filter_map(|one| hint(one.code.as_deref(), &one.message)) {
             if !hints.contains(&hint) {
                 hints.push(hint);
             }
@@ -116,6 +119,9 @@ impl State {
             self.open = Some(message);
         } else if let Some(open) = &mut self.open {
             open.go_on(line);
+        } else if self.spares && !line.trim().is_empty() {
+            // Where psql's exit status does not tell, nothing that it says may be passed over.
+            self.open = Some(Message::unknown(line));
         }
     }
 
@@ -168,10 +174,11 @@ impl State {
     fn failed(&self, message: &Message, begun: Option<&Begun>) -> Failed {
         let (mut line, mut place) = message.line.map(|line| self.places.of(line)).unwrap_or_default();
         // Where a statement begins is where people look for it; of a COPY the row is told.
-        if let Some(begun) = begun.filter(|begun| begun.lines.is_some())
-            && let Some(first) = begun.line
-        {
-            (line, place) = (Some(first), format!("line {first} of the dump"));
+        match begun.map(|begun| (begun.line, begun.lines)) {
+            Some((Some(first), Some(_))) => (line, place) = (Some(first), format!("line {first} of the dump")),
+            Some((None, _)) => (line, place) = (None, String::new()),
+            _ if self.of_tables => (line, place) = (None, String::new()),
+            _ => {}
         }
         let mut told = message.told();
         if let Some((number, row)) = message.row().and_then(|row| Some((message.line?, row)))
@@ -329,6 +336,16 @@ mod tests {
         }
         state.hear(None);
         assert_eq!(state.take(true).0.listed.len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_failure_where_nothing_else_would_tell() {
+        for (spares, fails) in [(true, true), (false, false)] {
+            let mut state = State { spares, key: "KEY".into(), ..State::default() };
+            state.hear(Some("psql(stdin)12 ERROR 42P01 in words of another version"));
+            state.hear(Some("KEY 1 on"));
+            assert_eq!(state.has_failed(), fails);
+        }
     }
 
     #[test]

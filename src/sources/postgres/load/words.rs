@@ -54,6 +54,11 @@ impl Message {
         })
     }
 
+    /// What psql says in a form that we do not know.
+    pub fn unknown(line: &str) -> Message {
+        Message { said: short(line.trim()), ..Message::default() }
+    }
+
     /// Takes in a further line of the message.
     pub fn go_on(&mut self, line: &str) {
         if self.copying.is_none() {

@@ -19,8 +19,8 @@ const WAITING: usize = 4;
 pub enum Part {
     /// A statement begins; so many COPYs have come before it, in all lanes.
     Begins(Begun, usize),
-    /// What comes next begins in this line of the dump.
-    At(u64),
+    /// What comes next begins in this line of the dump; nothing: it is ours.
+    At(Option<u64>),
     /// Rows come next; the block's first row is in this line of the dump.
     Rows(u64),
     /// Bytes.
@@ -204,7 +204,7 @@ async fn one(loader: &mut Loader, job: &Job) -> Result<(), Broken> {
                 loader.come(*come);
                 loader.begins(begun.clone()).await?;
             }
-            Part::At(line) => loader.at(Some(*line)),
+            Part::At(line) => loader.at(*line),
             Part::Rows(first) => loader.rows(*first),
             Part::Sql(sql) => loader.write(sql).await?,
         }

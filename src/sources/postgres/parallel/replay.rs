@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use futures::future::try_join_all;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::facts::{Dealt, Facts};
+use super::facts::{self, Dealt, Facts};
 use super::lane::{Job, Lane, Over, Part, Tell};
 use super::rows::Block;
 use super::rows::Cut;
@@ -19,8 +19,9 @@ use super::{failures, settings};
 use crate::error::statements::Failed;
 use crate::settings::Postgres;
 use crate::sources::postgres::clients::Client;
-use crate::sources::postgres::load::{Broken, Loader};
+use crate::sources::postgres::load::{Broken, Loaded, Loader};
 use crate::sources::postgres::rewrite::Begun;
+use crate::sources::postgres::server::literal;
 use crate::sources::postgres::statement::Manner;
 
 /// How many statements are looked at before the first of them is begun: enough to find the largest, few enough to hold.
@@ -122,13 +123,22 @@ struct Several {
     alone: bool,
     /// The lane that was given rows last.
     last: usize,
+    /// Whether the first lane alone is written to, to the end.
+    for_good: bool,
 }
 
 impl Replay {
     /// A replay by a psql that has just started.
-    pub fn new(target: Target, first: Loader) -> Replay {
-        let mode = if target.jobs > 1 && first.answers() { Mode::Before(first) } else { Mode::Serial(first) };
-        Replay {
+    ///
+    /// # Errors
+    /// When that has ended already.
+    pub async fn new(target: Target, mut first: Loader) -> Result<Replay> {
+        let mode = match target.jobs > 1 && first.answers() {
+            true if first.write(settings::FASTER.as_bytes()).await.is_err() => return Err(first.failure().await),
+            true => Mode::Before(first),
+            false => Mode::Serial(first),
+        };
+        Ok(Replay {
             target,
             mode,
             taken: Taken::default(),
@@ -139,7 +149,7 @@ impl Replay {
             asked: 0,
             block: None,
             bytes: BTreeMap::new(),
-        }
+        })
     }
 
     /// A whole statement, or the beginning of a long one.
@@ -150,6 +160,7 @@ impl Replay {
         let is_rows = begun.subject.manner == Manner::Rows && begun.subject.act == "COPY";
         let way = match &self.mode {
             Mode::Serial(_) | Mode::Over => None,
+            Mode::Several(several) if several.for_good => None,
             _ => Some(self.way(&begun, sql)),
         };
         let is_before = matches!(self.mode, Mode::Before(_));
@@ -297,14 +308,84 @@ impl Replay {
         self.goes_on(ended.map(|_| ())).await
     }
 
-    /// Waits until everything is done, ends all sessions but the first and gives that, with what the others have loaded.
+    /// What does not come from the dump, to the first session, after all that does.
     ///
     /// # Errors
-    /// When a statement has failed in one of the others.
-    pub async fn first_alone(mut self) -> Result<(Loader, Taken)> {
+    /// When a statement has failed.
+    pub async fn ours(&mut self, begun: Option<Begun>, sql: &[u8]) -> Result<()> {
+        self.alone().await?;
+        let come = self.begun;
+        let loader = self.first()?;
+        loader.come(come);
+        loader.at(None);
+        if let Some(begun) = begun {
+            let begins = loader.begins(begun).await;
+            self.goes_on(begins).await?;
+        }
+        self.write(sql).await
+    }
+
+    /// From here on the first error ends a session. Everything before is done then, and nothing of it has failed.
+    ///
+    /// # Errors
+    /// With all that has failed, in all sessions.
+    pub async fn strict(&mut self) -> Result<()> {
+        if !matches!(self.mode, Mode::Several(_)) {
+            let strict = self.first()?.strict().await;
+            return self.goes_on(strict).await;
+        }
+        self.rest().await?;
+        let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+        let mut errors = Vec::new();
+        for lane in &mut several.lanes {
+            if let Some(loader) = lane.loader()
+                && loader.strict().await.is_err()
+                && let Some(loader) = lane.take()
+            {
+                errors.push(loader.failure().await);
+            }
+        }
+        if errors.is_empty() {
+            return Ok(());
+        }
+        self.mode = Mode::Over;
+        Err(failures::together(errors))
+    }
+
+    /// Takes statistics of all tables.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub async fn analyze(&mut self) -> Result<()> {
+        self.rest().await?;
+        let target = &self.target;
+        let Mode::Several(several) = &mut self.mode else { return self.ours(None, b"\nANALYZE;\n").await };
+        let statements = match facts::analyzes((&target.postgres, &target.database, &target.session_name)).await {
+            Ok(statements) => statements,
+            // Names in another encoding, say: they need not be spelled.
+            Err(_) => return self.ours(None, b"\nANALYZE;\n").await,
+        };
+        several.alone = false;
+        let ours = |sql: &str| Job { parts: vec![Part::At(None), Part::Sql(sql.as_bytes().to_vec())], number: None };
+        let session = "\nRESET SESSION AUTHORIZATION;\nSET client_encoding = 'UTF8';\n";
+        let given = try_join_all(several.lanes.iter_mut().map(|lane| lane.give(ours(session)))).await;
+        for (sql, bytes) in &statements {
+            several.schedule.add(ours(sql), [], *bytes);
+        }
+        self.goes_on(given.map(|_| ())).await?;
+        self.rest().await?;
+        let encoding = self.target.encoding.as_deref().map_or("DEFAULT".to_owned(), literal);
+        self.ours(None, format!("\nSET client_encoding = {encoding};\n").as_bytes()).await
+    }
+
+    /// Ends all sessions; what the first of them has loaded, and what the others have.
+    ///
+    /// # Errors
+    /// When a statement has failed.
+    pub async fn finish(mut self) -> Result<(Loaded, Taken)> {
         self.retire().await?;
         match std::mem::replace(&mut self.mode, Mode::Over) {
-            Mode::Before(loader) | Mode::Serial(loader) => Ok((loader, self.taken)),
+            Mode::Before(loader) | Mode::Serial(loader) => Ok((loader.finish().await?, self.taken)),
             _ => bail!("the load is over"),
         }
     }
@@ -369,7 +450,7 @@ impl Replay {
         self.goes_on(strict).await?;
         let settled = self.first()?.settled().await;
         self.goes_on(settled).await?;
-        let Some(facts) = self.facts().await else { return self.one_session_said() };
+        let Some(facts) = self.facts().await else { return self.one_session("").await };
         let Mode::Before(_) = &self.mode else { return Ok(()) };
         let (over_tell, over) = unbounded_channel();
         let tell = Tell { room: Arc::default(), over: over_tell, has_failed: Arc::default() };
@@ -386,13 +467,10 @@ impl Replay {
                 }
             }
         }
-        let Mode::Before(mut first) = std::mem::replace(&mut self.mode, Mode::Over) else { return Ok(()) };
+        let Mode::Before(first) = std::mem::replace(&mut self.mode, Mode::Over) else { return Ok(()) };
         if more.is_empty() {
             self.mode = Mode::Serial(first);
             return Ok(());
-        }
-        if first.write(settings::FASTER.as_bytes()).await.is_err() {
-            return Err(first.failure().await);
         }
         let blocks = std::mem::take(&mut self.taken.first);
         let mut lanes = vec![Lane::new(0, first, blocks, tell.clone())];
@@ -408,6 +486,7 @@ impl Replay {
             indexes: BTreeMap::new(),
             alone: false,
             last: 0,
+            for_good: false,
         }));
         Ok(())
     }
@@ -431,58 +510,34 @@ impl Replay {
         }
     }
 
-    fn one_session_said(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.mode, Mode::Over) {
-            Mode::Before(loader) => {
-                self.mode = Mode::Serial(loader);
-                Ok(())
-            }
-            other => {
-                self.mode = other;
-                bail!("the load is not at its beginning")
-            }
-        }
-    }
-
-    /// From here on one session loads.
+    /// From here on one session loads; what the others have collected of failures is told at the end.
     async fn one_session(&mut self, why: &str) -> Result<()> {
-        if matches!(self.mode, Mode::Several(_)) {
-            tracing::info!("one session loads the rest of {}: {why}", self.target.database);
+        self.alone().await?;
+        match std::mem::replace(&mut self.mode, Mode::Over) {
+            Mode::Before(loader) => self.mode = Mode::Serial(loader),
+            Mode::Several(mut several) => {
+                tracing::info!("one session loads the rest of {}: {why}", self.target.database);
+                several.for_good = true;
+                self.mode = Mode::Several(several);
+            }
+            other => self.mode = other,
         }
-        self.retire().await
+        Ok(())
     }
 
-    /// Ends all sessions but the first, when they are done.
+    /// Ends all sessions but the first.
     async fn retire(&mut self) -> Result<()> {
-        if let Mode::Several(_) = &self.mode {
-            self.rest().await?;
-        }
+        self.strict().await?;
         match std::mem::replace(&mut self.mode, Mode::Over) {
             Mode::Several(mut several) => {
-                let mut errors = Vec::new();
                 let mut lanes = several.lanes.drain(..);
                 let first = lanes.next().and_then(|mut lane| Some((lane.take()?, std::mem::take(&mut lane.blocks))));
                 let (first, blocks) = first.context("the first session is at work")?;
                 self.taken.first = blocks;
                 for mut lane in lanes {
-                    let ended = match lane.take() {
-                        Some(loader) => loader.finish().await,
-                        None => bail!("a session is at work"),
-                    };
-                    match ended {
-                        Ok(loaded) => {
-                            add(&mut self.taken.rows, &lane.blocks, &loaded.rows)?;
-                            self.taken.spared.extend(loaded.spared);
-                        }
-                        Err(error) => errors.push(error),
-                    }
-                }
-                if !errors.is_empty() {
-                    let mut first = first;
-                    if first.strict().await.is_err() {
-                        errors.push(first.failure().await);
-                    }
-                    return Err(failures::together(errors));
+                    let loaded = lane.take().context("a session is at work")?.finish().await?;
+                    add(&mut self.taken.rows, &lane.blocks, &loaded.rows)?;
+                    self.taken.spared.extend(loaded.spared);
                 }
                 self.mode = Mode::Serial(first);
             }
@@ -512,10 +567,8 @@ impl Replay {
         }
         let line = begun.line;
         let job = |begun, sql: &[u8]| {
-            let mut parts = vec![Part::Begins(begun, come)];
-            parts.extend(line.map(Part::At));
-            parts.push(Part::Sql([sql, b"\n"].concat()));
-            Job { parts, number: None }
+            let sql = Part::Sql([sql, b"\n"].concat());
+            Job { parts: vec![Part::Begins(begun, come), Part::At(line), sql], number: None }
         };
         match way {
             Way::Rows(rows) => return self.rows_come(rows, begun, sql).await,
@@ -590,11 +643,12 @@ impl Replay {
     async fn look_again(&mut self) -> Result<bool> {
         self.rest().await?;
         let facts = if self.asked < ASKED_MAX { self.facts().await } else { None };
+        let is_known = facts.is_some();
         match (facts, &mut self.mode) {
             (Some(facts), Mode::Several(several)) => several.facts = facts,
-            _ => self.retire().await?,
+            _ => self.one_session("tables and rows come by turns, or what was made between them").await?,
         }
-        Ok(matches!(self.mode, Mode::Several(_)))
+        Ok(is_known)
     }
 
     async fn rows_come(&mut self, rows: Rows, begun: Begun, sql: &[u8]) -> Result<()> {

@@ -114,14 +114,14 @@ impl Block {
         if !self.open.contains_key(&lane) {
             blocks.push(self.number);
             parts.push(Part::Begins(self.begun.clone(), self.number));
-            parts.extend(self.begun.line.map(Part::At));
+            parts.push(Part::At(self.begun.line));
             parts.push(Part::Sql(self.header.clone()));
             parts.push(Part::Rows(self.first));
         }
         *self.open.entry(lane).or_default() += cut.rows.len() as u64;
         self.goes_on = cut.goes_on;
         self.lane = (cut.goes_on || !self.out).then_some(lane);
-        parts.push(Part::At(cut.line));
+        parts.push(Part::At(Some(cut.line)));
         parts.push(Part::Sql(cut.rows));
         parts
     }

@@ -4,6 +4,7 @@ mod databases;
 mod drops;
 mod memberships;
 mod policy;
+mod provided;
 mod roles;
 mod storage;
 mod transaction;
@@ -20,6 +21,11 @@ pub(crate) use self::verdict::{Does, To, Verdict, apply, commented};
 
 /// The answer for one statement. `created` collects the roles that the dump makes.
 pub(crate) fn decide(statement: &Statement<'_>, policy: &Policy, created: &mut BTreeSet<Name>) -> Verdict {
+    if policy.replays()
+        && let Some(verdict) = provided::decide(statement, policy)
+    {
+        return verdict;
+    }
     if policy.one_transaction
         && policy.replays()
         && let Some(verdict) = transaction::decide(statement)

@@ -62,6 +62,8 @@ pub struct Policy {
     pub tablespaces: Option<BTreeSet<Name>>,
     /// Extensions of the target that belong to its provider, not to us.
     pub provided_extensions: BTreeSet<Name>,
+    /// Schemas of the target that are not ours, and stay as they are.
+    pub provided_schemas: BTreeSet<Name>,
     /// Whether the replay is one transaction in the live database, whose end is not the dump's to say.
     pub one_transaction: bool,
     /// The databases to replay; `None` for all. The others' bytes are skipped.

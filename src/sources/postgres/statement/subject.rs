@@ -8,7 +8,7 @@ use crate::sources::postgres::token::{Kind, head};
 const READ_BYTES: usize = 4096;
 
 /// Words between a statement's verb and the kind of its object.
-const BEFORE: [&str; 12] = [
+const BEFORE: [&str; 11] = [
     "or",
     "replace",
     "unique",
@@ -18,7 +18,6 @@ const BEFORE: [&str; 12] = [
     "global",
     "local",
     "recursive",
-    "constraint",
     "trusted",
     "procedural",
 ];
@@ -122,7 +121,10 @@ impl Subject {
         let (kind, name) = match act.as_str() {
             "COPY" => ("TABLE".to_owned(), name_at(&statement, 1).0),
             "INSERT" => ("TABLE".to_owned(), name_at(&statement, 2).0),
-            _ => object(&statement).into_kind_and_name(),
+            _ => {
+                let (kind, name, _) = object(&statement);
+                (kind, name)
+            }
         };
         let title = match act.as_str() {
             "COPY" => format!("COPY {name}"),
@@ -130,16 +132,6 @@ impl Subject {
             _ => statement.title(),
         };
         Subject { title, act, kind, name, bare: false, manner: manner(&statement) }
-    }
-}
-
-trait KindAndName {
-    fn into_kind_and_name(self) -> (String, String);
-}
-
-impl KindAndName for (String, String, bool) {
-    fn into_kind_and_name(self) -> (String, String) {
-        (self.0, self.1)
     }
 }
 

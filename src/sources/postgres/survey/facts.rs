@@ -1,6 +1,6 @@
 //! The facts that a survey collects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -43,6 +43,8 @@ pub struct Survey {
     pub seal: Option<Vec<u8>>,
     /// Every parameter that is SET, in lower case.
     pub settings: BTreeSet<String>,
+    /// Every tablespace that anything is put into.
+    pub tablespaces: BTreeSet<Name>,
     /// What a person wants told.
     pub notes: Vec<String>,
 }
@@ -58,8 +60,16 @@ pub struct Section {
     pub tables: Vec<Copied>,
     /// What CREATE EXTENSION names.
     pub extensions: BTreeSet<Name>,
-    /// Roles that objects in it are given to.
+    /// Roles that objects in it are given to, less those of schemas.
     pub owners: BTreeSet<Name>,
+    /// Schemas that it makes, and to whom each is given.
+    pub schemas: BTreeMap<Name, Name>,
+    /// Roles that publications are given to.
+    pub publishers: BTreeSet<Name>,
+    /// In which schema objects are given to whom.
+    pub placed: BTreeSet<(Name, Name)>,
+    /// Roles that it lets create in `public`.
+    pub creators_in_public: BTreeSet<Name>,
     /// Nothing but settings and comments (`postgres`, `template1`).
     pub empty: bool,
     /// The first client encoding it sets.
@@ -80,6 +90,10 @@ impl Default for Section {
             tables: Vec::new(),
             extensions: BTreeSet::new(),
             owners: BTreeSet::new(),
+            schemas: BTreeMap::new(),
+            publishers: BTreeSet::new(),
+            placed: BTreeSet::new(),
+            creators_in_public: BTreeSet::new(),
             empty: true,
             encoding: None,
             large_objects: 0,

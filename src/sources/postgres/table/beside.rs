@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 
+use super::partition::Part;
 use super::{Table, beside_name, find, quoted};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server::ident;
@@ -69,12 +70,10 @@ const TIES: [(&str, &str); 5] = [
          ORDER BY 1",
     ),
     (
-        "membership in parents",
-        "SELECT pg_catalog.format(CASE WHEN c.relispartition THEN 'ALTER TABLE %2$s DETACH PARTITION %1$s'
-                                       ELSE 'ALTER TABLE %1$s NO INHERIT %2$s' END,
-                                  i.inhrelid::pg_catalog.regclass, i.inhparent::pg_catalog.regclass),
+        "parents",
+        "SELECT pg_catalog.format('ALTER TABLE %s NO INHERIT %s', i.inhrelid::pg_catalog.regclass, i.inhparent::pg_catalog.regclass),
                 i.inhparent::pg_catalog.regclass::text
-         FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+         FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND NOT c.relispartition
          WHERE i.inhrelid = $2 AND $1::oid[] IS NOT NULL ORDER BY 1",
     ),
 ];
@@ -84,10 +83,14 @@ async fn untie(side: &Session, table: &Table, oids: &[u32]) -> Result<(String, V
     // Names come out whole only when nothing is found by a path.
     side.batch_execute("SELECT pg_catalog.set_config('search_path', '', false)").await?;
     let (mut script, mut left_out) = (String::new(), Vec::new());
-    // From its parents first: what a partition has from its parent can be dropped only once it stands alone.
-    let (parents, others) = TIES.split_last().context("no ties")?;
-    for (kind, query) in std::iter::once(parents).chain(others) {
-        let rows = side.query(*query, &[&oids, &table.oid]).await.with_context(|| format!("asking for {kind}"))?;
+    let part = Part::of(side, table).await?;
+    if let Some(part) = &part {
+        // First: what a partition has from its parent can be dropped only once it stands alone.
+        script.push_str(&part.detached(side).await?);
+        left_out.push(format!("place as a partition ({})", part.statement));
+    }
+    for (kind, query) in TIES {
+        let rows = side.query(query, &[&oids, &table.oid]).await.with_context(|| format!("asking for {kind}"))?;
         for row in &rows {
             script.push_str(&format!("{};\n", row.get::<_, &str>(0)));
         }
@@ -97,7 +100,7 @@ async fn untie(side: &Session, table: &Table, oids: &[u32]) -> Result<(String, V
         }
     }
     // A partition that was detached keeps its parent's keys as its own, and loses its triggers.
-    if script.contains("DETACH PARTITION") {
+    if part.is_some() {
         script = script.replace("DROP TRIGGER ", "DROP TRIGGER IF EXISTS ");
     }
     Ok((script, left_out))

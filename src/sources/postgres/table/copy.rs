@@ -10,7 +10,7 @@ use crate::error::Failure;
 use crate::process::{Producer, Program};
 use crate::settings::Postgres;
 use crate::sources::postgres::clients::Client;
-use crate::sources::postgres::load::Loader;
+use crate::sources::postgres::load::{Loader, RETURNED};
 use crate::sources::postgres::rewrite::{Piece, Policy, Rewriter};
 use crate::sources::postgres::survey::{Copied, Surveyor};
 
@@ -82,6 +82,19 @@ pub async fn tables(
 /// What psql said.
 pub async fn feed(loader: &mut Option<Loader>, sql: &[u8]) -> Result<()> {
     if loader.as_mut().context("psql has ended")?.write(sql).await.is_err() {
+        let failed = loader.take().context("psql has ended")?;
+        return Err(failed.failure().await);
+    }
+    Ok(())
+}
+
+/// Waits until all that was fed is done: much of it may be in a pipe still, or wait for a lock.
+///
+/// # Errors
+/// What psql said.
+pub async fn done(loader: &mut Option<Loader>) -> Result<()> {
+    feed(loader, format!("SELECT '{RETURNED}done ';\n").as_bytes()).await?;
+    if loader.as_mut().context("psql has ended")?.returned("done").await.is_err() {
         let failed = loader.take().context("psql has ended")?;
         return Err(failed.failure().await);
     }

@@ -39,6 +39,24 @@ pub async fn meant(session: &Session, spec: &Spec) -> Result<Table> {
     )
 }
 
+/// Finds all tables that are meant, each once: under two spellings it is one, and a partition comes with its table.
+///
+/// # Errors
+/// As [`meant`].
+pub async fn all_meant(session: &Session, specs: &[Spec]) -> Result<Vec<Table>> {
+    let mut found: Vec<(Table, Vec<Table>)> = Vec::new();
+    for spec in specs {
+        let table = meant(session, spec).await?;
+        let tree = with_partitions(session, &table).await?;
+        let holds = |tree: &[Table], table: &Table| tree.iter().any(|one| one.oid == table.oid);
+        if !found.iter().any(|(_, other)| holds(other, &table)) {
+            found.retain(|(other, _)| !holds(&tree, other));
+            found.push((table, tree));
+        }
+    }
+    Ok(found.into_iter().map(|(table, _)| table).collect())
+}
+
 /// The table of that very name, if it is there.
 ///
 /// # Errors
@@ -73,6 +91,23 @@ pub async fn has_schema(session: &Session, schema: &str) -> Result<bool> {
     Ok(row.context("asking for the schema")?.is_some())
 }
 
+/// What the table is a partition of, at every height.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn above(session: &Session, table: &Table) -> Result<Vec<Table>> {
+    let rows = session
+        .query(
+            "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p'
+             FROM pg_catalog.pg_partition_ancestors($1::oid) a JOIN pg_catalog.pg_class c ON c.oid = a.relid
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid <> $1",
+            &[&table.oid],
+        )
+        .await
+        .context("asking what the table is a partition of")?;
+    Ok(tables(&rows))
+}
+
 /// The table and its partitions, at every depth.
 ///
 /// # Errors
@@ -91,8 +126,15 @@ pub async fn with_partitions(session: &Session, table: &Table) -> Result<Vec<Tab
         )
         .await
         .context("asking for the partitions")?;
-    Ok(rows
-        .iter()
-        .map(|row| Table { oid: row.get(0), schema: row.get(1), name: row.get(2), partitioned: row.get(3) })
-        .collect())
+    Ok(tables(&rows))
+}
+
+fn tables(rows: &[tokio_postgres::Row]) -> Vec<Table> {
+    let table = |row: &tokio_postgres::Row| Table {
+        oid: row.get(0),
+        schema: row.get(1),
+        name: row.get(2),
+        partitioned: row.get(3),
+    };
+    rows.iter().map(table).collect()
 }

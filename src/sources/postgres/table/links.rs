@@ -107,6 +107,19 @@ pub async fn views_of(side: &Session, made: &[Table]) -> Result<Vec<(String, Str
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
+/// Publications that hold every new table, of the database or of a schema.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn publications(live: &Session) -> Result<Vec<String>> {
+    let of_schemas = "UNION SELECT p.pubname::text FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_namespace n ON n.pnpubid = p.oid";
+    let of_schemas = if live.server_version_major() >= 15 { of_schemas } else { "" };
+    let query =
+        format!("SELECT pubname::text FROM pg_catalog.pg_publication WHERE puballtables {of_schemas} ORDER BY 1");
+    let rows = live.query(&query, &[]).await.context("asking for publications")?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Statements that make the extended statistics of the tables.
 ///
 /// # Errors

@@ -7,13 +7,17 @@
 //! - **beside**: as `NAME_bkp_RUN`, with its rows, indexes, constraints, comments, grants and policies, and sequences of its own.
 //! - **in place**: the live table stays the very table; its rows are copied aside to `NAME_was_RUN` and replaced ([`rows`]).
 //!
+//! What is made has no right that the backup does not give ([`rights`]).
+//!
 //! Before the COMMIT the rows on both sides are compared by count and hash ([`proof`]).
 
 pub mod beside;
 pub mod copy;
 pub mod find;
 pub mod links;
+pub mod partition;
 pub mod proof;
+pub mod rights;
 pub mod rows;
 pub mod spec;
 

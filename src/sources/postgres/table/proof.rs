@@ -48,10 +48,13 @@ pub async fn digest(session: &Session, table: &Table, columns: &[String]) -> Res
     Ok(row.with_context(|| format!("reading the rows of {}", table.shown()))?.get(0))
 }
 
-/// A statement that fails, and with it the transaction that it stands in, unless the table has that digest.
+/// SQLSTATE of a demand that is not met, `data_corrupted`.
+pub const NOT_ALIKE: &str = "XX001";
+
+/// A statement that fails with [`NOT_ALIKE`], and with it the transaction that it stands in, unless the table has that digest.
 pub fn demand(table: &Table, columns: &[String], digest: &str) -> String {
     let body = format!(
-        "BEGIN IF ({}) IS DISTINCT FROM {} THEN RAISE EXCEPTION USING ERRCODE = 'data_corrupted', MESSAGE = {}; END IF; END",
+        "BEGIN IF ({}) IS DISTINCT FROM {} THEN RAISE EXCEPTION USING ERRCODE = '{NOT_ALIKE}', MESSAGE = {}; END IF; END",
         query(table, columns),
         literal(digest),
         literal(&format!("the rows of {} are not those of the backup", table.shown()))

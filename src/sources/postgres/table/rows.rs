@@ -7,7 +7,7 @@
 
 use anyhow::{Context, Result};
 
-use super::{Table, find, links, quoted, was_name};
+use super::{Table, find, links, quoted, rights, was_name};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server::{ident, literal};
 
@@ -49,8 +49,9 @@ async fn columns(session: &Session, table: &Table) -> Result<Vec<(String, String
     let rows = session
         .query(
             "SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod)
-                    || CASE WHEN attgenerated::text <> '' THEN ' (generated)' ELSE '' END
-             FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+                    || CASE WHEN attgenerated::text <> '' THEN ' generated as ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) ELSE '' END
+             FROM pg_catalog.pg_attribute LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = attrelid AND d.adnum = attnum
+             WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
             &[&table.oid],
         )
         .await
@@ -64,10 +65,11 @@ async fn columns(session: &Session, table: &Table) -> Result<Vec<(String, String
 /// When the catalogue cannot be read.
 pub async fn frame(live: &Session, tables: &[Table], run: &str) -> Result<Frame> {
     let mut frame = Frame::default();
-    let (mut all, mut emptied) = (Vec::new(), String::new());
+    let (mut all, mut above, mut emptied) = (Vec::new(), Vec::new(), String::new());
     for table in tables {
         frame.before.push_str(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;\n", table.quoted()));
         all.extend(find::with_partitions(live, table).await?);
+        above.extend(find::above(live, table).await?);
     }
     for table in tables {
         frame.before.push_str(&keep_aside(live, table, run).await?);
@@ -85,14 +87,16 @@ pub async fn frame(live: &Session, tables: &[Table], run: &str) -> Result<Frame>
             }
         }
     }
-    let oids: Vec<u32> = all.iter().map(|table| table.oid).collect();
+    let oids = |tables: &[Table]| tables.iter().map(|table| table.oid).collect::<Vec<u32>>();
+    // The rows of a partition go in through the root, whose own triggers are those of each statement.
     let triggers = live
         .query(
             "SELECT n.nspname::text, c.relname::text, t.tgname::text, t.tgenabled::text
              FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE t.tgrelid = ANY($1) AND (NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstraint = 0)) AND t.tgenabled::text <> 'D' ORDER BY t.tgrelid, t.oid",
-            &[&oids],
+             WHERE (t.tgrelid = ANY($1) OR (t.tgrelid = ANY($2) AND t.tgtype & 1 = 0))
+               AND (NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstraint = 0)) AND t.tgenabled::text <> 'D' ORDER BY t.tgrelid, t.oid",
+            &[&oids(&all), &oids(&above)],
         )
         .await
         .context("asking for the triggers")?;
@@ -113,7 +117,7 @@ pub async fn frame(live: &Session, tables: &[Table], run: &str) -> Result<Frame>
     Ok(frame)
 }
 
-/// A plain copy of the rows: its owner's, and behind row security where the table is.
+/// A plain copy of the rows: its owner's alone, and behind row security where the table is.
 async fn keep_aside(live: &Session, table: &Table, run: &str) -> Result<String> {
     let row = live
         .query_one(
@@ -126,11 +130,11 @@ async fn keep_aside(live: &Session, table: &Table, run: &str) -> Result<String> 
     let mut script = format!("CREATE TABLE {was} AS SELECT * FROM {};\n", table.from());
     let comment = format!("rows of {} before the restore {run}", table.shown());
     script.push_str(&format!("COMMENT ON TABLE {was} IS {};\n", literal(&comment)));
-    script.push_str(&format!("REVOKE ALL ON TABLE {was} FROM PUBLIC;\n"));
     if row.get(1) {
         script.push_str(&format!("ALTER TABLE {was} ENABLE ROW LEVEL SECURITY;\n"));
     }
     script.push_str(&format!("ALTER TABLE {was} OWNER TO {};\n", ident(row.get(0))));
+    script.push_str(&rights::only("TABLE", &was, &[]));
     Ok(script)
 }
 
@@ -165,7 +169,9 @@ pub async fn raise_sequences(live: (&Session, &Table), side: (&Session, &Table))
         let Some([_, its_schema, its_name]) = backups.iter().find(|one| one[0] == column) else { continue };
         let next = |schema: &str, name: &str| {
             format!(
-                "SELECT q.last_value + CASE WHEN q.is_called THEN s.seqincrement ELSE 0 END, s.seqincrement > 0
+                "SELECT CASE WHEN NOT q.is_called THEN q.last_value
+                             WHEN s.seqincrement > 0 THEN LEAST(q.last_value + s.seqincrement::numeric, s.seqmax)
+                             ELSE GREATEST(q.last_value + s.seqincrement::numeric, s.seqmin) END::pg_catalog.int8, s.seqincrement > 0
                  FROM {} AS q, pg_catalog.pg_sequence AS s WHERE s.seqrelid = {}::pg_catalog.regclass",
                 quoted(schema, name),
                 literal(&quoted(schema, name))

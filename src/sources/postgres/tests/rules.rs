@@ -2,6 +2,7 @@
 
 use super::golden::strict;
 use super::*;
+use crate::sources::postgres::name::Name;
 use crate::sources::postgres::rewrite::{Purpose, RoleMode, RolePolicy};
 
 fn rewritten(policy: Policy, input: &str) -> String {
@@ -41,6 +42,40 @@ fn memberships_lose_what_the_server_does_not_know() {
     let new = "GRANT reader TO new WITH ADMIN OPTION, INHERIT TRUE, SET FALSE GRANTED BY grp;";
     assert_eq!(rewritten(modern.clone(), new), new);
     assert_eq!(rewritten(modern, "GRANT reader TO new GRANTED BY grp;"), "GRANT reader TO new;");
+}
+
+#[test]
+fn what_is_the_providers_stays_and_all_else_passes() {
+    let provided = || {
+        replay(|p| {
+            p.provided_schemas = ["public", "the Provider's"].map(Name::from).into();
+            p.provided_extensions = [Name::from("plpgsql")].into();
+        })
+    };
+    for gone in [
+        "COMMENT ON SCHEMA public IS 'x';",
+        "COMMENT ON EXTENSION plpgsql IS 'x';",
+        "SECURITY LABEL FOR p ON SCHEMA public IS 'x';",
+        "SECURITY LABEL ON EXTENSION plpgsql IS 'x';",
+        "GRANT ALL ON SCHEMA public TO reader;",
+        "REVOKE USAGE ON SCHEMA \"the Provider's\" FROM PUBLIC;",
+        "ALTER SCHEMA \"the Provider's\" OWNER TO reader;",
+        "CREATE SCHEMA \"the Provider's\";",
+        "DROP SCHEMA IF EXISTS \"the Provider's\";",
+    ] {
+        assert_eq!(rewritten(provided(), gone), format!("-- bkp: {gone}\n"));
+    }
+    for kept in [
+        "COMMENT ON SCHEMA ours IS 'on schema public';",
+        "COMMENT ON TABLE public.schema IS 'x';",
+        "GRANT SELECT ON TABLE public.t TO reader;",
+        "GRANT ALL ON SCHEMA ours TO reader;",
+        "CREATE SCHEMA \"Public\";",
+        "CREATE EXTENSION IF NOT EXISTS plpgsql WITH SCHEMA pg_catalog;",
+        "SECURITY LABEL ON TABLE public.t IS 'x';",
+    ] {
+        assert_eq!(rewritten(provided(), kept), kept);
+    }
 }
 
 #[test]

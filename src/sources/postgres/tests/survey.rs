@@ -2,6 +2,7 @@
 
 use super::golden::dumps;
 use super::*;
+use crate::sources::postgres::name::Name;
 use crate::sources::postgres::survey::{Layout, Survey, Surveyor};
 
 fn survey(input: &[u8]) -> Survey {
@@ -103,4 +104,17 @@ fn the_trailer_is_the_right_one_and_the_last_word() {
     assert!(!survey(&[&create[..], b"SELECT 1;\n"].concat()).trailer);
     assert!(!survey(&[&create[..], b"-- PostgreSQL database dump\n"].concat()).trailer);
     assert!(!survey(b"/*\n-- PostgreSQL database dump complete\n*/\n").trailer);
+}
+
+#[test]
+fn it_is_known_who_is_given_what_and_where_that_lies() {
+    let sql = "CREATE SCHEMA s;\nALTER SCHEMA s OWNER TO a;\nALTER TABLE s.t OWNER TO b;\nALTER FUNCTION public.f(x s.y) OWNER TO c;\n\
+        ALTER LARGE OBJECT 1 OWNER TO d;\nGRANT ALL ON SCHEMA public TO e;\nGRANT USAGE ON SCHEMA public TO f;\nGRANT CREATE ON SCHEMA s TO g;\nALTER PUBLICATION p OWNER TO h;\n";
+    let section = survey(sql.as_bytes()).sections.remove(0);
+    let name = |text: &str| Name::from(text);
+    assert_eq!(section.schemas, [(name("s"), name("a"))].into());
+    assert_eq!(section.placed, [(name("s"), name("b")), (name("public"), name("c"))].into());
+    assert_eq!(section.owners, ["b", "c", "d", "h"].map(name).into());
+    assert_eq!(section.publishers, [name("h")].into());
+    assert_eq!(section.creators_in_public, [name("e")].into());
 }

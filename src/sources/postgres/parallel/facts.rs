@@ -12,11 +12,14 @@ use crate::sources::postgres::name::Name;
 use crate::sources::postgres::server;
 
 /// Why the order of rows may matter, each with a question that finds such things. Rules are none: COPY does not ask them.
-const ORDERS: [(&str, &str); 3] = [
+const ORDERS: [(&str, &str); 2] = [
     ("a trigger", "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal)"),
     ("a foreign key", "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f')"),
-    ("an event trigger", "SELECT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D')"),
 ];
+
+/// What makes more of a statement than it says.
+const EVENTS: (&str, &str) =
+    ("an event trigger", "SELECT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D')");
 
 /// Names in the dump's encoding, as its statements spell them.
 const TABLES: &str = "SELECT c.oid, pg_catalog.convert_to(n.nspname::text, $1::text::name), pg_catalog.convert_to(c.relname::text, $1::text::name),
@@ -83,17 +86,22 @@ pub enum Dealt {
 }
 
 impl Facts {
-    /// Asks the side database; or says why rows have to come in the dump's order.
+    /// Asks the side database; or says why everything has to come in the dump's order. Whether rows still come.
     ///
     /// # Errors
     /// When it cannot be asked.
     pub async fn ask(
         (postgres, database, session_name): (&Postgres, &str, &str),
         encoding: &str,
+        rows_come: bool,
     ) -> Result<Result<Facts, &'static str>> {
         let session = Session::connect(postgres, database, session_name).await.map_err(server::told)?;
-        for (what, question) in ORDERS {
-            if session.query_one(question, &[]).await.context("asking for what may depend on the order of rows")?.get(0)
+        for (what, question) in ORDERS.iter().filter(|_| rows_come).chain([&EVENTS]) {
+            if session
+                .query_one(*question, &[])
+                .await
+                .context("asking for what may depend on the order of rows")?
+                .get(0)
             {
                 return Ok(Err(what));
             }

@@ -13,14 +13,19 @@
 //! A failure tells line and row as in one session. One that the dump's order might have spared us is for the caller to try again with
 //! one session ([`may_be_of_the_order`]).
 
+mod among;
+mod end;
 mod facts;
 mod failures;
 mod lane;
+mod open;
 mod replay;
 mod rows;
 mod schedule;
 mod settings;
+mod several;
 mod touches;
 
+pub use self::end::Taken;
 pub use self::failures::may_be_of_the_order;
-pub use self::replay::{Replay, Taken, Target};
+pub use self::replay::{Replay, Target};

@@ -267,6 +267,11 @@ fn where_the_order_of_rows_can_matter_one_session_loads() {
         let out = server.load(name, dump.as_bytes(), "4").ok().never_says("sessions");
         assert!(out.stderr.contains(why), "{}", out.stderr);
     }
+    // Between rows and rows, too.
+    let between =
+        table("", "").replacen("\\.\n", &format!("\\.\n{}", trigger.replace("public.much", "public.other")), 1);
+    let out = server.load("e", between.as_bytes(), "4").ok().says("rows are loaded by 4 sessions");
+    out.says("one session loads the rest of e__bkp_").says("a trigger is there");
     let temporary = table("", "").replacen("COPY", "CREATE TEMP TABLE x (i int);\nCOPY", 1);
     server.load("d", temporary.as_bytes(), "4").ok().never_says("sessions");
 }

@@ -16,7 +16,7 @@ use crate::sources::postgres::rewrite::Begun;
 /// How many statements are looked at before the first of them is begun: enough to find the largest, few enough to hold.
 const AHEAD: usize = 256;
 /// How often the catalogue is asked again, because tables or keys were made between rows.
-const ASKED_MAX: usize = 16;
+const ASKED_MAX: usize = 64;
 
 impl Replay {
     pub(super) async fn among_several(&mut self, way: Way, begun: Begun, at: Option<u64>, sql: &[u8]) -> Result<()> {
@@ -72,6 +72,8 @@ impl Replay {
                 let Mode::Several(several) = &mut self.mode else { return Ok(()) };
                 if let Some(things) = several.things(&touched) {
                     several.alone = false;
+                    // A trigger, say, which the rows that still come must find.
+                    self.changed = true;
                     let table = touched.tables.first().map(|(table, _)| table);
                     let weight = table.and_then(|table| self.bytes.get(table)).copied().unwrap_or_default();
                     several.schedule.add(job(begun, sql), things, weight);
@@ -114,7 +116,7 @@ impl Replay {
     }
 
     pub(super) async fn rows_come(&mut self, rows: Rows, begun: Begun, sql: &[u8]) -> Result<()> {
-        if self.stale && !self.look_again().await? {
+        if (self.stale || self.changed) && !self.look_again().await? {
             return self.direct(begun.clone(), begun.line, sql, true).await;
         }
         let Mode::Several(several) = &mut self.mode else { bail!("the load is over") };

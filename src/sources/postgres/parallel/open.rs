@@ -66,7 +66,7 @@ impl Replay {
     /// What the catalogue says; nothing when the dump's order has to be kept, which is said.
     pub(super) async fn facts(&mut self) -> Option<Facts> {
         self.asked += 1;
-        self.stale = false;
+        (self.stale, self.changed) = (false, false);
         let target = &self.target;
         let encoding = target.encoding.as_deref().unwrap_or("UTF8");
         let rows_come = self.begun < target.blocks;

@@ -54,6 +54,8 @@ pub struct Replay {
     pub(super) begun: usize,
     /// Whether what the catalogue said may be old.
     pub(super) stale: bool,
+    /// Whether it may be old for rows.
+    pub(super) changed: bool,
     pub(super) asked: usize,
     pub(super) block: Option<Block>,
     pub(super) bytes: BTreeMap<Qualified, u64>,
@@ -91,6 +93,7 @@ impl Replay {
             in_transaction: false,
             begun: 0,
             stale: false,
+            changed: false,
             asked: 0,
             block: None,
             bytes: BTreeMap::new(),

@@ -91,7 +91,7 @@ variables! {
     BKP_KEEP_WITHIN, "", twin;
     /// Never leave fewer sealed runs than this, whatever else is said.
     BKP_KEEP_MIN, "`3`", twin;
-    /// How many sessions read the databases at once; `1` leaves all of it to one `pg_dump`.
+    /// How many sessions read or load a database at once; `1` leaves all of it to one `pg_dump` or `psql`.
     BKP_JOBS, "the cores, at most `4`", twin;
     /// Which roles a restore brings back: `missing`, `all` or `none`.
     BKP_RESTORE_ROLES, "`missing`", twin;

@@ -130,7 +130,7 @@ fn the_first_error_among_rows_ends_the_load_with_row_and_column() {
     let rows = "CREATE TABLE public.few (i int, t text);\nCOPY public.few (i, t) FROM stdin;\n1\ta\nx7hush\tb\n\\.\n";
     let (line, _) = with(&shop, rows, "CREATE TABLE public.later (i nowhere);");
     let out = changes_nothing(&shop, shop.bkp(["restore"]));
-    let out = out.says(&format!("failed: line {} of the dump: ERROR", line + 4));
+    let out = out.says(&format!("failed: line {} of the dump: ERROR", line + 3));
     out.says("22P02")
         .says("COPY few, row 2, column i")
         .says("(COPY public.few)")

@@ -14,6 +14,7 @@ mod members;
 mod names;
 mod odd_servers;
 mod output;
+mod parallel;
 mod preflight;
 mod produced;
 mod producers;

@@ -15,7 +15,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tokio::task::block_in_place;
 
-use super::loading::{self, Act, Loading};
+use super::acts::{Act, collect};
+use super::loading::{self, Loading};
 use super::partial::{self, Extent};
 use super::preflight::{Target, Wanted};
 use super::reading::{self, Digest, Stored};
@@ -153,11 +154,11 @@ impl Load {
         while let Some(piece) = sql.next().await? {
             digest.push(&piece);
             let mut acts = Vec::new();
-            rewriter.push(&piece, &mut |piece| loading::collect(&mut acts, &piece))?;
+            rewriter.push(&piece, &mut |piece| collect(&mut acts, &piece))?;
             stream.act(loading, acts, undo).await?;
         }
         let mut acts = Vec::new();
-        let report = rewriter.finish(&mut |piece| loading::collect(&mut acts, &piece))?;
+        let report = rewriter.finish(&mut |piece| collect(&mut acts, &piece))?;
         digest.prove(loading.digest)?;
         stream.act(loading, acts, undo).await?;
         stream.end(loading, allow_part).await?;
@@ -258,10 +259,22 @@ impl Stream<'_> {
                         self.begin(loading, undo).await?;
                     }
                 }
-                Act::At(_) | Act::Begins(_) | Act::Sql(_) if !self.here => {}
+                _ if !self.here => {}
                 Act::At(line) => self.load.psql.as_mut().context("nothing is loaded")?.at(Some(line)),
                 Act::Begins(begun) => self.load.psql.as_mut().context("nothing is loaded")?.remember(begun),
-                Act::Sql(sql) => self.write(&sql).await?,
+                Act::Statement(begun, at, sql) => {
+                    let psql = self.load.psql.as_mut().context("nothing is loaded")?;
+                    psql.remember(begun);
+                    if at.is_some() {
+                        psql.at(at);
+                    }
+                    self.write(&sql).await?;
+                }
+                Act::Rows(line, rows) => {
+                    self.load.psql.as_mut().context("nothing is loaded")?.rows(line);
+                    self.write(&rows).await?;
+                }
+                sql => self.write(sql.sql()).await?,
             }
         }
         Ok(())

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::acts::{Act, collect};
+use super::leftovers;
 use super::plan::{Load, Plan};
 use super::preflight::Target;
 use super::reading::{self, Digest, Read, Stored};
@@ -14,13 +16,16 @@ use super::roles;
 use super::undo::Undo;
 use crate::commands::{Context, Run};
 use crate::error::Failure;
+use crate::error::statements::failures_of;
+use crate::exit::Exit;
 use crate::settings::Postgres;
 use crate::sources::postgres::carry;
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::connect::Session;
-use crate::sources::postgres::load::{Broken, Loader, RETURNED, prove_rows};
+use crate::sources::postgres::load::{self, Loader, RETURNED, prove_rows};
 use crate::sources::postgres::name::Name;
-use crate::sources::postgres::rewrite::{Begun, Piece, Rewriter};
+use crate::sources::postgres::parallel::{self, Replay};
+use crate::sources::postgres::rewrite::{Begun, Rewriter};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
 use crate::sources::postgres::statement::{Statement, Subject};
@@ -89,76 +94,29 @@ impl<'a> Loading<'a> {
     }
 }
 
-/// A piece of the rewritten dump that outlives the rewriter's step.
-pub(super) enum Act {
-    Global(Vec<u8>),
-    ExistingRole(Vec<u8>),
-    Create(Name, Vec<u8>),
-    Property(Name, Vec<u8>),
-    Comment(Name, Vec<u8>),
-    Section(Option<Name>),
-    Sql(Vec<u8>),
-    At(u64),
-    Begins(Begun),
-}
-
-/// Loads and proves all databases of the plan.
+/// Loads and proves all databases of the plan; by several sessions where the dump's order cannot matter. Should it have mattered all
+/// the same, what was made is dropped, and everything is loaded once more by one session.
 ///
 /// # Errors
 /// When statements fail, with all of them up to the next rows, or rows are missing. What was made is in `undo`.
 pub async fn load(loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
-    let mut sql = reading::open(stored);
-    let mut digest = Digest::default();
-    let mut rewriter = Rewriter::new(loading.plan.policy.clone());
-    let mut state = Progress::default();
-    while let Some(piece) = sql.next().await? {
-        digest.push(&piece);
-        let mut acts = Vec::new();
-        rewriter.push(&piece, &mut |piece| collect(&mut acts, &piece))?;
-        state.act(loading, acts, undo).await?;
-    }
-    let mut acts = Vec::new();
-    let report = rewriter.finish(&mut |piece| collect(&mut acts, &piece))?;
-    // The whole input must have been the dump that was proven, before the last database counts as loaded.
-    digest.prove(loading.digest)?;
-    state.act(loading, acts, undo).await?;
-    state.end_section(loading).await?;
-    report.summary().iter().for_each(|line| tracing::info!("{line}"));
-    let missing: Vec<&str> = loading
-        .plan
-        .loads
-        .iter()
-        .filter(|load| !state.done.iter().any(|side| side.name == load.side))
-        .map(|load| load.target.as_str())
-        .collect();
-    if !missing.is_empty() {
-        bail!(Failure::new(format!("the dump ended before {} was loaded", missing.join(", "))));
-    }
-    Ok(Loaded { sides: state.done, existing_roles: state.existing_roles })
-}
-
-pub(super) fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
-    let act = match *piece {
-        Piece::Sql(sql) => {
-            if let Some(Act::Sql(open)) = acts.last_mut() {
-                open.extend_from_slice(sql);
-                return Ok(());
-            }
-            Act::Sql(sql.to_vec())
-        }
-        Piece::Global(sql) => Act::Global(sql.to_vec()),
-        Piece::ExistingRole(sql) => Act::ExistingRole(sql.to_vec()),
-        Piece::CreateDatabase { name, sql } => Act::Create(name.clone(), sql.to_vec()),
-        Piece::Property { database, sql } => Act::Property(database.clone(), sql.to_vec()),
-        Piece::Comment { database, sql } => Act::Comment(database.clone(), sql.to_vec()),
-        Piece::Section(name) => Act::Section(name.cloned()),
-        Piece::At(line) => Act::At(line),
-        Piece::Begins(begun) => Act::Begins(begun.clone()),
-        // Only a dump that is to be stored keeps them.
-        Piece::Meta(_) => return Ok(()),
+    let mut progress = Progress::default();
+    let error = match progress.load(loading, stored, undo).await {
+        Err(error) if progress.was_several() && parallel::may_be_of_the_order(&error) => error,
+        ended => return ended,
     };
-    acts.push(act);
-    Ok(())
+    let first =
+        failures_of(&error).and_then(|failures| failures.listed.first()).map(ToString::to_string).unwrap_or_default();
+    tracing::warn!(
+        "several sessions have loaded, and failed: {first}; now one does, in the dump's order, in case that was the reason"
+    );
+    let Progress { globals_done, created, current, .. } = progress;
+    drop(current);
+    for name in created {
+        leftovers::drop_database(loading.main, &name).await?;
+        undo.databases.retain(|made| *made != name);
+    }
+    Progress { in_order: true, globals_done, ..Progress::default() }.load(loading, stored, undo).await
 }
 
 /// Where the stream stands.
@@ -172,8 +130,12 @@ struct Progress {
     created: Vec<String>,
     /// What the current database's owners may only while it is loaded.
     lent: Lent,
-    current: Option<(usize, Loader)>,
+    current: Option<(usize, Replay)>,
     done: Vec<Side>,
+    /// Whether several sessions have loaded.
+    was_several: bool,
+    /// Whether one session is to load, whatever the settings.
+    in_order: bool,
 }
 
 #[derive(Default)]
@@ -185,6 +147,37 @@ struct Later {
 }
 
 impl Progress {
+    async fn load(&mut self, loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
+        let mut sql = reading::open(stored);
+        let mut digest = Digest::default();
+        let mut rewriter = Rewriter::new(loading.plan.policy.clone());
+        while let Some(piece) = sql.next().await? {
+            digest.push(&piece);
+            let mut acts = Vec::new();
+            rewriter.push(&piece, &mut |piece| collect(&mut acts, &piece))?;
+            self.act(loading, acts, undo).await?;
+        }
+        let mut acts = Vec::new();
+        let report = rewriter.finish(&mut |piece| collect(&mut acts, &piece))?;
+        // The whole input must have been the dump that was proven, before the last database counts as loaded.
+        digest.prove(loading.digest)?;
+        self.act(loading, acts, undo).await?;
+        self.end_section(loading).await?;
+        report.summary().iter().for_each(|line| tracing::info!("{line}"));
+        let is_done = |load: &&Load| self.done.iter().any(|side| side.name == load.side);
+        let missing: Vec<&str> =
+            loading.plan.loads.iter().filter(|load| !is_done(load)).map(|load| load.target.as_str()).collect();
+        if !missing.is_empty() {
+            bail!(Failure::new(format!("the dump ended before {} was loaded", missing.join(", "))));
+        }
+        let (sides, existing_roles) = (std::mem::take(&mut self.done), std::mem::take(&mut self.existing_roles));
+        Ok(Loaded { sides, existing_roles })
+    }
+
+    fn was_several(&self) -> bool {
+        self.was_several || self.current.as_ref().is_some_and(|(_, replay)| replay.was_several())
+    }
+
     async fn act(&mut self, loading: &Loading<'_>, acts: Vec<Act>, undo: &mut Undo) -> Result<()> {
         for act in acts {
             match act {
@@ -206,25 +199,13 @@ impl Progress {
                 Act::Property(name, sql) => self.property(loading, name, &sql).await?,
                 Act::Comment(name, sql) => self.later.entry(Some(name)).or_default().comment.extend_from_slice(&sql),
                 Act::Section(name) => self.begin_section(loading, name.as_ref(), undo).await?,
-                Act::At(line) => {
+                sql => {
                     if self.current.is_none() {
                         self.begin_section(loading, None, undo).await?;
                     }
-                    if let Some((_, loader)) = &mut self.current {
-                        loader.at(Some(line));
+                    if let Some((_, replay)) = &mut self.current {
+                        fed(replay, sql).await?;
                     }
-                }
-                Act::Begins(begun) => {
-                    if self.current.is_none() {
-                        self.begin_section(loading, None, undo).await?;
-                    }
-                    self.begins(begun).await?;
-                }
-                Act::Sql(sql) => {
-                    if self.current.is_none() {
-                        self.begin_section(loading, None, undo).await?;
-                    }
-                    self.replay(&sql).await?;
                 }
             }
         }
@@ -292,43 +273,33 @@ impl Progress {
             self.create(loading, load, &sql, undo).await?;
         }
         tracing::info!("loading {} as {}", load.target, load.side);
-        let mut loader =
-            Loader::start(loading.postgres, loading.client, &load.side, &loading.run.session_name(loading.command))
-                .await?;
         let section = &loading.survey.sections[load.section];
+        let session_name = loading.run.session_name(loading.command);
+        let jobs = if self.in_order { 1 } else { loading.context.settings.jobs };
+        let mut loader = Loader::start(loading.postgres, loading.client, &load.side, &session_name).await?;
         let mut lent = Lent::to_owners(loading.main, section, &load.side, loading.target).await?;
         // Without these nothing would go well: here the first error ends it.
         let begun = loader.write(std::mem::take(&mut lent.before).as_bytes()).await;
-        let collects = begun.and(loader.collect(section.tables.len()).await);
         self.lent = lent;
-        self.current = Some((load.section, loader));
-        self.goes_on(collects).await
-    }
-
-    /// A statement comes; psql is told how to take it.
-    async fn begins(&mut self, begun: Begun) -> Result<()> {
-        let Some((_, loader)) = &mut self.current else { return Ok(()) };
-        let begins = loader.begins(begun).await;
-        self.goes_on(begins).await
-    }
-
-    /// Why psql does not go on, when it does not.
-    async fn goes_on(&mut self, fed: Result<(), Broken>) -> Result<()> {
-        match (fed, self.current.take_if(|_| fed.is_err())) {
-            (Err(Broken), Some((_, loader))) => Err(loader.failure().await),
-            _ => Ok(()),
+        if begun.and(loader.collect(section.tables.len()).await).is_err() {
+            return Err(loader.failure().await);
         }
+        let target = parallel::Target {
+            postgres: loading.postgres.clone(),
+            client: loading.client.clone(),
+            database: load.side.clone(),
+            session_name,
+            encoding: section.encoding.clone(),
+            blocks: section.tables.len(),
+            jobs,
+        };
+        self.current = Some((load.section, Replay::new(target, loader).await?));
+        Ok(())
     }
 
-    async fn replay(&mut self, sql: &[u8]) -> Result<()> {
-        let Some((_, loader)) = &mut self.current else { return Ok(()) };
-        let written = loader.write(sql).await;
-        self.goes_on(written).await
-    }
-
-    /// Ends a database's replay: its own properties last, because some of them would hinder the load.
+    /// Ends a database's replay, and proves it.
     async fn end_section(&mut self, loading: &Loading<'_>) -> Result<()> {
-        let Some((section, _)) = self.current else { return Ok(()) };
+        let Some((section, replay)) = self.current.take() else { return Ok(()) };
         let load = loading
             .plan
             .loads
@@ -336,37 +307,16 @@ impl Progress {
             .find(|load| load.section == section)
             .context("a section that is not in the plan")?;
         let later = self.later.remove(&load.name).unwrap_or_default();
-        if let Some((_, loader)) = &mut self.current {
-            loader.at(None);
-        }
-        let mut before = b"\nRESET SESSION AUTHORIZATION;\n".to_vec();
-        if let Some(encoding) = &loading.survey.sections[section].encoding {
-            // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
-            before.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
-        }
-        before.extend_from_slice(std::mem::take(&mut self.lent.after).as_bytes());
-        self.replay(&before).await?;
-        for sql in &later.properties {
-            let subject = Subject::of(&Statement::parse(sql, true), true);
-            self.begins(Begun { line: None, lines: None, subject }).await?;
-            self.replay(sql).await?;
-            self.replay(b"\n").await?;
-        }
-        // All that has failed is told before an hour goes into statistics.
-        if let Some((_, loader)) = &mut self.current {
-            let whole = loader.strict().await;
-            self.goes_on(whole).await?;
-        }
-        let mut end = b"\nANALYZE;\n".to_vec();
+        self.was_several |= replay.was_several();
+        let lent = std::mem::take(&mut self.lent);
+        let encoding = loading.survey.sections[section].encoding.as_deref();
         let says_properties = later.said || !later.comment.is_empty();
-        if !later.comment.is_empty() {
-            end.extend_from_slice(&comment_returned(&later.comment));
-        }
-        self.replay(&end).await?;
-        let Some((_, loader)) = self.current.take() else { return Ok(()) };
-        let loaded = loader.finish().await?;
-        prove_rows(&load.target, &loading.survey.sections[section].tables, &loaded.rows)?;
-        for (failed, why) in &loaded.spared {
+        let (loaded, taken) = ended(replay, (lent, &later, encoding)).await?;
+        let rows = taken
+            .rows(&loaded.rows)
+            .map_err(|error| Failure::new("the rows of a load").exit(Exit::ProofFailed).because(error))?;
+        prove_rows(&load.target, &loading.survey.sections[section].tables, &rows)?;
+        for (failed, why) in taken.spared.iter().chain(&loaded.spared) {
             tracing::warn!("{failed}: not taken for a failure: {why}");
         }
         if !says_properties && load.replaces {
@@ -382,12 +332,7 @@ impl Progress {
             .last()
             .and_then(|hex| from_hex(hex))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        tracing::info!(
-            "loaded {}: {} tables, {} rows",
-            load.target,
-            loaded.rows.len(),
-            loaded.rows.iter().sum::<u64>()
-        );
+        tracing::info!("loaded {}: {} tables, {} rows", load.target, rows.len(), rows.iter().sum::<u64>());
         self.done.push(Side {
             name: load.side.clone(),
             target: load.target.clone(),
@@ -396,6 +341,48 @@ impl Progress {
         });
         Ok(())
     }
+}
+
+/// What the dump has, to the database's sessions.
+async fn fed(replay: &mut Replay, act: Act) -> Result<()> {
+    match act {
+        Act::Statement(begun, at, sql) => replay.statement(begun, at, &sql).await,
+        Act::Sql(sql) => replay.more(&sql).await,
+        Act::Gap(sql) => replay.gap(&sql).await,
+        Act::Rows(line, rows) => replay.rows(line, rows).await,
+        Act::RowsEnd(mark) => replay.rows_end(&mark).await,
+        Act::At(line) => {
+            replay.at(line);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What stands at the end of a database's replay: its own properties last, because some of them would hinder the load.
+async fn ended(
+    mut replay: Replay,
+    (lent, later, encoding): (Lent, &Later, Option<&str>),
+) -> Result<(load::Loaded, parallel::Taken)> {
+    let mut before = b"\nRESET SESSION AUTHORIZATION;\n".to_vec();
+    if let Some(encoding) = encoding {
+        // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
+        before.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
+    }
+    before.extend_from_slice(lent.after.as_bytes());
+    replay.ours(None, &before).await?;
+    for sql in &later.properties {
+        let subject = Subject::of(&Statement::parse(sql, true), true);
+        replay.ours(Some(Begun { line: None, lines: None, subject }), sql).await?;
+        replay.ours(None, b"\n").await?;
+    }
+    // All that has failed is told before an hour goes into statistics.
+    replay.strict().await?;
+    replay.analyze().await?;
+    if !later.comment.is_empty() {
+        replay.ours(None, &comment_returned(&later.comment)).await?;
+    }
+    replay.finish().await
 }
 
 /// The side database's comment is its journal until the swap. So the dump's comment is set, read back in UTF-8 and rolled back.

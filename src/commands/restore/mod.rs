@@ -24,6 +24,7 @@
 //! long as one is only staged all go back, and a single one that is halfway is carried to its end, because it was whole when
 //! that began. Whoever takes back or keeps says which ([`verdict`]); after the COMMIT and the resuming there is nothing to tell.
 
+mod acts;
 mod aside;
 pub mod back;
 pub mod choose;

@@ -201,6 +201,31 @@ impl Loader {
         Ok(())
     }
 
+    /// Rows of the COPY that was just begun come next; in the dump its first row is in this line.
+    pub fn rows(&mut self, first: u64) {
+        self.heard.state().places.rows(first);
+    }
+
+    /// How many COPYs have come so far, when others than this psql took some of them.
+    pub fn come(&mut self, copies: usize) {
+        if let Some(collecting) = &mut self.collecting {
+            collecting.copies.1 = copies;
+        }
+    }
+
+    /// Whether psql can say when it is done with something.
+    pub fn answers(&self) -> bool {
+        self.answers
+    }
+
+    /// Waits until everything that was written is done. What was collected may have failed.
+    ///
+    /// # Errors
+    /// When psql is gone.
+    pub async fn settled(&mut self) -> Result<(), Broken> {
+        self.ask("").await.map(|_| ())
+    }
+
     /// The same where nothing is collected: it is told with its object when it fails.
     pub fn remember(&mut self, begun: Begun) {
         self.heard.state().places.begins(begun);

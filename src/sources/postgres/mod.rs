@@ -12,6 +12,7 @@ pub mod load;
 pub mod lock;
 pub mod name;
 pub mod obstacles;
+pub mod parallel;
 pub mod probe;
 mod produce;
 pub mod renames;

@@ -99,7 +99,7 @@ impl Writer {
             Event::Space(space) if swallow => {
                 self.line += u64::from(space.starts_with(b"\n"));
                 self.moved = true;
-                self.here(space.strip_prefix(b"\n").unwrap_or(space), sink)
+                self.put(Piece::Gap(space.strip_prefix(b"\n").unwrap_or(space)), sink)
             }
             Event::Meta(line) => self.meta(place, line, sink),
             Event::Statement(sql) => self.statement(place, sql, sink),
@@ -111,7 +111,10 @@ impl Writer {
                 self.begins(place, None, subject, sink)?;
                 self.here(bytes, sink)
             }
-            _ => self.here(event.bytes(), sink),
+            Event::Space(gap) | Event::Comment(gap) => self.put(Piece::Gap(gap), sink),
+            Event::CopyRows { bytes, .. } => self.put(Piece::Rows { line: place.line, rows: bytes }, sink),
+            Event::CopyEnd(mark) => self.put(Piece::RowsEnd(mark), sink),
+            Event::Long { bytes, .. } => self.here(bytes, sink),
         }
     }
 
@@ -147,6 +150,11 @@ impl Writer {
 
     /// Bytes that go where the dump has them.
     fn here(&mut self, bytes: &[u8], sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        self.put(Piece::Sql(bytes), sink)
+    }
+
+    fn put(&mut self, piece: Piece<'_>, sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let bytes = piece.bytes();
         match &self.section {
             _ if bytes.is_empty() => Ok(()),
             None => sink(Piece::Global(bytes)),
@@ -155,7 +163,7 @@ impl Writer {
                 if std::mem::take(&mut self.moved) && self.policy.purpose == Purpose::Replay {
                     sink(Piece::At(self.line))?;
                 }
-                sink(Piece::Sql(bytes))
+                sink(piece)
             }
         }
     }
@@ -184,7 +192,14 @@ impl Writer {
             };
         }
         match meta {
-            Meta::Encoding(name) => self.here(format!("SET client_encoding = '{name}';\n").as_bytes(), sink),
+            Meta::Encoding(name) => {
+                let sql = format!("SET client_encoding = '{name}';");
+                let statement = Statement::parse(sql.as_bytes(), place.standard_strings);
+                let subject = || Subject::of(&statement, place.standard_strings);
+                self.begins(place, Some(sql.as_bytes()), subject, sink)?;
+                self.here(sql.as_bytes(), sink)?;
+                self.put(Piece::Gap(b"\n"), sink)
+            }
             _ => Ok(()),
         }
     }
@@ -226,8 +241,10 @@ impl Writer {
             // Comments run nowhere: they stay where the dump has them.
             Does::Comment => {
                 self.swallow = true;
-                let to = if to == To::Global { To::Global } else { To::Here };
-                self.send(&to, &commented(sql), sink)
+                match to {
+                    To::Global => self.send(&to, &commented(sql), sink),
+                    _ => self.put(Piece::Gap(&commented(sql)), sink),
+                }
             }
             Does::Remove | Does::Skip => {
                 self.swallow = true;

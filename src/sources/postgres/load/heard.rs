@@ -180,12 +180,19 @@ impl State {
             _ if self.of_tables => (line, place) = (None, String::new()),
             _ => {}
         }
+        let mut told = message.told();
+        if let Some((number, row)) = message.row().and_then(|row| Some((message.line?, row)))
+            && let Some((at, of_dump)) = self.places.row(number, row)
+        {
+            (line, place) = (Some(at), format!("line {at} of the dump"));
+            told = message.told_of_row(of_dump);
+        }
         let subject = begun.map(|begun| &begun.subject);
         let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Failed {
             code: message.code.clone(),
             severity: message.severity.clone(),
-            message: message.told(),
+            message: told,
             statement: subject.and_then(|subject| some(&subject.title)),
             kind: subject.and_then(|subject| some(&subject.kind)),
             name: subject.and_then(|subject| some(&subject.name)),

@@ -13,6 +13,8 @@ struct Sent {
     from: u64,
     to: Option<u64>,
     begun: Begun,
+    /// The line of psql's that its rows begin in, and the dump's line of its first row, which may have gone to another psql.
+    rows: Option<(u64, u64)>,
 }
 
 /// What was written to psql.
@@ -39,7 +41,22 @@ impl Places {
             self.sent.pop_front();
         }
         let from = self.written + 1;
-        self.sent.push_back(Sent { from, to: begun.lines.map(|lines| from + lines), begun });
+        self.sent.push_back(Sent { from, to: begun.lines.map(|lines| from + lines), begun, rows: None });
+    }
+
+    /// Rows of the last statement come next; in the dump its first row is in this line.
+    pub fn rows(&mut self, first: u64) {
+        let from = self.written + 1;
+        if let Some(sent) = self.sent.back_mut() {
+            sent.rows.get_or_insert((from, first));
+        }
+    }
+
+    /// The dump's line and its number in the dump of a row of the COPY that ends in psql's line.
+    pub fn row(&self, line: u64, row: u64) -> Option<(u64, u64)> {
+        let (from, first) = self.sent(line)?.rows?;
+        let line = self.of(from + row.checked_sub(1)?).0?;
+        Some((line, line.checked_sub(first)? + 1))
     }
 
     /// Whether the next statement would be remembered instead of another.
@@ -64,6 +81,10 @@ impl Places {
 
     /// The statement that ends in psql's line; nothing when there are two, because it may be either.
     pub fn statement(&self, line: u64) -> Option<&Begun> {
+        self.sent(line).map(|sent| &sent.begun)
+    }
+
+    fn sent(&self, line: u64) -> Option<&Sent> {
         let end = self.sent.partition_point(|sent| sent.from <= line);
         let ends_here = |at: usize| {
             let (sent, next) = (&self.sent[at], self.sent.get(at + 1));
@@ -73,7 +94,7 @@ impl Places {
         };
         let mut found = (end.saturating_sub(3)..end).filter(|at| ends_here(*at));
         match (found.next(), found.next()) {
-            (Some(at), None) => Some(&self.sent[at].begun),
+            (Some(at), None) => Some(&self.sent[at]),
             _ => None,
         }
     }

@@ -21,6 +21,9 @@ pub struct Message {
 const FINE: [&str; 10] =
     ["WARNING", "NOTICE", "INFO", "LOG", "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3", "DEBUG4", "DEBUG5"];
 
+/// What stands before the number of a row.
+const ROW: &str = ", row ";
+
 /// The longest message that is told, in characters.
 const TOLD_MAX: usize = 600;
 
@@ -74,6 +77,24 @@ impl Message {
         }
     }
 
+    /// The row of a COPY that it is about, as psql's server counts.
+    pub fn row(&self) -> Option<u64> {
+        let (_, rest) = self.copying.as_ref()?.rsplit_once(ROW)?;
+        rest.split(',').next()?.parse().ok()
+    }
+
+    /// All of it that is told, with another number for the row.
+    pub fn told_of_row(&self, row: u64) -> String {
+        let other = |copying: &String| match copying.rsplit_once(ROW) {
+            Some((copy, rest)) => {
+                let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+                format!("{copy}{ROW}{row}{}", &rest[digits..])
+            }
+            None => copying.clone(),
+        };
+        Message { copying: self.copying.as_ref().map(other), ..self.clone() }.told()
+    }
+
     /// All of it that is told.
     pub fn told(&self) -> String {
         [Some(&self.said), self.copying.as_ref(), self.hint.as_ref()]
@@ -112,7 +133,7 @@ fn copy_context(line: &str) -> Option<String> {
     let (number, rest) = rest.split_at(digits);
     let column = rest.strip_prefix(", column ").and_then(|column| column.split(':').next());
     let column = column.map_or(String::new(), |column| format!(", column {column}"));
-    Some(format!("COPY {table}, row {number}{column}"))
+    Some(format!("COPY {table}{ROW}{number}{column}"))
 }
 
 #[cfg(test)]

@@ -47,8 +47,19 @@ pub enum Piece<'a> {
     Global(&'a [u8]),
     /// A change of a role that was there before: to be run last.
     ExistingRole(&'a [u8]),
-    /// What goes to the current section's session.
+    /// A statement, to the current section's session; long ones come in parts.
     Sql(&'a [u8]),
+    /// White space and comments between statements, to the current section's session.
+    Gap(&'a [u8]),
+    /// Rows, to the current section's session; may be split anywhere.
+    Rows {
+        /// The dump's line that they begin in.
+        line: u64,
+        /// The bytes.
+        rows: &'a [u8],
+    },
+    /// The line that ends rows.
+    RowsEnd(&'a [u8]),
     /// What comes next in the current section's session begins in this line of the dump. Said where lines of the dump and of the
     /// replay part; only for a replay.
     At(u64),
@@ -65,6 +76,7 @@ impl<'a> Piece<'a> {
             Self::Section(_) | Self::At(_) | Self::Begins(_) => b"",
             Self::CreateDatabase { sql, .. } | Self::Property { sql, .. } | Self::Comment { sql, .. } => sql,
             Self::Global(sql) | Self::ExistingRole(sql) | Self::Sql(sql) | Self::Meta(sql) => sql,
+            Self::Gap(sql) | Self::RowsEnd(sql) | Self::Rows { rows: sql, .. } => sql,
         }
     }
 }

@@ -105,7 +105,7 @@ pub async fn done(loader: &mut Option<Loader>) -> Result<()> {
 fn sql_of(step: impl FnOnce(&mut dyn FnMut(Piece<'_>) -> Result<()>) -> Result<()>) -> Result<Vec<u8>> {
     let mut sql = Vec::new();
     step(&mut |piece| {
-        if let Piece::Sql(bytes) = piece {
+        if let Piece::Sql(bytes) | Piece::Gap(bytes) | Piece::Rows { rows: bytes, .. } | Piece::RowsEnd(bytes) = piece {
             sql.extend_from_slice(bytes);
         }
         Ok(())

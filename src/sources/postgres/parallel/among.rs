@@ -1,0 +1,173 @@
+//! What a statement or a row does where several sessions load: goes to one, to all, or waits for all.
+
+use std::sync::atomic::Ordering;
+
+use anyhow::{Result, bail};
+use futures::future::try_join_all;
+
+use super::facts::Dealt;
+use super::lane::{Job, Part};
+use super::replay::{Mode, Replay};
+use super::rows::{Block, Cut};
+use super::schedule::Hold;
+use super::touches::{Rows, Thing, Way};
+use crate::sources::postgres::rewrite::Begun;
+
+/// How many statements are looked at before the first of them is begun: enough to find the largest, few enough to hold.
+const AHEAD: usize = 256;
+/// How often the catalogue is asked again, because tables or keys were made between rows.
+const ASKED_MAX: usize = 64;
+
+impl Replay {
+    pub(super) async fn among_several(&mut self, way: Way, begun: Begun, at: Option<u64>, sql: &[u8]) -> Result<()> {
+        let come = self.begun;
+        let is_rows = matches!(way, Way::Rows(_));
+        if self.in_transaction || matches!(way, Way::End) {
+            // The dump's own transaction is one session's.
+            self.alone().await?;
+            self.stale = true;
+            return self.direct(begun, at, sql, is_rows).await;
+        }
+        let line = begun.line;
+        let job = |begun, sql: &[u8]| {
+            let sql = Part::Sql([sql, b"\n"].concat());
+            Job { parts: vec![Part::Begins(begun, come), Part::At(line), sql], number: None }
+        };
+        match way {
+            Way::Rows(rows) => return self.rows_come(rows, begun, sql).await,
+            Way::Session => {
+                let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+                if !several.schedule.is_empty() {
+                    self.rest().await?;
+                }
+                let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+                let is_alone = several.alone;
+                let lanes = several.lanes.iter_mut().skip(usize::from(is_alone));
+                let given = try_join_all(lanes.map(|lane| lane.give(job(begun.clone(), sql)))).await.map(|_| ());
+                self.goes_on(given).await?;
+                return if is_alone { self.direct(begun, at, sql, false).await } else { Ok(()) };
+            }
+            Way::Free => {
+                let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+                if several.alone {
+                    return self.direct(begun, at, sql, false).await;
+                }
+                if several.schedule.is_empty() {
+                    // All to one: a sequence may be set twice.
+                    let given = several.lanes[0].give(job(begun, sql)).await;
+                    return self.goes_on(given).await;
+                }
+                several.schedule.add(job(begun, sql), [(Thing::Sequences, Hold::Alone)], 0);
+                return Ok(());
+            }
+            Way::Beside(touched) => {
+                if self.stale && !self.look_again().await? {
+                    return self.direct(begun, at, sql, false).await;
+                }
+                let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+                if several.alone || several.schedule.is_empty() {
+                    // Rows are all there before the first of these.
+                    self.rest().await?;
+                }
+                let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+                if let Some(things) = several.things(&touched) {
+                    several.alone = false;
+                    // A trigger, say, which the rows that still come must find.
+                    self.changed = true;
+                    let table = touched.tables.first().map(|(table, _)| table);
+                    let weight = table.and_then(|table| self.bytes.get(table)).copied().unwrap_or_default();
+                    several.schedule.add(job(begun, sql), things, weight);
+                    if several.schedule.waiting() >= AHEAD
+                        && let Err(error) = several.begin_until(AHEAD / 2).await
+                    {
+                        return Err(self.failure(error).await);
+                    }
+                    return Ok(());
+                }
+            }
+            Way::Alone { changes } => self.stale |= changes,
+            Way::Begin | Way::End | Way::Serial => {}
+        }
+        self.alone().await?;
+        self.direct(begun, at, sql, is_rows).await
+    }
+
+    /// The first lane is written to directly from here on, and nothing goes on beside it.
+    pub(super) async fn alone(&mut self) -> Result<()> {
+        if matches!(&self.mode, Mode::Several(several) if !several.alone) {
+            self.rest().await?;
+        }
+        if let Mode::Several(several) = &mut self.mode {
+            several.alone = true;
+        }
+        Ok(())
+    }
+
+    /// Asks the catalogue again; false when one session goes on.
+    pub(super) async fn look_again(&mut self) -> Result<bool> {
+        self.rest().await?;
+        let facts = if self.asked < ASKED_MAX { self.facts().await } else { None };
+        let is_known = facts.is_some();
+        match (facts, &mut self.mode) {
+            (Some(facts), Mode::Several(several)) => several.facts = facts,
+            _ => self.one_session("tables and rows come by turns, or what was made between them").await?,
+        }
+        Ok(is_known)
+    }
+
+    pub(super) async fn rows_come(&mut self, rows: Rows, begun: Begun, sql: &[u8]) -> Result<()> {
+        if (self.stale || self.changed) && !self.look_again().await? {
+            return self.direct(begun.clone(), begun.line, sql, true).await;
+        }
+        let Mode::Several(several) = &mut self.mode else { bail!("the load is over") };
+        if several.alone || !several.schedule.is_empty() {
+            self.rest().await?;
+        }
+        let Mode::Several(several) = &mut self.mode else { bail!("the load is over") };
+        match several.facts.dealt(&rows) {
+            Dealt::Alone => {
+                self.alone().await?;
+                self.direct(begun.clone(), begun.line, sql, true).await
+            }
+            dealt => {
+                several.alone = false;
+                let number = self.begun;
+                self.begun += 1;
+                self.block = Some(Block::new(number, rows.table, begun, sql, dealt == Dealt::Out));
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives a piece of rows to its lane, or to one that has room.
+    pub(super) async fn deal(&mut self, piece: Cut) -> Result<()> {
+        let at = match piece.lane {
+            Some(at) => at,
+            None => self.room().await?,
+        };
+        let (Mode::Several(several), Some(block)) = (&mut self.mode, &mut self.block) else { return Ok(()) };
+        let lane = &mut several.lanes[at];
+        let job = Job { parts: block.parts(at, piece, &mut lane.blocks), number: None };
+        let given = lane.give(job).await;
+        self.goes_on(given).await
+    }
+
+    /// The lane that has least in hand, of equal ones the next in turn, as soon as one has room.
+    pub(super) async fn room(&mut self) -> Result<usize> {
+        let Mode::Several(several) = &mut self.mode else { bail!("the load is over") };
+        loop {
+            if several.tell.has_failed.load(Ordering::SeqCst) {
+                return Err(self.failure(None).await);
+            }
+            let (count, last) = (several.lanes.len(), several.last);
+            let free = several.lanes.iter().enumerate().filter_map(|(at, lane)| Some((lane.in_hand()?, at)));
+            match free.min_by_key(|(in_hand, at)| (*in_hand, (at + count - last - 1) % count)) {
+                Some((_, at)) => {
+                    several.last = at;
+                    return Ok(at);
+                }
+                None => several.tell.room.notified().await,
+            }
+        }
+    }
+}

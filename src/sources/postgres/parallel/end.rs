@@ -1,0 +1,135 @@
+//! The end of a replay: what has failed, statistics, and how many rows each COPY has brought.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use futures::future::try_join_all;
+
+use super::lane::{Job, Part};
+use super::replay::{Mode, Replay};
+use super::{facts, failures};
+use crate::error::statements::Failed;
+use crate::sources::postgres::load::Loaded;
+use crate::sources::postgres::server::literal;
+
+/// What a replay has loaded.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Rows of each COPY, in the dump's order, as the server counted them; without the first session's.
+    rows: BTreeMap<usize, u64>,
+    /// Which COPYs the first session got.
+    pub(super) first: Vec<usize>,
+    /// Statements that failed and are none the worse for it, with the reason.
+    pub spared: Vec<(Failed, &'static str)>,
+}
+
+impl Taken {
+    /// Rows of each COPY, with what the first session has counted.
+    ///
+    /// # Errors
+    /// When the sessions did not answer as many COPYs as they were given.
+    pub fn rows(&self, counted: &[u64]) -> Result<Vec<u64>> {
+        let mut rows = self.rows.clone();
+        add(&mut rows, &self.first, counted)?;
+        Ok(rows.into_values().collect())
+    }
+}
+
+fn add(rows: &mut BTreeMap<usize, u64>, blocks: &[usize], counted: &[u64]) -> Result<()> {
+    if blocks.len() != counted.len() {
+        bail!("{} COPYs were sent to a session, and it answered {}", blocks.len(), counted.len());
+    }
+    for (block, counted) in blocks.iter().zip(counted) {
+        *rows.entry(*block).or_default() += counted;
+    }
+    Ok(())
+}
+
+impl Replay {
+    /// From here on the first error ends a session. Everything before is done then, and nothing of it has failed.
+    ///
+    /// # Errors
+    /// With all that has failed, in all sessions.
+    pub async fn strict(&mut self) -> Result<()> {
+        if !matches!(self.mode, Mode::Several(_)) {
+            let strict = self.first()?.strict().await;
+            return self.goes_on(strict).await;
+        }
+        self.rest().await?;
+        let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+        let mut errors = Vec::new();
+        for lane in &mut several.lanes {
+            if let Some(loader) = lane.loader()
+                && loader.strict().await.is_err()
+                && let Some(loader) = lane.take()
+            {
+                errors.push(loader.failure().await);
+            }
+        }
+        if errors.is_empty() {
+            return Ok(());
+        }
+        self.mode = Mode::Over;
+        Err(failures::together(errors))
+    }
+
+    /// Takes statistics of all tables.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub async fn analyze(&mut self) -> Result<()> {
+        self.rest().await?;
+        let target = &self.target;
+        let Mode::Several(several) = &mut self.mode else { return self.ours(None, b"\nANALYZE;\n").await };
+        let statements = match facts::analyzes((&target.postgres, &target.database, &target.session_name)).await {
+            Ok(statements) => statements,
+            // Names in another encoding, say: they need not be spelled.
+            Err(_) => return self.ours(None, b"\nANALYZE;\n").await,
+        };
+        several.alone = false;
+        let ours = |sql: &str| Job { parts: vec![Part::At(None), Part::Sql(sql.as_bytes().to_vec())], number: None };
+        let session = "\nRESET SESSION AUTHORIZATION;\nSET client_encoding = 'UTF8';\n";
+        let given = try_join_all(several.lanes.iter_mut().map(|lane| lane.give(ours(session)))).await;
+        for (sql, bytes) in &statements {
+            several.schedule.add(ours(sql), [], *bytes);
+        }
+        self.goes_on(given.map(|_| ())).await?;
+        self.rest().await?;
+        let encoding = self.target.encoding.as_deref().map_or("DEFAULT".to_owned(), literal);
+        self.ours(None, format!("\nSET client_encoding = {encoding};\n").as_bytes()).await
+    }
+
+    /// Ends all sessions; what the first of them has loaded, and what the others have.
+    ///
+    /// # Errors
+    /// When a statement has failed.
+    pub async fn finish(mut self) -> Result<(Loaded, Taken)> {
+        self.retire().await?;
+        match std::mem::replace(&mut self.mode, Mode::Over) {
+            Mode::Before(loader) | Mode::Serial(loader) => Ok((loader.finish().await?, self.taken)),
+            _ => bail!("the load is over"),
+        }
+    }
+
+    /// Ends all sessions but the first.
+    pub(super) async fn retire(&mut self) -> Result<()> {
+        self.strict().await?;
+        match std::mem::replace(&mut self.mode, Mode::Over) {
+            Mode::Several(mut several) => {
+                let mut lanes = several.lanes.drain(..);
+                let first = lanes.next().and_then(|mut lane| Some((lane.take()?, std::mem::take(&mut lane.blocks))));
+                let (first, blocks) = first.context("the first session is at work")?;
+                self.taken.first = blocks;
+                for mut lane in lanes {
+                    let loaded = lane.take().context("a session is at work")?.finish().await?;
+                    add(&mut self.taken.rows, &lane.blocks, &loaded.rows)?;
+                    self.taken.spared.extend(loaded.spared);
+                }
+                self.mode = Mode::Serial(first);
+            }
+            Mode::Before(loader) => self.mode = Mode::Serial(loader),
+            other => self.mode = other,
+        }
+        Ok(())
+    }
+}

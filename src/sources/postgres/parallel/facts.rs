@@ -1,0 +1,222 @@
+//! What the side database's own catalogue says of its tables, once everything before the data is there: whether rows may come in
+//! any order, and which tables belong together. Asked of the server, because it knows what extensions and inline clauses made.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+
+use super::touches::{Qualified, Rows, Thing};
+use crate::settings::Postgres;
+use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::name::Name;
+use crate::sources::postgres::server;
+
+/// Why the order of rows may matter, each with a question that finds such things. Rules are none: COPY does not ask them.
+const ORDERS: [(&str, &str); 2] = [
+    ("a trigger", "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal)"),
+    ("a foreign key", "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f')"),
+];
+
+/// What makes more of a statement than it says.
+const EVENTS: (&str, &str) =
+    ("an event trigger", "SELECT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D')");
+
+/// Names in the dump's encoding, as its statements spell them.
+const TABLES: &str = "SELECT c.oid, pg_catalog.convert_to(n.nspname::text, $1::text::name), pg_catalog.convert_to(c.relname::text, $1::text::name),
+        (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+        EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion))
+ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')";
+
+const FAMILIES: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = inhrelid \
+                        WHERE c.relkind IN ('r', 'p', 'f')";
+
+/// What ANALYZE without a name takes, the largest first.
+const TO_ANALYZE: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.pg_relation_size(c.oid)
+ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relisshared AND c.relpersistence <> 't' ORDER BY 2 DESC, 1";
+
+/// Below this size in bytes tables are taken together.
+const SMALL: i64 = 1 << 20;
+/// How many of those.
+const TOGETHER: usize = 50;
+
+/// Statements that take statistics of all tables, each with the size of what it takes; in UTF-8.
+///
+/// # Errors
+/// When the side database cannot be asked.
+pub async fn analyzes((postgres, database, session_name): (&Postgres, &str, &str)) -> Result<Vec<(String, u64)>> {
+    let session = Session::connect(postgres, database, session_name).await.map_err(server::told)?;
+    let rows = session.query(TO_ANALYZE, &[]).await.context("asking for the tables")?;
+    let tables: Vec<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let (large, small) = tables.split_at(tables.partition_point(|(_, bytes)| *bytes >= SMALL));
+    let statement = |tables: &[(String, i64)]| {
+        let names: Vec<&str> = tables.iter().map(|(name, _)| name.as_str()).collect();
+        let bytes = tables.iter().map(|(_, bytes)| bytes.unsigned_abs()).sum();
+        (format!("ANALYZE {};\n", names.join(", ")), bytes)
+    };
+    Ok(large.chunks(1).chain(small.chunks(TOGETHER)).map(statement).collect())
+}
+
+/// The tables that rows come into.
+#[derive(Debug, Default)]
+pub struct Facts {
+    tables: BTreeMap<Qualified, Table>,
+}
+
+#[derive(Debug, Clone)]
+struct Table {
+    /// Columns that a COPY may name.
+    columns: usize,
+    /// Whether two rows may disturb each other, here or in a table that belongs to it.
+    unique: bool,
+    /// The first table of its family, when it has one.
+    family: Option<Qualified>,
+}
+
+/// How the rows of one COPY may be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dealt {
+    /// To all lanes, in whole rows.
+    Out,
+    /// All to one lane.
+    Whole,
+    /// By the first lane, with nothing beside it.
+    Alone,
+}
+
+impl Facts {
+    /// Asks the side database; or says why everything has to come in the dump's order. Whether rows still come.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn ask(
+        (postgres, database, session_name): (&Postgres, &str, &str),
+        encoding: &str,
+        rows_come: bool,
+    ) -> Result<Result<Facts, &'static str>> {
+        let session = Session::connect(postgres, database, session_name).await.map_err(server::told)?;
+        for (what, question) in ORDERS.iter().filter(|_| rows_come).chain([&EVENTS]) {
+            if session
+                .query_one(*question, &[])
+                .await
+                .context("asking for what may depend on the order of rows")?
+                .get(0)
+            {
+                return Ok(Err(what));
+            }
+        }
+        let rows = session.query(TABLES, &[&encoding]).await.context("asking for the tables")?;
+        let kin = session.query(FAMILIES, &[]).await.context("asking which tables belong together")?;
+        let tables = rows.iter().map(|row| {
+            let name = |at: usize| Name::new(row.get::<_, &[u8]>(at).to_vec());
+            let columns = usize::try_from(row.get::<_, i64>(3)).unwrap_or(usize::MAX);
+            (row.get::<_, u32>(0), (name(1), name(2)), columns, row.get::<_, bool>(4))
+        });
+        Ok(Ok(Facts::of(tables, kin.iter().map(|row| (row.get(0), row.get(1))))))
+    }
+
+    fn of(
+        tables: impl IntoIterator<Item = (u32, Qualified, usize, bool)>,
+        kin: impl IntoIterator<Item = (u32, u32)>,
+    ) -> Facts {
+        let mut heads: BTreeMap<u32, u32> = BTreeMap::new();
+        fn head(heads: &BTreeMap<u32, u32>, mut of: u32) -> u32 {
+            while let Some(next) = heads.get(&of).filter(|next| **next != of) {
+                of = *next;
+            }
+            of
+        }
+        for (heir, parent) in kin {
+            let (one, other) = (head(&heads, heir), head(&heads, parent));
+            heads.entry(heir).or_insert(one);
+            heads.entry(parent).or_insert(other);
+            heads.insert(one, other);
+        }
+        let tables: Vec<_> = tables.into_iter().collect();
+        // Each family by the first of its tables that we know: its head may be a foreign table.
+        let mut families: BTreeMap<u32, (Qualified, bool)> = BTreeMap::new();
+        for (oid, name, _, unique) in tables.iter().filter(|(oid, ..)| heads.contains_key(oid)) {
+            let family = families.entry(head(&heads, *oid)).or_insert_with(|| (name.clone(), false));
+            family.1 |= unique;
+        }
+        let table = |(oid, name, columns, unique): (u32, Qualified, usize, bool)| {
+            let family = heads.contains_key(&oid).then(|| families.get(&head(&heads, oid))).flatten();
+            let unique = unique || family.is_some_and(|(_, unique)| *unique);
+            (name, Table { columns, unique, family: family.map(|(name, _)| name.clone()) })
+        };
+        Facts { tables: tables.into_iter().map(table).collect() }
+    }
+
+    /// How the rows of this COPY may come.
+    pub fn dealt(&self, rows: &Rows) -> Dealt {
+        let Some(table) = rows.table.as_ref().and_then(|name| self.tables.get(name)) else { return Dealt::Alone };
+        match () {
+            // What is not listed gets a default, which may count.
+            () if rows.columns.is_some_and(|listed| listed != table.columns) => Dealt::Alone,
+            // Who has to wait whether another's row stays must not be the one that the other waits for.
+            () if table.unique || !rows.plain => Dealt::Whole,
+            () => Dealt::Out,
+        }
+    }
+
+    /// What stands for a table when statements are held against each other: all that inherit from each other are one.
+    pub fn thing(&self, table: &Qualified) -> Thing {
+        let family = self.tables.get(table).and_then(|table| table.family.clone());
+        Thing::Table(family.unwrap_or_else(|| table.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> Qualified {
+        ("s".into(), name.into())
+    }
+
+    fn facts() -> Facts {
+        let table = |oid, text: &str, unique| (oid, name(text), 2, unique);
+        let tables = [
+            table(1, "plain", false),
+            table(2, "parent", false),
+            table(3, "child", false),
+            table(4, "grandchild", true),
+            table(5, "unique", true),
+            table(7, "of_foreign", false),
+            table(8, "of_foreign_too", false),
+        ];
+        Facts::of(tables, [(3, 2), (4, 3), (7, 6), (8, 6)])
+    }
+
+    fn rows(table: &str, columns: Option<usize>, plain: bool) -> Rows {
+        Rows { table: Some(name(table)), columns, plain }
+    }
+
+    #[test]
+    fn rows_are_dealt_out_only_where_no_row_can_meet_another() {
+        let facts = facts();
+        for (rows, dealt) in [
+            (rows("plain", None, true), Dealt::Out),
+            (rows("plain", Some(2), true), Dealt::Out),
+            (rows("plain", Some(1), true), Dealt::Alone),
+            (rows("plain", Some(2), false), Dealt::Whole),
+            (rows("unique", Some(2), true), Dealt::Whole),
+            (rows("parent", Some(2), true), Dealt::Whole),
+            (rows("view", Some(2), true), Dealt::Alone),
+            (Rows { table: None, columns: None, plain: true }, Dealt::Alone),
+        ] {
+            assert_eq!(facts.dealt(&rows), dealt, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn a_family_is_one_thing() {
+        let facts = facts();
+        let family = facts.thing(&name("grandchild"));
+        assert_eq!((facts.thing(&name("child")), facts.thing(&name("parent"))), (family.clone(), family));
+        assert_eq!(facts.thing(&name("of_foreign")), facts.thing(&name("of_foreign_too")));
+        assert_eq!(facts.thing(&name("plain")), Thing::Table(name("plain")));
+        assert_ne!(facts.thing(&name("plain")), facts.thing(&name("unique")));
+    }
+}

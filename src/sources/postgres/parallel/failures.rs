@@ -1,0 +1,98 @@
+//! Failures of several sessions, told as one: in the order of the dump.
+
+use anyhow::Error;
+
+use crate::error::statements::{Failed, Failures, failures_of};
+use crate::error::{Failure, hints_of};
+
+/// The failure that stands first in the dump: the others may be its echo, or an accident of who came first.
+pub fn earliest(errors: Vec<Error>) -> Error {
+    let line = |error: &Error| {
+        failures_of(error)
+            .and_then(|failures| failures.listed.first())
+            .and_then(|failed| failed.line)
+            .unwrap_or(u64::MAX)
+    };
+    let ended = || anyhow::anyhow!("a session of the load ended early");
+    errors.into_iter().min_by_key(line).unwrap_or_else(ended)
+}
+
+/// All failures, when sessions went on in spite of them.
+pub fn together(mut errors: Vec<Error>) -> Error {
+    if errors.len() < 2 || errors.iter().any(|error| failures_of(error).is_none()) {
+        return earliest(errors);
+    }
+    let mut hints: Vec<String> = Vec::new();
+    let mut all = Failures::default();
+    for error in &errors {
+        let more = hints_of(error).into_iter().filter(|hint| !hints.contains(hint)).collect::<Vec<_>>();
+        hints.extend(more);
+        if let Some(failures) = failures_of(error) {
+            all.more += failures.more;
+            all.following += failures.following;
+            all.listed.extend(failures.listed.iter().cloned());
+        }
+    }
+    all.listed.sort_by_key(|failed| failed.line.unwrap_or(u64::MAX));
+    let listed = all.listed.len().min(Failures::MOST);
+    all.more += all.listed.drain(listed..).map(|failed| 1 + failed.more).sum::<u64>();
+    let what = errors.remove(0).to_string();
+    Failure::new(what).hints(hints).because(all).into()
+}
+
+/// Failures that several sessions cannot have made themselves: of what a row holds or breaks, of a key that another one's failure leaves
+/// without its other end, of the server's room, of a right, of the operator's will. Every other one is looked at again in the dump's
+/// order, by one session.
+const NOT_OF_THE_ORDER: [&str; 11] =
+    ["22", "23502", "23503", "23505", "23P01", "42501", "42830", "53", "57", "58", "XX"];
+
+/// Whether the dump's order might have spared us this.
+pub fn may_be_of_the_order(error: &Error) -> bool {
+    let of_order = |failed: &Failed| {
+        let code = failed.code.as_deref();
+        // Among rows a value is bad by itself; in a statement it may be a function's.
+        let in_function = code.is_some_and(|code| code.starts_with("22")) && failed.kind.as_deref() != Some("TABLE");
+        code.is_some_and(|code| !NOT_OF_THE_ORDER.iter().any(|class| code.starts_with(class))) || in_function
+    };
+    failures_of(error).is_some_and(|failures| failures.following > 0 || failures.listed.iter().any(of_order))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(failed: &[(&str, u64)]) -> Error {
+        let one = |(code, line): &(&str, u64)| Failed {
+            code: Some((*code).to_owned()),
+            line: Some(*line),
+            kind: Some("TABLE".into()),
+            ..Failed::default()
+        };
+        let failures = Failures { listed: failed.iter().map(one).collect(), ..Failures::default() };
+        Failure::new("the replay into x failed").hint(format!("hint {}", failed[0].0)).because(failures).into()
+    }
+
+    #[test]
+    fn the_first_in_the_dump_is_told_and_those_that_were_collected_all() {
+        let lines = |error: &Error| -> Vec<u64> {
+            failures_of(error).unwrap().listed.iter().filter_map(|failed| failed.line).collect()
+        };
+        let both = || vec![error(&[("23505", 9), ("23503", 12)]), error(&[("23505", 4), ("23505", 11)])];
+        assert_eq!(lines(&earliest(both())), [4, 11]);
+        let together = together(both());
+        assert_eq!(lines(&together), [4, 9, 11, 12]);
+        assert_eq!(together.to_string(), "the replay into x failed");
+        assert_eq!(hints_of(&together), ["hint 23505"]);
+    }
+
+    #[test]
+    fn only_what_order_cannot_have_made_is_told_at_once() {
+        for code in ["23505", "23503", "22P02", "53100", "57P01", "42501"] {
+            assert!(!may_be_of_the_order(&error(&[(code, 1)])), "{code}");
+        }
+        for code in ["40P01", "55P03", "23514", "P0001", "42P01", "42883", "25006", "0A000"] {
+            assert!(may_be_of_the_order(&error(&[("23505", 1), (code, 2)])), "{code}");
+        }
+        assert!(!may_be_of_the_order(&anyhow::anyhow!("cut short")));
+    }
+}

@@ -1,0 +1,216 @@
+//! One of several psql that load the same side database: fed by a task of its own, so that whoever reads the dump reads on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender, channel};
+use tokio::task::JoinHandle;
+
+use crate::sources::postgres::load::{Broken, Loader};
+use crate::sources::postgres::rewrite::Begun;
+
+/// How many jobs wait at most: with rows of a mebibyte each, as many mebibytes.
+const WAITING: usize = 4;
+
+/// What a lane writes.
+#[derive(Debug)]
+pub enum Part {
+    /// A statement begins; so many COPYs have come before it, in all lanes.
+    Begins(Begun, usize),
+    /// What comes next begins in this line of the dump; nothing: it is ours.
+    At(Option<u64>),
+    /// Rows come next; the block's first row is in this line of the dump.
+    Rows(u64),
+    /// Bytes.
+    Sql(Vec<u8>),
+}
+
+/// A few parts that go together.
+#[derive(Debug, Default)]
+pub struct Job {
+    /// What is written.
+    pub parts: Vec<Part>,
+    /// The statement's number, which is told when it is over.
+    pub number: Option<u64>,
+}
+
+/// What a lane tells.
+#[derive(Debug, Clone, Copy)]
+pub enum Over {
+    /// The lane of this number has done the statement of this number.
+    Done(usize, u64),
+    /// A lane has ended badly.
+    Failed,
+}
+
+/// Where lanes tell what happens.
+#[derive(Clone)]
+pub struct Tell {
+    /// There may be room.
+    pub room: Arc<Notify>,
+    /// Something is over.
+    pub over: UnboundedSender<Over>,
+    /// Whether a lane has ended badly.
+    pub has_failed: Arc<AtomicBool>,
+}
+
+/// One psql. At rest it is nobody's; at work a task has it.
+pub struct Lane {
+    at: usize,
+    rest: Option<Loader>,
+    jobs: Option<Sender<Job>>,
+    task: Option<JoinHandle<Result<Loader>>>,
+    tell: Tell,
+    /// How many jobs it was given and has not written.
+    in_hand: Arc<AtomicUsize>,
+    /// Which COPYs of the dump it has got, in order.
+    pub blocks: Vec<usize>,
+    /// Whether it is at a statement.
+    pub busy: bool,
+}
+
+impl Lane {
+    /// A lane at rest.
+    pub fn new(at: usize, loader: Loader, blocks: Vec<usize>, tell: Tell) -> Lane {
+        Lane { at, rest: Some(loader), jobs: None, task: None, tell, in_hand: Arc::default(), blocks, busy: false }
+    }
+
+    /// Its psql, when it is at rest.
+    pub fn loader(&mut self) -> Option<&mut Loader> {
+        self.rest.as_mut()
+    }
+
+    /// How many jobs it has in hand; nothing when it has no room for another.
+    pub fn in_hand(&self) -> Option<usize> {
+        let has_room = self.jobs.as_ref().is_none_or(|jobs| jobs.capacity() > 0);
+        has_room.then(|| self.in_hand.load(Ordering::SeqCst))
+    }
+
+    /// Gives it a job; waits for room.
+    ///
+    /// # Errors
+    /// When its psql has ended: [`Lane::rest`] says why.
+    pub async fn give(&mut self, job: Job) -> Result<(), Broken> {
+        if let Some(loader) = self.rest.take() {
+            let (jobs, given) = channel(WAITING);
+            self.jobs = Some(jobs);
+            let tells = (self.tell.clone(), self.in_hand.clone());
+            self.task = Some(tokio::spawn(work(self.at, loader, given, tells)));
+        }
+        self.in_hand.fetch_add(1, Ordering::SeqCst);
+        match &self.jobs {
+            Some(jobs) => jobs.send(job).await.map_err(|_| Broken),
+            None => Err(Broken),
+        }
+    }
+
+    /// Lets it come to rest: everything that it was given is done then.
+    ///
+    /// # Errors
+    /// When something of it failed, in psql's words.
+    pub async fn rest(&mut self) -> Result<()> {
+        self.jobs = None;
+        if let Some(task) = &mut self.task {
+            let ended = task.await;
+            self.task = None;
+            self.rest = Some(ended.context("a session of the load")??);
+        } else if let Some(loader) = &mut self.rest
+            && loader.settled().await.is_err()
+            && let Some(loader) = self.rest.take()
+        {
+            return Err(loader.failure().await);
+        }
+        Ok(())
+    }
+
+    /// Whether it has ended by itself, which is never well.
+    pub fn has_ended(&self) -> bool {
+        self.task.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// Ends it where it stands; its psql is killed.
+    pub async fn stop(&mut self) {
+        self.jobs = None;
+        self.rest = None;
+        if let Some(task) = self.task.take() {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+
+    /// Its psql, for good.
+    pub fn take(&mut self) -> Option<Loader> {
+        self.rest.take()
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// Tells of a bad end, of a task that panics, too.
+struct Told {
+    tell: Tell,
+    is_well: bool,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if !self.is_well {
+            self.tell.has_failed.store(true, Ordering::SeqCst);
+            self.tell.room.notify_one();
+            let _ = self.tell.over.send(Over::Failed);
+        }
+    }
+}
+
+async fn work(
+    at: usize,
+    mut loader: Loader,
+    mut jobs: Receiver<Job>,
+    (tell, in_hand): (Tell, Arc<AtomicUsize>),
+) -> Result<Loader> {
+    let mut told = Told { tell, is_well: false };
+    while let Some(job) = jobs.recv().await {
+        told.tell.room.notify_one();
+        if one(&mut loader, &job).await.is_err() {
+            return Err(loader.failure().await);
+        }
+        in_hand.fetch_sub(1, Ordering::SeqCst);
+        told.tell.room.notify_one();
+        if let Some(number) = job.number {
+            let _ = told.tell.over.send(Over::Done(at, number));
+        }
+    }
+    match loader.settled().await {
+        Ok(()) => {
+            told.is_well = true;
+            Ok(loader)
+        }
+        Err(Broken) => Err(loader.failure().await),
+    }
+}
+
+async fn one(loader: &mut Loader, job: &Job) -> Result<(), Broken> {
+    for part in &job.parts {
+        match part {
+            Part::Begins(begun, come) => {
+                loader.come(*come);
+                loader.begins(begun.clone()).await?;
+            }
+            Part::At(line) => loader.at(*line),
+            Part::Rows(first) => loader.rows(*first),
+            Part::Sql(sql) => loader.write(sql).await?,
+        }
+    }
+    match job.number {
+        Some(_) => loader.settled().await,
+        None => Ok(()),
+    }
+}

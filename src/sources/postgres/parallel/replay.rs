@@ -1,0 +1,340 @@
+//! The replay of one database's part of a dump, by one psql or several. Which statements may leave the dump's order is said in the
+//! module's doc ([`super`]); here is who gets what, and when all have to wait.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use futures::future::try_join_all;
+
+use super::end::Taken;
+use super::lane::Job;
+use super::rows::Block;
+use super::several::Several;
+use super::touches::{self, Qualified, Way};
+use super::{failures, settings};
+use crate::settings::Postgres;
+use crate::sources::postgres::clients::Client;
+use crate::sources::postgres::load::{Broken, Loader};
+use crate::sources::postgres::rewrite::Begun;
+use crate::sources::postgres::statement::Manner;
+
+/// The longest list of what sets a session that is kept for sessions that come later, in bytes.
+const SESSION_MAX: usize = 1 << 20;
+/// The longest statement that may wait with others, in bytes.
+const HELD_MAX: usize = 1 << 16;
+
+/// What a replay needs to know.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The server.
+    pub postgres: Postgres,
+    /// Its client programs.
+    pub client: Client,
+    /// The database.
+    pub database: String,
+    /// The name of all its sessions.
+    pub session_name: String,
+    /// The dump's encoding of it.
+    pub encoding: Option<String>,
+    /// How many COPYs come.
+    pub blocks: usize,
+    /// How many sessions load at most.
+    pub jobs: usize,
+}
+
+/// A replay that goes on.
+pub struct Replay {
+    pub(super) target: Target,
+    pub(super) mode: Mode,
+    pub(super) taken: Taken,
+    /// What sets a session, so far.
+    pub(super) session: Vec<u8>,
+    pub(super) in_transaction: bool,
+    /// COPYs that have begun.
+    pub(super) begun: usize,
+    /// Whether what the catalogue said may be old.
+    pub(super) stale: bool,
+    /// Whether it may be old for rows.
+    pub(super) changed: bool,
+    pub(super) asked: usize,
+    pub(super) block: Option<Block>,
+    pub(super) bytes: BTreeMap<Qualified, u64>,
+    pub(super) was_several: bool,
+}
+
+/// Who loads.
+pub enum Mode {
+    /// One session; perhaps several when rows come.
+    Before(Loader),
+    /// One session to the end.
+    Serial(Loader),
+    /// Several.
+    Several(Box<Several>),
+    /// It has failed, or is over.
+    Over,
+}
+
+impl Replay {
+    /// A replay by a psql that has just started.
+    ///
+    /// # Errors
+    /// When that has ended already.
+    pub async fn new(target: Target, mut first: Loader) -> Result<Replay> {
+        let mode = match target.jobs > 1 && first.answers() {
+            true if first.write(settings::FASTER.as_bytes()).await.is_err() => return Err(first.failure().await),
+            true => Mode::Before(first),
+            false => Mode::Serial(first),
+        };
+        Ok(Replay {
+            target,
+            mode,
+            taken: Taken::default(),
+            session: Vec::new(),
+            in_transaction: false,
+            begun: 0,
+            stale: false,
+            changed: false,
+            asked: 0,
+            block: None,
+            bytes: BTreeMap::new(),
+            was_several: false,
+        })
+    }
+
+    /// A whole statement, or the beginning of a long one.
+    ///
+    /// # Errors
+    /// When a statement has failed. No session is left then.
+    pub async fn statement(&mut self, begun: Begun, at: Option<u64>, sql: &[u8]) -> Result<()> {
+        let is_rows = begun.subject.manner == Manner::Rows && begun.subject.act == "COPY";
+        let way = match &self.mode {
+            Mode::Serial(_) | Mode::Over => None,
+            Mode::Several(several) if several.for_good => None,
+            _ => Some(self.way(&begun, sql)),
+        };
+        let is_before = matches!(self.mode, Mode::Before(_));
+        match way {
+            Some(Way::Serial) => self.one_session("a statement that may change its session").await?,
+            Some(Way::Rows(rows)) if is_before && !self.in_transaction => {
+                self.several().await?;
+                if matches!(self.mode, Mode::Several(_)) {
+                    return self.rows_come(rows, begun, sql).await;
+                }
+            }
+            Some(Way::Session) if is_before => {
+                self.session.extend_from_slice(sql);
+                self.session.push(b'\n');
+                if self.session.len() > SESSION_MAX {
+                    self.one_session("too much sets its sessions").await?;
+                }
+            }
+            Some(way) if !is_before => return self.among_several(way, begun, at, sql).await,
+            _ => {}
+        }
+        self.direct(begun, at, sql, is_rows).await
+    }
+
+    /// Where the way of a statement is known, with what it says of transactions taken in.
+    fn way(&mut self, begun: &Begun, sql: &[u8]) -> Way {
+        let way = touches::way(sql, true);
+        let is_long = begun.lines.is_none() && begun.subject.act != "COPY";
+        let way = match way {
+            Way::Alone { .. } if is_long => Way::Alone { changes: true },
+            // Only its beginning was read.
+            _ if is_long => Way::Serial,
+            // Many may have to be held.
+            Way::Beside(_) if sql.len() > HELD_MAX => Way::Alone { changes: true },
+            Way::Session if self.in_transaction => Way::Serial,
+            way => way,
+        };
+        match way {
+            Way::Begin => self.in_transaction = true,
+            Way::End => self.in_transaction = false,
+            _ => {}
+        }
+        way
+    }
+
+    /// To the first session, which is the only one or has been left alone.
+    pub(super) async fn direct(&mut self, begun: Begun, at: Option<u64>, sql: &[u8], is_rows: bool) -> Result<()> {
+        let come = self.begun;
+        if is_rows {
+            self.first_gets_block();
+            self.block = None;
+        }
+        let loader = self.first()?;
+        loader.come(come);
+        let begins = loader.begins(begun).await;
+        self.goes_on(begins).await?;
+        let loader = self.first()?;
+        if at.is_some() {
+            loader.at(at);
+        }
+        let written = loader.write(sql).await;
+        self.goes_on(written).await
+    }
+
+    fn first_gets_block(&mut self) {
+        let block = self.begun;
+        self.begun += 1;
+        match &mut self.mode {
+            Mode::Several(several) => several.lanes[0].blocks.push(block),
+            _ => self.taken.first.push(block),
+        }
+    }
+
+    /// What stands between statements: white space and comments.
+    ///
+    /// # Errors
+    /// When a statement has failed.
+    pub async fn gap(&mut self, sql: &[u8]) -> Result<()> {
+        if self.is_direct() { self.write(sql).await } else { Ok(()) }
+    }
+
+    /// More of a statement, or another INSERT.
+    ///
+    /// # Errors
+    /// When a statement has failed.
+    pub async fn more(&mut self, sql: &[u8]) -> Result<()> {
+        if !self.is_direct() {
+            bail!("a statement that nobody announced; this is a defect of bkp");
+        }
+        self.write(sql).await
+    }
+
+    /// What comes next begins in this line of the dump.
+    pub fn at(&mut self, line: u64) {
+        if self.is_direct()
+            && let Ok(loader) = self.first()
+        {
+            loader.at(Some(line));
+        }
+    }
+
+    /// Whether what comes is written to the first session at once.
+    fn is_direct(&self) -> bool {
+        match &self.mode {
+            Mode::Several(several) => several.alone && self.block.is_none(),
+            _ => true,
+        }
+    }
+
+    /// Bytes of rows, the first of them in this line.
+    ///
+    /// # Errors
+    /// When a statement has failed.
+    pub async fn rows(&mut self, line: u64, rows: Vec<u8>) -> Result<()> {
+        if let Some(block) = &mut self.block {
+            let bytes = rows.len() as u64;
+            if let Some(table) = &block.table {
+                *self.bytes.entry(table.clone()).or_default() += bytes;
+            }
+            block.push(line, rows);
+            while let Some(piece) = self.block.as_mut().and_then(Block::cut) {
+                self.deal(piece).await?;
+            }
+            return Ok(());
+        }
+        let loader = self.first()?;
+        loader.rows(line);
+        self.write(&rows).await
+    }
+
+    /// The line that ends rows.
+    ///
+    /// # Errors
+    /// When a statement has failed.
+    pub async fn rows_end(&mut self, mark: &[u8]) -> Result<()> {
+        let Some(mut block) = self.block.take() else { return self.write(mark).await };
+        if let Some(piece) = block.last() {
+            self.block = Some(block);
+            self.deal(piece).await?;
+            let Some(dealt) = self.block.take() else { return Ok(()) };
+            block = dealt;
+        }
+        let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+        // All at once: a lane may have to wait for the end of what another one has.
+        let ends = several.lanes.iter_mut().enumerate().filter(|(at, _)| block.is_open(*at));
+        let ended = try_join_all(ends.map(|(_, lane)| lane.give(Job { parts: vec![block.end()], number: None }))).await;
+        self.goes_on(ended.map(|_| ())).await
+    }
+
+    /// What does not come from the dump, to the first session, after all that does.
+    ///
+    /// # Errors
+    /// When a statement has failed.
+    pub async fn ours(&mut self, begun: Option<Begun>, sql: &[u8]) -> Result<()> {
+        self.alone().await?;
+        let come = self.begun;
+        let loader = self.first()?;
+        loader.come(come);
+        loader.at(None);
+        if let Some(begun) = begun {
+            let begins = loader.begins(begun).await;
+            self.goes_on(begins).await?;
+        }
+        self.write(sql).await
+    }
+
+    /// Whether several sessions have loaded.
+    pub fn was_several(&self) -> bool {
+        self.was_several
+    }
+
+    pub(super) fn first(&mut self) -> Result<&mut Loader> {
+        match &mut self.mode {
+            Mode::Before(loader) | Mode::Serial(loader) => Some(loader),
+            Mode::Several(several) => several.lanes[0].loader(),
+            Mode::Over => None,
+        }
+        .context("the load is over")
+    }
+
+    async fn write(&mut self, sql: &[u8]) -> Result<()> {
+        let written = self.first()?.write(sql).await;
+        self.goes_on(written).await
+    }
+
+    /// Why a session does not go on, when one does not. All are gone then.
+    pub(super) async fn goes_on(&mut self, fed: Result<(), Broken>) -> Result<()> {
+        match fed {
+            Ok(()) => Ok(()),
+            Err(Broken) => Err(self.failure(None).await),
+        }
+    }
+
+    pub(super) async fn failure(&mut self, known: Option<anyhow::Error>) -> anyhow::Error {
+        let mut errors: Vec<anyhow::Error> = known.into_iter().collect();
+        match std::mem::replace(&mut self.mode, Mode::Over) {
+            Mode::Before(loader) | Mode::Serial(loader) => errors.push(loader.failure().await),
+            Mode::Several(mut several) => {
+                let none_known = errors.is_empty();
+                for lane in &mut several.lanes {
+                    if lane.has_ended()
+                        && let Err(error) = lane.rest().await
+                    {
+                        errors.push(error);
+                    }
+                }
+                // Written to directly, or just about to end.
+                if errors.is_empty() && none_known {
+                    errors.push(several.first_failure().await);
+                }
+                for lane in &mut several.lanes {
+                    lane.stop().await;
+                }
+            }
+            Mode::Over => {}
+        }
+        failures::earliest(errors)
+    }
+
+    /// Waits until all that was begun or waits is done. All lanes are at rest then.
+    pub(super) async fn rest(&mut self) -> Result<()> {
+        let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+        if let Err(error) = several.rest().await {
+            return Err(self.failure(error).await);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! The rows of one COPY, dealt out to lanes in whole rows, each lane with a COPY of its own. Pure.
+
+use std::collections::BTreeMap;
+
+use memchr::{memchr_iter, memrchr};
+
+use super::lane::Part;
+use super::touches::Qualified;
+use crate::sources::postgres::rewrite::Begun;
+
+/// How many bytes of rows go to a lane at once: enough that giving them costs nothing, little enough that all lanes end together.
+const PIECE: usize = 1 << 20;
+/// After so many bytes a lane's COPY is ended and another begun: psql tells of an error at the end only.
+const COPY_MAX: u64 = 256 << 20;
+
+/// What ends a COPY.
+const END: &[u8] = b"\\.\n";
+
+/// One COPY of the dump, being dealt out.
+#[derive(Debug)]
+pub struct Block {
+    number: usize,
+    /// The table, where it is known.
+    pub table: Option<Qualified>,
+    begun: Begun,
+    header: Vec<u8>,
+    /// Whether more than one lane may have rows of it.
+    out: bool,
+    rows: Vec<u8>,
+    /// The dump's line that `rows` begin in.
+    line: u64,
+    /// The dump's line of its first row.
+    first: u64,
+    /// The lane that has the beginning of the row that `rows` go on with, or that gets all of them.
+    lane: Option<usize>,
+    /// Whether the last row that was given away goes on.
+    goes_on: bool,
+    /// The lanes that have an open COPY, and how many bytes they got.
+    open: BTreeMap<usize, u64>,
+}
+
+/// Rows that go to one lane.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cut {
+    rows: Vec<u8>,
+    line: u64,
+    /// Whether the last row goes on.
+    goes_on: bool,
+    /// The lane that must have them; nothing: any.
+    pub lane: Option<usize>,
+}
+
+impl Block {
+    /// The COPY of this number in the dump, whose header is `sql`.
+    pub fn new(number: usize, table: Option<Qualified>, begun: Begun, sql: &[u8], out: bool) -> Block {
+        let first = begun.line.unwrap_or_default() + memchr_iter(b'\n', sql).count() as u64 + 1;
+        let header = [sql, b"\n"].concat();
+        Block {
+            number,
+            table,
+            begun,
+            header,
+            out,
+            rows: Vec::new(),
+            line: first,
+            first,
+            lane: None,
+            goes_on: false,
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// More rows; their first line in the dump.
+    pub fn push(&mut self, line: u64, rows: Vec<u8>) {
+        if self.rows.is_empty() {
+            self.line = line;
+            self.rows = rows;
+        } else {
+            self.rows.extend_from_slice(&rows);
+        }
+    }
+
+    /// What has to be given away now, when there is enough.
+    pub fn cut(&mut self) -> Option<Cut> {
+        if self.rows.len() < PIECE {
+            return None;
+        }
+        let end = memrchr(b'\n', &self.rows).map(|at| at + 1);
+        Some(self.take(end.unwrap_or(self.rows.len()), end.is_none()))
+    }
+
+    /// What is left at the end; something even when there are no rows at all, because the COPY has to be tried.
+    pub fn last(&mut self) -> Option<Cut> {
+        let is_done = self.rows.is_empty() && !self.open.is_empty();
+        (!is_done).then(|| self.take(self.rows.len(), false))
+    }
+
+    fn take(&mut self, end: usize, goes_on: bool) -> Cut {
+        let rest = self.rows.split_off(end);
+        let rows = std::mem::replace(&mut self.rows, rest);
+        let line = self.line;
+        self.line += memchr_iter(b'\n', &rows).count() as u64;
+        Cut { rows, line, goes_on, lane: self.lane }
+    }
+
+    /// What the lane writes to take these rows; `blocks` are the COPYs that it has got.
+    pub fn parts(&mut self, lane: usize, cut: Cut, blocks: &mut Vec<usize>) -> Vec<Part> {
+        let mut parts = Vec::new();
+        // A row that goes on cannot be in two COPYs.
+        if !self.goes_on && self.open.get(&lane).is_some_and(|bytes| *bytes >= COPY_MAX) {
+            self.open.remove(&lane);
+            parts.push(self.end());
+        }
+        if !self.open.contains_key(&lane) {
+            blocks.push(self.number);
+            parts.push(Part::Begins(self.begun.clone(), self.number));
+            parts.push(Part::At(self.begun.line));
+            parts.push(Part::Sql(self.header.clone()));
+            parts.push(Part::Rows(self.first));
+        }
+        *self.open.entry(lane).or_default() += cut.rows.len() as u64;
+        self.goes_on = cut.goes_on;
+        self.lane = (cut.goes_on || !self.out).then_some(lane);
+        parts.push(Part::At(Some(cut.line)));
+        parts.push(Part::Sql(cut.rows));
+        parts
+    }
+
+    /// What ends a COPY.
+    pub fn end(&self) -> Part {
+        Part::Sql(END.to_vec())
+    }
+
+    /// Whether this lane has an open COPY of it.
+    pub fn is_open(&self, lane: usize) -> bool {
+        self.open.contains_key(&lane)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sources::postgres::statement::Subject;
+
+    fn block(out: bool) -> Block {
+        let begun = Begun { line: Some(10), lines: None, subject: Subject::default() };
+        Block::new(3, None, begun, b"COPY s.t\n(a) FROM stdin;", out)
+    }
+
+    /// What each of some lanes has got, and the rows in it with their lines.
+    fn deal(rows: &[Vec<u8>], chunk: usize, lanes: &[usize], out: bool) -> BTreeMap<usize, Vec<u8>> {
+        let (mut block, mut got, mut blocks) = (block(out), BTreeMap::<usize, Vec<u8>>::new(), Vec::new());
+        let mut lanes = lanes.iter().cycle();
+        let mut give = |block: &mut Block, cut: Cut| {
+            let lane = cut.lane.unwrap_or_else(|| *lanes.next().unwrap());
+            for part in block.parts(lane, cut, &mut blocks) {
+                if let Part::Sql(sql) = part {
+                    got.entry(lane).or_default().extend(sql);
+                }
+            }
+        };
+        let all = rows.concat();
+        let mut line = 12;
+        for piece in all.chunks(chunk) {
+            block.push(line, piece.to_vec());
+            line += memchr_iter(b'\n', piece).count() as u64;
+            while let Some(cut) = block.cut() {
+                give(&mut block, cut);
+            }
+        }
+        if let Some(cut) = block.last() {
+            give(&mut block, cut);
+        }
+        assert!(block.open.keys().all(|lane| got.contains_key(lane)));
+        got
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn every_row_goes_whole_to_one_lane_and_once(
+            sizes in prop::collection::vec(prop_oneof![4 => 0..50_usize, 2 => 200_000..400_000_usize, 1 => 2_000_000..3_000_000_usize], 0..20),
+            chunk in prop_oneof![Just(70_001_usize), Just(1_000_003), Just(5_000_000)],
+            lanes in prop::collection::vec(0..4_usize, 1..6),
+            out in any::<bool>(),
+        ) {
+            let rows: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(at, size)| [format!("{at}\t").into_bytes(), vec![b'x'; *size], vec![b'\n']].concat()).collect();
+            let got = deal(&rows, chunk, &lanes, out);
+            let header = b"COPY s.t\n(a) FROM stdin;\n";
+            let mut seen: Vec<Vec<u8>> = Vec::new();
+            for text in got.values() {
+                let text = text.strip_prefix(header).expect("a COPY of its own");
+                seen.extend(text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec));
+            }
+            prop_assert!(out || got.len() == 1);
+            seen.sort();
+            let mut rows = rows;
+            rows.sort();
+            prop_assert!(seen == rows);
+        }
+    }
+
+    #[test]
+    fn a_table_without_rows_is_copied_all_the_same() {
+        let (mut block, mut blocks) = (block(true), Vec::new());
+        let cut = block.last().unwrap();
+        assert_eq!(block.parts(1, cut, &mut blocks).len(), 6);
+        assert_eq!((blocks, block.is_open(1), block.is_open(0)), (vec![3], true, false));
+        assert!(block.last().is_none());
+    }
+
+    #[test]
+    fn each_piece_knows_its_line() {
+        let mut block = block(true);
+        block.push(12, [vec![b'a'; PIECE - 10], b"\nb\nc".to_vec(), vec![b'd'; 20]].concat());
+        let cut = block.cut().unwrap();
+        assert_eq!((cut.line, cut.goes_on, cut.rows.len()), (12, false, PIECE - 7));
+        let rest = block.last().unwrap();
+        assert_eq!((rest.line, rest.rows.len()), (14, 21));
+    }
+}

@@ -1,0 +1,31 @@
+//! How further sessions are opened, and what all that load set for themselves.
+
+use anyhow::Result;
+
+use super::replay::Target;
+use crate::sources::postgres::load::{Broken, Loader};
+
+/// Set in every session that loads a side database beside others; anybody may.
+///
+/// What is committed before a crash may be lost with this, in order: the side database counts for nothing before the swap, whose COMMIT
+/// is a usual one and waits for all that was written before it.
+pub const FASTER: &str = "SET synchronous_commit = off;\n";
+
+/// Opens a session that is as the first one is.
+///
+/// # Errors
+/// When it cannot be opened, or takes not what the first one has taken.
+pub async fn open(target: &Target, session: &[u8]) -> Result<Loader> {
+    let mut loader = Loader::start(&target.postgres, &target.client, &target.database, &target.session_name).await?;
+    match set(&mut loader, target.blocks, session).await {
+        Ok(()) => Ok(loader),
+        Err(Broken) => Err(loader.failure().await),
+    }
+}
+
+async fn set(loader: &mut Loader, blocks: usize, session: &[u8]) -> Result<(), Broken> {
+    loader.write(FASTER.as_bytes()).await?;
+    loader.collect(blocks).await?;
+    loader.write(session).await?;
+    loader.settled().await
+}

@@ -1,0 +1,101 @@
+//! Several sessions, and which statement goes to which of them when.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use futures::future::try_join_all;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::facts::Facts;
+use super::lane::{Job, Lane, Over, Tell};
+use super::schedule::{Hold, Schedule};
+use super::touches::{Qualified, Thing, Touched};
+use crate::sources::postgres::load::Broken;
+
+/// Several sessions, and what is told of them.
+pub struct Several {
+    /// What the catalogue said.
+    pub facts: Facts,
+    /// The sessions; the first is the one that everything began with.
+    pub lanes: Vec<Lane>,
+    /// Where they tell.
+    pub tell: Tell,
+    /// What they tell.
+    pub over: UnboundedReceiver<Over>,
+    /// Statements after the data.
+    pub schedule: Schedule<Thing, Job>,
+    /// Which table each index that was made is on.
+    pub indexes: BTreeMap<Qualified, Qualified>,
+    /// Whether the first lane alone is written to, directly.
+    pub alone: bool,
+    /// The lane that was given rows last.
+    pub last: usize,
+    /// Whether the first lane alone is written to, to the end.
+    pub for_good: bool,
+}
+
+impl Several {
+    /// What a statement touches, by what stands for it; nothing when that is not known.
+    pub fn things(&mut self, touched: &Touched) -> Option<Vec<(Thing, Hold)>> {
+        let mut things: Vec<(Thing, Hold)> =
+            touched.tables.iter().map(|(table, hold)| (self.facts.thing(table), *hold)).collect();
+        for index in &touched.indexes {
+            things.push((self.facts.thing(self.indexes.get(index)?), touched.through));
+            things.push((Thing::Index(index.clone()), Hold::Alone));
+        }
+        if let Some((index, table)) = &touched.makes {
+            things.push((Thing::Index(index.clone()), Hold::Alone));
+            self.indexes.insert(index.clone(), table.clone());
+        }
+        Some(things)
+    }
+
+    /// Begins what may begin until no more than so many wait.
+    ///
+    /// # Errors
+    /// When a session has ended.
+    pub async fn begin_until(&mut self, waiting: usize) -> Result<(), Option<anyhow::Error>> {
+        loop {
+            while let Some(at) = self.lanes.iter().position(|lane| !lane.busy) {
+                let Some((number, mut job)) = self.schedule.begin() else { break };
+                job.number = Some(number);
+                self.lanes[at].busy = true;
+                self.lanes[at].give(job).await.map_err(|Broken| None)?;
+            }
+            let is_done = if waiting == 0 { self.schedule.is_empty() } else { self.schedule.waiting() <= waiting };
+            if is_done {
+                return Ok(());
+            }
+            match self.over.recv().await {
+                Some(Over::Done(at, number)) => {
+                    self.lanes[at].busy = false;
+                    self.schedule.over(number);
+                }
+                Some(Over::Failed) | None => return Err(None),
+            }
+        }
+    }
+
+    /// Waits until all is done.
+    ///
+    /// # Errors
+    /// With what failed, where that is known already.
+    pub async fn rest(&mut self) -> Result<(), Option<anyhow::Error>> {
+        self.begin_until(0).await?;
+        try_join_all(self.lanes.iter_mut().map(Lane::rest)).await.map_err(Some)?;
+        Ok(())
+    }
+
+    /// The failure of a lane that is written to directly, or that is about to end.
+    pub async fn first_failure(&mut self) -> anyhow::Error {
+        // Told before its jobs are refused.
+        let is_at_rest = self.alone && !self.tell.has_failed.load(Ordering::SeqCst);
+        if is_at_rest && let Some(loader) = self.lanes[0].take() {
+            return loader.failure().await;
+        }
+        match try_join_all(self.lanes.iter_mut().map(Lane::rest)).await {
+            Err(error) => error,
+            Ok(_) => anyhow::anyhow!("a session of the load ended early"),
+        }
+    }
+}

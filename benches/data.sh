@@ -7,7 +7,8 @@ fill() { # database, megabytes, small tables
     "$BIN/createdb" "$1"
     "$BIN/pgbench" --quiet -i -s "$(($2 / 60 + 1))" "$1" >/dev/null 2>&1
     # What stays for the rest; never less than a few rows.
-    sql -v "mb=$(($2 * 3 / 4 + 1))" -v "tables=$3" -d "$1" -f benches/sql/fill.sql
+    sql -v "mb=$(($2 * 3 / 4 + 1))" -d "$1" -f benches/sql/fill.sql
+    sql -v "tables=$3" -d "$1" -f benches/sql/small.sql
     sql -d "$1" -c 'VACUUM (FREEZE, ANALYZE)'
 }
 
@@ -19,4 +20,9 @@ content() { sql -d "$1" -f benches/sql/content.sql; }
 # What a restore would have to mend: a table gone, one emptied, one changed, one too many.
 spoil() {
     sql -d "$1" -c 'DROP TABLE pgbench_tellers; DELETE FROM pgbench_branches; UPDATE customers SET name = $$nobody$$ WHERE id % 10 = 0; CREATE TABLE too_many ()'
+}
+
+# One, and those that restores put aside.
+drop_databases() {
+    sql -d postgres -c "SELECT format('DROP DATABASE %I WITH (FORCE);', datname) FROM pg_database WHERE datname LIKE '%\_\_%' OR datname = '$1'" | sql -d postgres
 }

@@ -33,3 +33,42 @@ state_dir = $WORK/gsutil
 BOTO
     wait_for_port "$GCS_PORT" fake-gcs-server
 }
+
+# Amazon's: SeaweedFS with the bucket `bench`. Its filer takes files without a signature.
+start_s3() {
+    local ports
+    # Each server's port for gRPC lies 10000 higher.
+    mapfile -t ports < <(python3 - <<'PYTHON'
+import socket
+kept = []
+while len(kept) < 4:
+    one, other = socket.socket(), socket.socket()
+    one.bind(("127.0.0.1", 0))
+    port = one.getsockname()[1]
+    try:
+        if port < 55000:
+            other.bind(("127.0.0.1", port + 10000))
+            kept.append((one, other))
+            print(port)
+    except OSError:
+        pass
+PYTHON
+    )
+    FILER_PORT=${ports[2]} S3_PORT=${ports[3]}
+    mkdir -p "$WORK/s3"
+    cat >"$WORK/s3.json" <<'IDENTITY'
+{"identities": [{"name": "bench", "credentials": [{"accessKey": "KEY", "secretKey": "SECRET"}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}
+IDENTITY
+    "$WEED" server -ip=127.0.0.1 -ip.bind=127.0.0.1 -s3 -filer -volume.max=20 -master.port="${ports[0]}" -volume.port="${ports[1]}" \
+        -filer.port="$FILER_PORT" -s3.port="$S3_PORT" -s3.config="$WORK/s3.json" -master.volumeSizeLimitMB=64 -dir="$WORK/s3" >"$WORK/log/s3" 2>&1 &
+    STORE_PID=$!
+    wait_for_port "$S3_PORT" SeaweedFS
+    wait_for_port "$FILER_PORT" "SeaweedFS's filer"
+    # Its shell waits without end for a server that it once found missing: asked again, it finds it.
+    for _ in $(seq 20); do
+        if printf 's3.bucket.create -name bench\ns3.bucket.list\n' | timeout 15 "$WEED" shell -master "127.0.0.1:${ports[0]}" -filer "127.0.0.1:$FILER_PORT" 2>&1 |
+            grep "^  *bench" >/dev/null; then return 0; fi
+    done
+    echo "SeaweedFS makes no bucket" >&2
+    return 1
+}

@@ -48,13 +48,6 @@ SELECT n, n % (:mb * 40) + 1, timestamptz '2020-01-01 00:00:00Z' + n * interval 
 FROM generate_series(1, (:mb * 900)::bigint) n;
 SELECT setval(pg_get_serial_sequence('orders', 'id'), max(id)) AS ignored FROM orders \gset
 
--- What a page builder or a module for each client leaves behind.
-\o /dev/null
-CREATE SCHEMA small;
-SELECT format('CREATE TABLE small.t%s (id integer PRIMARY KEY, name text, value jsonb); INSERT INTO small.t%1$s SELECT n, md5((n * %1$s)::text), '
-    'jsonb_build_object(''table'', %1$s, ''row'', n) FROM generate_series(1, 20) n', n) FROM generate_series(1, :tables) n \gexec
-\o
-
 ALTER TABLE documents ADD PRIMARY KEY (id);
 ALTER TABLE attachments ADD PRIMARY KEY (id);
 ALTER TABLE orders ADD PRIMARY KEY (id), ADD FOREIGN KEY (customer) REFERENCES customers, ADD UNIQUE (reference);

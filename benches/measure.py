@@ -71,7 +71,10 @@ class Memory(threading.Thread):
         self.done = threading.Event()
 
     def run(self):
-        while not self.done.wait(0.03):
+        # What lives for a moment only is caught too.
+        looks = 0
+        while not self.done.wait(0.003 if looks < 20 else 0.03):
+            looks += 1
             self.look()
 
     def look(self):

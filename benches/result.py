@@ -47,7 +47,9 @@ def versions(work):
                       "borgmatic": "--version", "pgbackrest": "version", "gsutil": "version"}.items():
         if path := os.environ.get("RESTIC" if name == "restic" else f"AT_{name.upper()}"):
             asked[name] = [path, ask]
-    return {name: said(*command) for name, command in asked.items()}
+    found = {name: said(*command) for name, command in asked.items()}
+    # Some print their number alone.
+    return {name: f"{name} {text}" if text and text[0].isdigit() else text for name, text in found.items()}
 
 
 def runs(work):

@@ -36,6 +36,7 @@ PANELS = [
         ("bkp", "bkp backup"),
         ("bkp-restic", "bkp backup into restic"),
         ("restic-stdin", "pg_dump | restic backup --stdin"),
+        ("restic-gzip", "pg_dump | gzip | restic backup --stdin"),
         ("dumpall-gzip", "pg_dumpall | gzip --rsyncable"),
         ("dump-pigz", "pg_dump | pigz"),
         ("dump-zstd", "pg_dump | zstd -T0"),

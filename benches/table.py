@@ -18,7 +18,8 @@ TABLES = [
         ("bkp", "bkp backup, a directory"),
     ]),
     ("backup", "backup to Google Cloud Storage (an emulator)", [("dumpall-gsutil", "pg_dumpall | gzip, then gsutil cp"), ("bkp-gs", "bkp backup")]),
-    ("backup", "backup into restic", [("restic-stdin", "pg_dump | restic backup --stdin"), ("bkp-restic", "bkp backup")]),
+    ("backup", "backup into restic", [("restic-stdin", "pg_dump | restic backup --stdin"),
+                                     ("restic-gzip", "pg_dump | gzip | restic backup --stdin"), ("bkp-restic", "bkp backup")]),
     ("night", "the next night, after 1 % of the rows changed", [
         ("dumpall-gzip", "pg_dumpall --clean | gzip --rsyncable"),
         ("dump-custom", "pg_dump -Fc"),
@@ -28,6 +29,7 @@ TABLES = [
         ("bkp", "bkp backup, a directory"),
         ("borgmatic", "borgmatic"),
         ("pgbackrest", "pgBackRest, differential"),
+        ("restic-gzip", "pg_dump | gzip | restic backup --stdin"),
         ("restic-stdin", "pg_dump | restic backup --stdin"),
         ("bkp-restic", "bkp backup into restic"),
     ]),

@@ -159,6 +159,19 @@ fn a_database_that_only_looks_like_a_drills_is_somebodys() {
 }
 
 #[test]
+fn a_database_that_subscribes_to_another_server_leaves_no_copy_and_its_slot_is_left_alone() {
+    let shop = Shop::open();
+    // Nobody answers there: who tried to drop the slot would fail.
+    let news = "CREATE SUBSCRIPTION news CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false)";
+    shop.cluster.psql("shop", news);
+    shop.bkp(["backup"]).run().ok();
+    let before = live(&shop);
+    shop.bkp(["drill"]).run().ok();
+    assert!(of_drills(&shop).is_empty(), "it stays for ever");
+    assert!(live(&shop) == before, "the live subscription is other than before");
+}
+
+#[test]
 fn two_drills_wait_for_each_other_and_a_backup_for_none() {
     let shop = slow_shop();
     let running = loading(&shop);

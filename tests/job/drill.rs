@@ -93,6 +93,10 @@ fn a_check_that_does_not_hold_fails_the_drill_and_can_write_nothing() {
         assert!(of_drills(&shop).is_empty(), "{query}");
     }
     shop.bkp(["drill"]).env("BKP_DRILL_SQL", "\\! true").run().fails_with(2);
+    // Nor is a check that was taken back an answer: it says nothing of the backup.
+    let taken_back = "SELECT pg_cancel_backend(pg_backend_pid())";
+    let out = shop.bkp(["drill"]).env("BKP_DRILL_SQL", taken_back).run().fails_with(1);
+    out.says("a check could not be asked: error 57014: SELECT pg_cancel");
     let listed = shop.bkp(["list", "--json"]).run().ok().stdout;
     assert!(listed.contains("\"proven\":null"), "none of these proved it: {listed}");
 }

@@ -13,6 +13,7 @@ struct Sent {
     from: u64,
     to: Option<u64>,
     begun: Begun,
+    in_transaction: bool,
 }
 
 /// What was written to psql.
@@ -23,6 +24,8 @@ pub struct Places {
     /// From this line of psql's on: the dump's line, or nothing where the text is ours. Ascending.
     marks: Vec<(u64, Option<u64>)>,
     sent: VecDeque<Sent>,
+    /// Whether the dump has begun a transaction. A ROLLBACK may be one to a savepoint, and does not count as its end.
+    in_transaction: bool,
 }
 
 impl Places {
@@ -38,8 +41,13 @@ impl Places {
         if self.sent.len() >= REMEMBERED {
             self.sent.pop_front();
         }
-        let from = self.written + 1;
-        self.sent.push_back(Sent { from, to: begun.lines.map(|lines| from + lines), begun });
+        match begun.subject.act.as_str() {
+            "BEGIN" | "START" => self.in_transaction = true,
+            "COMMIT" | "END" => self.in_transaction = false,
+            _ => {}
+        }
+        let (from, in_transaction) = (self.written + 1, self.in_transaction);
+        self.sent.push_back(Sent { from, to: begun.lines.map(|lines| from + lines), begun, in_transaction });
     }
 
     /// Whether the next statement would be remembered instead of another.
@@ -64,6 +72,15 @@ impl Places {
 
     /// The statement that ends in psql's line; nothing when there are two, because it may be either.
     pub fn statement(&self, line: u64) -> Option<&Begun> {
+        self.sent_in(line).map(|sent| &sent.begun)
+    }
+
+    /// Whether that statement stands within a transaction of the dump, so that others are lost with it.
+    pub fn is_in_transaction(&self, line: u64) -> bool {
+        self.sent_in(line).is_some_and(|sent| sent.in_transaction)
+    }
+
+    fn sent_in(&self, line: u64) -> Option<&Sent> {
         let end = self.sent.partition_point(|sent| sent.from <= line);
         let ends_here = |at: usize| {
             let (sent, next) = (&self.sent[at], self.sent.get(at + 1));
@@ -73,7 +90,7 @@ impl Places {
         };
         let mut found = (end.saturating_sub(3)..end).filter(|at| ends_here(*at));
         match (found.next(), found.next()) {
-            (Some(at), None) => Some(&self.sent[at].begun),
+            (Some(at), None) => Some(&self.sent[at]),
             _ => None,
         }
     }

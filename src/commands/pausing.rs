@@ -36,6 +36,19 @@ pub fn config(settings: &Settings) -> Result<Config> {
     })
 }
 
+/// Whether the settings ask for a pause then.
+///
+/// # Errors
+/// When the commands cannot be read.
+pub fn is_wanted(settings: &Settings, reason: Reason) -> Result<bool> {
+    let wanted = match reason {
+        Reason::Backup => settings.pause.on_backup,
+        Reason::Restore => settings.pause.on_restore,
+        Reason::Beside => false,
+    };
+    Ok(wanted && !config(settings)?.is_empty())
+}
+
 /// Does the work, paused if the settings ask for that.
 ///
 /// # Errors
@@ -47,15 +60,10 @@ pub async fn around<T>(
     work: impl AsyncFnOnce(Option<&mut Pause<'_>>) -> Result<T>,
 ) -> Result<T> {
     let settings = &context.settings;
-    let wanted = match reason {
-        Reason::Backup => settings.pause.on_backup,
-        Reason::Restore => settings.pause.on_restore,
-        Reason::Beside => false,
-    };
-    let config = config(settings)?;
-    if !wanted || config.is_empty() {
+    if !is_wanted(settings, reason)? {
         return work(None).await;
     }
+    let config = config(settings)?;
     pause::during(&config, &run.id, &context.stop, async |pause| work(Some(pause)).await).await
 }
 

@@ -93,6 +93,10 @@ fn a_check_that_does_not_hold_fails_the_drill_and_can_write_nothing() {
         assert!(of_drills(&shop).is_empty(), "{query}");
     }
     shop.bkp(["drill"]).env("BKP_DRILL_SQL", "\\! true").run().fails_with(2);
+    // Nor is a check that was taken back an answer: it says nothing of the backup.
+    let taken_back = "SELECT pg_cancel_backend(pg_backend_pid())";
+    let out = shop.bkp(["drill"]).env("BKP_DRILL_SQL", taken_back).run().fails_with(1);
+    out.says("a check could not be asked: error 57014: SELECT pg_cancel");
     let listed = shop.bkp(["list", "--json"]).run().ok().stdout;
     assert!(listed.contains("\"proven\":null"), "none of these proved it: {listed}");
 }
@@ -156,6 +160,19 @@ fn a_database_that_only_looks_like_a_drills_is_somebodys() {
     shop.bkp(["drill"]).run().ok();
     shop.bkp(["resume"]).run().ok();
     assert_eq!(of_drills(&shop), [name]);
+}
+
+#[test]
+fn a_database_that_subscribes_to_another_server_leaves_no_copy_and_its_slot_is_left_alone() {
+    let shop = Shop::open();
+    // Nobody answers there: who tried to drop the slot would fail.
+    let news = "CREATE SUBSCRIPTION news CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false)";
+    shop.cluster.psql("shop", news);
+    shop.bkp(["backup"]).run().ok();
+    let before = live(&shop);
+    shop.bkp(["drill"]).run().ok();
+    assert!(of_drills(&shop).is_empty(), "it stays for ever");
+    assert!(live(&shop) == before, "the live subscription is other than before");
 }
 
 #[test]

@@ -75,6 +75,31 @@ fn it_is_told_together_with_what_else_cannot_work() {
 }
 
 #[test]
+fn roles_that_the_wanted_database_does_not_need_do_not_keep_it_from_being_restored() {
+    let shop = Shop::open();
+    shop.cluster.psql("postgres", "CREATE ROLE idle");
+    shop.cluster.psql("postgres", "CREATE DATABASE wiki");
+    shop.cluster.psql("wiki", "CREATE ROLE clerk; CREATE TABLE pages (i int); GRANT SELECT ON pages TO clerk");
+    shop.put("db_dump-20260101_000000.sql", &shop.cluster.pg_dumpall([]));
+    shop.cluster.psql("postgres", "DROP DATABASE wiki");
+    shop.cluster.psql("postgres", "DROP ROLE clerk, idle; ALTER ROLE shop CREATEDB PASSWORD 'pw'");
+    let orders = shop.orders();
+    shop.lose_orders();
+    let bkp = |roles: &str| {
+        let bkp = shop.bkp(["restore"]).env("POSTGRES_USER", "shop").env("POSTGRES_PASSWORD", "pw");
+        bkp.env("BKP_MAINTENANCE_DB", "postgres").env("BKP_RESTORE_ROLES", roles)
+    };
+    bkp("missing").run().fails_with(1).says("may not create roles, and these are missing: clerk, idle");
+    bkp("none").run().ok();
+    assert_eq!(shop.orders(), orders);
+    // One that it does need is told, and not as what the dump lacks.
+    shop.cluster.psql("shop", "CREATE ROLE reader; GRANT SELECT ON orders TO reader");
+    shop.put("db_dump-20260102_000000.sql", &shop.cluster.pg_dumpall([]));
+    shop.cluster.psql("shop", "DROP OWNED BY reader; DROP ROLE reader");
+    bkp("none").run().fails_with(1).says("not on the server, and BKP_RESTORE_ROLES=none makes none: \"reader\";");
+}
+
+#[test]
 fn a_tablespace_that_the_account_may_not_use_and_one_that_is_missing_are_told() {
     let shop = Shop::open();
     let place = shop.cluster.server_dir("fast");
@@ -161,17 +186,31 @@ fn a_server_that_is_full_is_told_before_anything_is_made() {
         .map(|_| {
             let mut psql = shop.cluster.client("psql");
             psql.env("PGUSER", "shop").args(["-X", "-q", "-d", "postgres", "-c", "SELECT pg_sleep(600)"]);
+            psql.stderr(std::process::Stdio::null());
             psql.spawn().expect("psql")
         })
         .collect();
     crate::support::wait::until("the others", || {
         shop.cluster.psql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE query ~ 'sleep.600' AND state = 'active' AND pid <> pg_backend_pid()").trim() == "4"
     });
-    let bkp = shop.bkp(["restore", "--dry-run"]).env("POSTGRES_USER", "shop").env("POSTGRES_PASSWORD", "pw");
-    let out = bkp.env("BKP_MAINTENANCE_DB", "postgres").run();
+    let bkp = |arguments: &[&str]| {
+        let bkp = shop.bkp([]).args(arguments).env("POSTGRES_USER", "shop").env("POSTGRES_PASSWORD", "pw");
+        bkp.env("BKP_MAINTENANCE_DB", "postgres")
+    };
+    let out = bkp(&["restore", "--dry-run"]).run();
+    // Where they are the application's, and it is paused first, that is no reason to refuse.
+    let theirs = "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE usename = 'shop'";
+    let theirs = shop.cluster.psql("postgres", theirs);
+    let ends = "for p in $0; do kill $p; while kill -0 $p 2>/dev/null; do :; done; done";
+    let paused = bkp(&["restore"])
+        .env("BKP_PAUSE_COMMAND", format!("/bin/sh -c '{ends}' '{}'", theirs.trim()))
+        .env("BKP_RESUME_COMMAND", "/bin/true")
+        .env("BKP_STATE_DIR", shop.work.join("state"))
+        .run();
     for other in &mut others {
         let _ = other.kill();
         let _ = other.wait();
     }
     out.fails_with(1).says("opens 2 sessions at once, and got 1").says("remaining connection slots are reserved");
+    paused.ok().says("the application is paused first");
 }

@@ -163,6 +163,9 @@ fn however_a_drill_ends_its_server_and_its_directory_are_gone() {
     let shop = slow_shop();
     let own = shop.work.join("state/drill/shop");
     let running = loading(&shop, drill(&shop), &own);
+    // Who sees the server's arguments knows the way to its log, where values may stand.
+    let log = left_in(&own)[0].join("server/log").metadata().expect("a log");
+    assert_eq!(log.permissions().mode() & 0o077, 0, "others can read it");
     running.kill(Signal::TERM);
     running.wait().fails_with(143);
     nothing_is_left(&shop, "ended by a signal");

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use tokio_postgres::types::Type;
 
+use super::verdict;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::settings::names::BKP_DRILL_SQL;
@@ -92,7 +93,7 @@ pub fn parse(text: &str) -> Result<Vec<Check>> {
 /// Asks one query in the loaded copy of `database`, in a transaction that can write nothing.
 ///
 /// # Errors
-/// When the session is lost. A query that fails is an answer.
+/// When the session is lost, or the server or our rights do not let it be asked. A query that fails is an answer.
 pub async fn ask(session: &Session, database: &str, check: &Check) -> Result<Answer> {
     let begin = format!(
         "RESET search_path; BEGIN READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = '10s'",
@@ -113,14 +114,21 @@ pub async fn ask(session: &Session, database: &str, check: &Check) -> Result<Ans
             rows => Some(format!("{} rows", rows.len())),
         },
         Err(error) => match error.as_db_error() {
+            Some(said) if verdict::is_of_the_server(said.code().code()) => bail!(
+                Failure::new(format!("a check could not be asked: error {}: {}", said.code().code(), told(&check.sql)))
+                    .hint("this says nothing of the backup: a check may take ten minutes (57014), and needs its rights (42501)")
+            ),
             // Not its message: it may quote a row.
             Some(said) => Some(format!("error {}", said.code().code())),
             None => bail!("the session was lost during a check: {error}"),
         },
     };
     session.batch_execute("ROLLBACK").await.context("ending a check")?;
-    let query = check.sql.chars().take(TOLD).collect();
-    Ok(Answer { database: database.to_owned(), query, holds: instead.is_none(), instead })
+    Ok(Answer { database: database.to_owned(), query: told(&check.sql), holds: instead.is_none(), instead })
+}
+
+fn told(query: &str) -> String {
+    query.chars().take(TOLD).collect()
 }
 
 #[cfg(test)]

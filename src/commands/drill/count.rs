@@ -31,6 +31,8 @@ pub async fn count(session: &Session, database: &str, copied: &[Copied]) -> Resu
         *expected.entry(&table.table).or_default() += table.rows;
     }
     let broken = |what: String| Failure::new(format!("database {database}: {what}")).exit(Exit::ProofFailed);
+    // What a policy hides is not counted then, and not taken for lost.
+    session.batch_execute("SET row_security = off").await.context("asking for all rows")?;
     let mut counted = Counted::default();
     for (table, rows) in expected {
         let Some(place) = place(session, table).await? else {

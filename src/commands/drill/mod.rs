@@ -74,7 +74,8 @@ pub async fn drill(context: &Context, request: &Request) -> Result<Exit> {
     let name = evidence.backup.as_ref().map(|backup| backup.name.as_str()).unwrap_or_default();
     let seconds = evidence.time_to_restore_seconds.unwrap_or_default();
     let checks = evidence.checks.len();
-    tracing::info!("proven: {name} restores, in {seconds:.1} s up to the swap; {checks} checks hold");
+    let proven = if evidence.not_tried.is_empty() { "proven" } else { "proven in part" };
+    tracing::info!("{proven}: {name} restores, in {seconds:.1} s up to the swap; {checks} checks hold");
     Ok(Exit::Done)
 }
 
@@ -356,7 +357,8 @@ fn show(context: &Context, request: &Request, evidence: &Evidence) -> Result<()>
     let seconds = ended.duration_since(evidence.began).as_secs_f64();
     let duration = Metric { name: "bkp_drill_duration_seconds", help: "How long the last drill took.", value: seconds };
     let mut all = vec![success, duration];
-    if proven {
+    // As for `list` and retention: a proof of a part is none of the whole.
+    if proven && evidence.not_tried.is_empty() {
         let help = "When a backup was last proven to restore.";
         let value = ended.as_millisecond() as f64 / 1000.0;
         all.push(Metric { name: "bkp_last_proof_timestamp_seconds", help, value });

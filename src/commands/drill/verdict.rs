@@ -7,6 +7,11 @@ use crate::exit::Exit;
 /// Classes of SQLSTATE that speak of the server's state and our rights, not of the dump: connection, resources, intervention, system.
 const NOT_THE_DUMP: [&str; 5] = ["08", "53", "57", "58", "42501"];
 
+/// Whether an error of this SQLSTATE speaks of the server's state or our rights, and so says nothing of the backup.
+pub fn is_of_the_server(code: &str) -> bool {
+    NOT_THE_DUMP.iter().any(|class| code.starts_with(class))
+}
+
 /// restic's words for data that is there and is not what was written, and for data that is gone.
 fn damaged(said: &str) -> bool {
     let is_gone = ["no such file", "does not exist", "NoSuchKey"].iter().any(|words| said.contains(words));
@@ -29,7 +34,7 @@ pub fn judged(error: anyhow::Error) -> anyhow::Error {
     let first =
         failures_of(&error).and_then(|failures| failures.listed.first()).and_then(|failed| failed.code.as_deref());
     match first {
-        Some(code) if exit_of(&error) == Exit::Failed && !NOT_THE_DUMP.iter().any(|class| code.starts_with(class)) => {
+        Some(code) if exit_of(&error) == Exit::Failed && !is_of_the_server(code) => {
             Failure::new("the backup does not restore").exit(Exit::ProofFailed).because(error).into()
         }
         _ => error,

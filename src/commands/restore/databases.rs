@@ -10,6 +10,7 @@ use super::reading::{self, Read, Stored};
 use super::room::Room;
 use super::undo::{Taken, Undo};
 use super::{Request, aside, only, partial, plan, rights, tried};
+use crate::commands::pausing::{self, Reason};
 use crate::commands::{Context, Run};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -93,7 +94,9 @@ impl<'a> Databases<'a> {
         };
         let here = |(name, _): &(&str, usize)| target.database(name).is_some();
         let sessions: Vec<(&str, usize)> = sessions.into_iter().filter(here).collect();
-        faults.extend(tried::sessions((main, postgres), &sessions, &run.session_name("restore")).await?);
+        let reason = if under { Reason::Beside } else { Reason::Restore };
+        let pauses = request.tables.is_empty() && pausing::is_wanted(settings, reason)?;
+        faults.extend(tried::sessions((main, postgres), &sessions, &run.session_name("restore"), pauses).await?);
         if way.is_some() {
             let emptied: Vec<&str> = targets.iter().map(String::as_str).collect();
             faults.extend(obstacles::prepared(main, &emptied).await?);

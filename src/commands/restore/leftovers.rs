@@ -20,7 +20,7 @@ use crate::sources::Item;
 use crate::sources::files::exchange::{self, Found, Recovered, Way, turn};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::obstacles;
-use crate::sources::postgres::server::{self, Database, ident};
+use crate::sources::postgres::server::{self, Database, ident, literal};
 use crate::sources::postgres::side::{self, State};
 
 /// Gives back what dead runs of this application left: the files of a restore whose databases never came, side databases,
@@ -195,10 +195,40 @@ async fn is_rubbish(session: &Session, database: &Database, app: &str) -> Result
 pub async fn drop_database(session: &Session, name: &str) -> Result<()> {
     // A restored template database is a template already while it is loaded.
     let _ = session.batch_execute(&format!("ALTER DATABASE {} IS_TEMPLATE false", ident(name))).await;
+    if side::run_in_name(name).or_else(|| side::drill_in_name(name)).is_some() {
+        end_subscriptions(session, name).await?;
+    }
     session
         .batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name)))
         .await
         .with_context(|| format!("dropping {name}"))
+}
+
+/// The server drops no database that subscribes to another one. What was only loaded never subscribed to anything: a dump makes
+/// subscriptions that are not enabled, and the slots that they name are those of the live database.
+async fn end_subscriptions(session: &Session, database: &str) -> Result<()> {
+    let query = format!(
+        "SELECT s.subname::text FROM pg_catalog.pg_subscription s, pg_catalog.pg_database d WHERE d.oid = s.subdbid AND d.datname = {}",
+        literal(database)
+    );
+    let subscriptions = server::names(session, &query).await?;
+    if subscriptions.is_empty() {
+        return Ok(());
+    }
+    let there = session.in_database(database).await.map_err(server::told)?;
+    for name in subscriptions {
+        let name = ident(&name.to_string());
+        // One by one: each is its own transaction. Without its slot's name nobody asks the other server to drop that.
+        for statement in [
+            format!("ALTER SUBSCRIPTION {name} DISABLE"),
+            format!("ALTER SUBSCRIPTION {name} SET (slot_name = NONE)"),
+            format!("DROP SUBSCRIPTION {name}"),
+        ] {
+            let dropped = there.batch_execute(&statement).await;
+            dropped.with_context(|| format!("dropping subscription {name} of {database}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// When a run began, as its id says it: to the second, in an order that text has too.

@@ -210,15 +210,21 @@ pub fn faults(
     faults.extend(owners((survey, provided), wanted, target));
     let mode = settings.restore.roles;
     let created: BTreeSet<Name> = if mode == Roles::None { BTreeSet::new() } else { survey.globals.created.clone() };
-    let unknown: Vec<String> = survey
-        .roles_referenced
-        .iter()
-        .filter(|role| !target.roles.contains(*role) && !created.contains(*role))
-        .map(sql)
-        .collect();
+    let of_wanted: BTreeSet<&Name> = wanted.iter().flat_map(|wanted| &survey.sections[wanted.section].roles).collect();
+    let (needed, nowhere) = match mode {
+        // What the dump says of roles is left out then, and so are other databases.
+        Roles::None => (of_wanted, "not on the server, and BKP_RESTORE_ROLES=none makes none"),
+        _ => (survey.roles_referenced.iter().collect(), "neither on the server nor in the dump"),
+    };
+    let unknown: Vec<String> =
+        needed.into_iter().filter(|role| !target.roles.contains(*role) && !created.contains(*role)).map(sql).collect();
     if !unknown.is_empty() {
         let statements: Vec<String> = unknown.iter().map(|role| format!("CREATE ROLE {role};")).collect();
-        faults.push(format!("roles that own or may use the dump's objects are neither on the server nor in the dump: {}; create them first: {}", unknown.join(", "), statements.join(" ")));
+        faults.push(format!(
+            "roles that own or may use the dump's objects are {nowhere}: {}; create them first: {}",
+            unknown.join(", "),
+            statements.join(" ")
+        ));
     }
     let to_create: Vec<String> = created.difference(&target.roles).map(ToString::to_string).collect();
     if !to_create.is_empty() && !target.create_role {

@@ -69,7 +69,8 @@ fn options(create: &CreateDatabase, target: &Target) -> String {
     sql
 }
 
-/// Why the sessions cannot be had that the restore opens at once: so many in each of these databases, beside the one there is.
+/// Why the sessions cannot be had that the restore opens at once: so many in each of these databases, beside the one there is. That
+/// there are too many is no reason yet where the application, which may have them all, is paused first.
 ///
 /// # Errors
 /// When the server cannot be asked.
@@ -77,11 +78,17 @@ pub async fn sessions(
     (main, postgres): (&Session, &Postgres),
     wanted: &[(&str, usize)],
     session_name: &str,
+    pauses: bool,
 ) -> Result<Option<String>> {
     // A name of its own: the restore's own sessions are not waited for.
     let name = format!("{session_name} tries");
     let Some((open, error)) = probe::sessions((main, postgres), wanted, &name).await? else { return Ok(None) };
     let all: usize = wanted.iter().map(|(_, count)| count).sum();
+    if pauses && matches!(error, ConnectError::TooManyConnections { .. }) {
+        let why = probe::in_words(error);
+        tracing::warn!("plan: no session is free now; the application is paused first, which may free some: {why}");
+        return Ok(None);
+    }
     Ok(Some(match error {
         ConnectError::TooManyConnections { .. } => format!(
             "the restore opens {} sessions at once, and got {}: {}; raise the limit that this names (ALTER ROLE or ALTER DATABASE … CONNECTION LIMIT, max_connections), or end other sessions",

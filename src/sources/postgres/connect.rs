@@ -35,6 +35,8 @@ pub struct Session {
     client: Client,
     server_version_num: u32,
     database: String,
+    /// How it was opened, for another one like it.
+    opened: (Postgres, String),
 }
 
 impl Deref for Session {
@@ -67,6 +69,15 @@ impl Session {
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
+    }
+
+    /// Another session like this one, in another database of the server.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn in_database(&self, database: &str) -> Result<Session, ConnectError> {
+        let (postgres, application_name) = &self.opened;
+        Session::connect(postgres, database, application_name).await
     }
 
     /// As the server numbers itself: 150014 is 15.14.
@@ -166,7 +177,8 @@ async fn open(
                 client
             }
         };
-        let mut session = Session { client, server_version_num: 0, database: database.to_owned() };
+        let opened = (postgres.clone(), application_name.to_owned());
+        let mut session = Session { client, server_version_num: 0, database: database.to_owned(), opened };
         session.client.batch_execute(UNHINDERED).await?;
         let version = session.word("SHOW server_version_num").await?;
         session.server_version_num = version.and_then(|text| text.parse().ok()).unwrap_or(0);

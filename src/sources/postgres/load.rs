@@ -311,7 +311,9 @@ impl Loader {
             return Err(self.failure().await);
         }
         let ended = self.psql.finish().await?;
-        if !ended.status.success() || self.heard.state().has_failed() {
+        // Where the first error ends psql its status tells, whatever language its notices are in.
+        let has_failed = self.collecting.is_some() && self.heard.state().has_failed();
+        if !ended.status.success() || has_failed {
             bail!(failed(&self.database, &self.heard, Some(ended.status)));
         }
         let mut said = self.said;

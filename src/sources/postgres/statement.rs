@@ -9,7 +9,7 @@ use super::token::{Kind, Token, head, tokens};
 
 pub use self::roles::Membership;
 pub use self::session::{Session, Setting, setting, value};
-pub use self::subject::{Manner, Subject};
+pub use self::subject::{LONG_KINDS, Manner, Subject};
 
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

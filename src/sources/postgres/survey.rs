@@ -142,7 +142,6 @@ impl Reader {
             return self.count();
         }
         let statement = Statement::parse(sql, standard);
-        self.survey.roles_referenced.extend(statement.roles());
         if !matches!(statement.class, Class::Database { .. }) {
             self.owner(&statement);
         }
@@ -171,6 +170,25 @@ impl Reader {
             _ if self.survey.globals.read(&statement) => self.survey.globals.statements += 1,
             Class::Other if is_session(&statement) => {}
             _ => self.count(),
+        }
+        self.roles(&statement);
+    }
+
+    /// Which roles are needed, and by which database.
+    fn roles(&mut self, statement: &Statement<'_>) {
+        let roles = statement.roles();
+        self.survey.roles_referenced.extend(roles.iter().cloned());
+        match &statement.class {
+            Class::Role { .. } | Class::Membership | Class::Parameter | Class::Tablespace { .. } => {}
+            // Its owner is said before its own dump begins.
+            Class::Database { names, .. } => {
+                let name = names.first().and_then(|at| statement.name(*at));
+                let sections = &mut self.survey.sections;
+                if let Some(section) = sections.iter_mut().find(|one| one.database.is_some() && one.database == name) {
+                    section.roles.extend(roles);
+                }
+            }
+            _ => self.section().roles.extend(roles),
         }
     }
 

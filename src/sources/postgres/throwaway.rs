@@ -5,9 +5,10 @@
 //! socket may connect. PostgreSQL refuses to run as root; started by root, the server gets the account `nobody`, which owns nothing
 //! that lives: not `postgres`, to whom the live server belongs.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -177,7 +178,9 @@ impl Server {
     /// # Errors
     /// With its own words when it cannot be made, or does not start.
     pub async fn start(plan: Plan<'_>) -> Result<Server> {
-        let log = File::create(plan.log).with_context(|| format!("making {}", plan.log.display()))?;
+        // For this account alone: its words may quote values.
+        let log = OpenOptions::new().write(true).create_new(true).mode(0o600).open(plan.log);
+        let log = log.with_context(|| format!("making {}", plan.log.display()))?;
         let holding = Holding { directory: plan.data, account: plan.account, log: &log };
         let making = async { plan.make(holding).await?.end().await };
         match timeout(MAKING, making).await {

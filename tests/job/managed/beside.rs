@@ -144,3 +144,12 @@ fn on_14_an_account_that_makes_the_owners_gives_them_what_is_theirs() {
 fn on_16_an_account_that_makes_the_owners_gives_them_what_is_theirs() {
     owners_are_made(16);
 }
+
+#[test]
+fn rows_that_a_policy_hides_from_the_account_are_no_lost_rows_to_a_drill() {
+    let shop = with_createdb(16);
+    let hidden = "ALTER TABLE orders ENABLE ROW LEVEL SECURITY; ALTER TABLE orders FORCE ROW LEVEL SECURITY";
+    shop.cluster.psql("shop", hidden);
+    shop.bkp(["backup"]).run().ok();
+    as_customer(&shop, ["drill"]).run().ok().says("1 tables of shop could not be counted");
+}

@@ -10,7 +10,7 @@ use super::words::Message;
 use crate::error::statements::{Failed, Failures};
 use crate::sources::postgres::rewrite::Begun;
 use crate::sources::postgres::sqlstate;
-use crate::sources::postgres::statement::Subject;
+use crate::sources::postgres::statement::{Manner, Subject};
 
 /// How many names of what was not made are kept.
 const NAMES: usize = 10_000;
@@ -134,12 +134,19 @@ impl State {
         if self.is_hopeless || is_echo {
             return;
         }
+        if !self.spares {
+            // The first error ends psql: what came before it was a notice, in a language that is not read.
+            self.failures = Failures::default();
+        }
         let begun = message.line.and_then(|line| self.places.statement(line)).cloned();
         let failed = self.failed(&message, begun.as_ref());
         let subject = begun.map(|begun| begun.subject);
+        let is_among_others = message.line.is_some_and(|line| self.places.is_in_transaction(line));
         let code = failed.code.as_deref().unwrap_or_default();
-        if let Some(why) =
-            subject.as_ref().filter(|_| self.spares).and_then(|subject| sqlstate::harmless(code, subject))
+        if let Some(why) = subject
+            .as_ref()
+            .filter(|_| self.spares && !is_among_others)
+            .and_then(|subject| sqlstate::harmless(code, subject))
         {
             if self.spared.len() < Failures::MOST {
                 self.spared.push((failed, why));
@@ -188,11 +195,13 @@ impl State {
             told = message.told_of_row(of_dump);
         }
         let subject = begun.map(|begun| &begun.subject);
+        let hides =
+            message.code.as_deref().is_some_and(|code| code.starts_with("P0")) && subject.is_some_and(calls_for_rows);
         let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Failed {
             code: message.code.clone(),
             severity: message.severity.clone(),
-            message: told,
+            message: if hides { BY_A_FUNCTION.to_owned() } else { told },
             statement: subject.and_then(|subject| some(&subject.title)),
             kind: subject.and_then(|subject| some(&subject.kind)),
             name: subject.and_then(|subject| some(&subject.name)),
@@ -201,6 +210,16 @@ impl State {
             more: 0,
         }
     }
+}
+
+/// What is told of an error that a function raised about a row.
+const BY_A_FUNCTION: &str = "raised by a function, whose words may hold a row and are not shown";
+
+/// Whether functions are called for each row: a default, a check, an index's expression.
+fn calls_for_rows(subject: &Subject) -> bool {
+    subject.manner == Manner::Rows
+        || subject.act == "REFRESH"
+        || ["INDEX", "CONSTRAINT", "MATERIALIZED VIEW"].contains(&subject.kind.as_str())
 }
 
 /// Names of what a failed CREATE did not make, by what a message calls such a thing.
@@ -346,6 +365,26 @@ mod tests {
             state.hear(Some("KEY 1 on"));
             assert_eq!(state.has_failed(), fails);
         }
+    }
+
+    #[test]
+    fn where_the_first_error_ends_psql_notices_in_another_language_are_no_failures() {
+        let mut state = State::default();
+        for said in ["HINWEIS:  42710: gibt es schon", "WARNUNG:  01000: so so", "FEHLER:  42P01: gibt es nicht"] {
+            state.hear(Some(&format!("psql:<stdin>:1: {said}")));
+        }
+        state.hear(None);
+        let listed = state.take(true).0.listed;
+        assert_eq!(listed.iter().map(|one| one.severity.as_str()).collect::<Vec<_>>(), ["FEHLER"]);
+    }
+
+    #[test]
+    fn the_words_of_a_function_are_told_but_where_it_is_called_with_rows() {
+        let sql = "COPY t FROM stdin;\nCREATE UNIQUE INDEX i ON t (f(c));\nCREATE EXTENSION e;\n";
+        let said: Vec<(u64, &str)> = (1..=3).map(|line| (line, "P0001: no address: s3cret")).collect();
+        let (failures, _) = heard(sql, &said).take(true);
+        let told: Vec<bool> = failures.listed.iter().map(|one| one.to_string().contains("s3cret")).collect();
+        assert_eq!(told, [false, false, true]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ struct Sent {
     begun: Begun,
     /// The line of psql's that its rows begin in, and the dump's line of its first row, which may have gone to another psql.
     rows: Option<(u64, u64)>,
+    in_transaction: bool,
 }
 
 /// What was written to psql.
@@ -25,6 +26,8 @@ pub struct Places {
     /// From this line of psql's on: the dump's line, or nothing where the text is ours. Ascending.
     marks: Vec<(u64, Option<u64>)>,
     sent: VecDeque<Sent>,
+    /// Whether the dump has begun a transaction. A ROLLBACK may be one to a savepoint, and does not count as its end.
+    in_transaction: bool,
 }
 
 impl Places {
@@ -40,8 +43,19 @@ impl Places {
         if self.sent.len() >= REMEMBERED {
             self.sent.pop_front();
         }
-        let from = self.written + 1;
-        self.sent.push_back(Sent { from, to: begun.lines.map(|lines| from + lines), begun, rows: None });
+        match begun.subject.act.as_str() {
+            "BEGIN" | "START" => self.in_transaction = true,
+            "COMMIT" | "END" => self.in_transaction = false,
+            _ => {}
+        }
+        let (from, in_transaction) = (self.written + 1, self.in_transaction);
+        self.sent.push_back(Sent {
+            from,
+            to: begun.lines.map(|lines| from + lines),
+            begun,
+            rows: None,
+            in_transaction,
+        });
     }
 
     /// Rows of the last statement come next; in the dump its first row is in this line.
@@ -54,7 +68,7 @@ impl Places {
 
     /// The dump's line and its number in the dump of a row of the COPY that ends in psql's line.
     pub fn row(&self, line: u64, row: u64) -> Option<(u64, u64)> {
-        let (from, first) = self.sent(line)?.rows?;
+        let (from, first) = self.sent_in(line)?.rows?;
         let line = self.of(from + row.checked_sub(1)?).0?;
         Some((line, line.checked_sub(first)? + 1))
     }
@@ -81,10 +95,15 @@ impl Places {
 
     /// The statement that ends in psql's line; nothing when there are two, because it may be either.
     pub fn statement(&self, line: u64) -> Option<&Begun> {
-        self.sent(line).map(|sent| &sent.begun)
+        self.sent_in(line).map(|sent| &sent.begun)
     }
 
-    fn sent(&self, line: u64) -> Option<&Sent> {
+    /// Whether that statement stands within a transaction of the dump, so that others are lost with it.
+    pub fn is_in_transaction(&self, line: u64) -> bool {
+        self.sent_in(line).is_some_and(|sent| sent.in_transaction)
+    }
+
+    fn sent_in(&self, line: u64) -> Option<&Sent> {
         let end = self.sent.partition_point(|sent| sent.from <= line);
         let ends_here = |at: usize| {
             let (sent, next) = (&self.sent[at], self.sent.get(at + 1));

@@ -114,7 +114,8 @@ fn short(text: &str) -> String {
 /// A message without the value that it quotes: data exceptions (class 22, but for settings: 22023) quote what a row holds,
 /// and a syntax error (42601) what it stumbled over, which may be a password.
 fn without_values(code: &str, said: &str) -> String {
-    let literal = said.contains("at or near \"'") || said.contains("connection string");
+    let near = said.split_once("at or near \"").map_or("", |(_, near)| near);
+    let literal = near.contains('\'') || near.starts_with('$') || said.contains("connection string");
     let quotes = (code.starts_with("22") && code != "22023") || (code == "42601" && literal);
     match (said.find('"'), said.rfind('"')) {
         // The value may hold a line's end: then there is one quote only.
@@ -175,6 +176,8 @@ mod tests {
                 "value (a value, not shown) is out of range for type smallint",
             ),
             ("42601", "syntax error at or near \"'s3cret'\"", "syntax error at or near (a value, not shown)"),
+            ("42601", "syntax error at or near \"E's3cret'\"", "syntax error at or near (a value, not shown)"),
+            ("42601", "syntax error at or near \"$$s3cret$$\"", "syntax error at or near (a value, not shown)"),
             ("42601", "syntax error at or near \"OPTION\"", "syntax error at or near \"OPTION\""),
             ("42704", "role \"shop\" does not exist", "role \"shop\" does not exist"),
             (

@@ -4,30 +4,13 @@
 //! of it (the schema `public`) is in every new database and is created again by the dump.
 
 use super::verdict::{Changes, To, Verdict};
-use crate::sources::postgres::statement::Statement;
+use crate::sources::postgres::statement::{LONG_KINDS, Statement};
 
 const WHY: &str = "what a new database lacks cannot be dropped: IF EXISTS";
 
-/// Kinds of objects of more than one word.
-const KINDS: [&[&str]; 17] = [
-    &["materialized", "view"],
-    &["foreign", "data", "wrapper"],
-    &["foreign", "table"],
-    &["event", "trigger"],
-    &["operator", "class"],
-    &["operator", "family"],
-    &["text", "search", "configuration"],
-    &["text", "search", "dictionary"],
-    &["text", "search", "parser"],
-    &["text", "search", "template"],
-    &["access", "method"],
-    &["user", "mapping"],
-    &["procedural", "language"],
-    &["trusted", "procedural", "language"],
-    &["property", "graph"],
-    &["rule"],
-    &["cast"],
-];
+/// What else a DROP may speak of, where the name does not follow the first word.
+const MORE_KINDS: [&[&str]; 3] =
+    [&["procedural", "language"], &["trusted", "procedural", "language"], &["property", "graph"]];
 
 pub(super) fn drop(statement: &Statement<'_>) -> Verdict {
     let mut changes = Changes::default();
@@ -45,7 +28,7 @@ pub(super) fn drop(statement: &Statement<'_>) -> Verdict {
         }
     } else {
         let fits = |kind: &&&[&str]| kind.iter().enumerate().all(|(at, word)| statement.is(at + 1, word));
-        let words = KINDS.iter().filter(fits).map(|kind| kind.len()).max().unwrap_or(1);
+        let words = LONG_KINDS.iter().chain(&MORE_KINDS).filter(fits).map(|kind| kind.len()).max().unwrap_or(1);
         if names(words) && !statement.is(words + 1, "if") {
             changes.insert_after(statement, words, "IF EXISTS");
         }

@@ -23,7 +23,7 @@ const BEFORE: [&str; 11] = [
 ];
 
 /// Kinds of objects of more than one word; the first that fits.
-const LONG: [&[&str]; 13] = [
+pub const LONG_KINDS: [&[&str]; 13] = [
     &["materialized", "view"],
     &["foreign", "data", "wrapper"],
     &["foreign", "table"],
@@ -180,7 +180,7 @@ fn object(statement: &Statement<'_>) -> (String, String, bool) {
     while is(0, "create") && is_before(at) {
         at += 1;
     }
-    let long = LONG.iter().find(|words| words.iter().enumerate().all(|(more, word)| is(at + more, word)));
+    let long = LONG_KINDS.iter().find(|words| words.iter().enumerate().all(|(more, word)| is(at + more, word)));
     let kind = match (long, SHORT.iter().find(|word| is(at, word))) {
         (Some(words), _) => words.join(" "),
         (None, Some(word)) => (*word).to_owned(),

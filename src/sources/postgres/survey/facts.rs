@@ -60,6 +60,8 @@ pub struct Section {
     pub tables: Vec<Copied>,
     /// What CREATE EXTENSION names.
     pub extensions: BTreeSet<Name>,
+    /// Every role that it needs: all that `roles_referenced` has, less those that only the dump's roles speak of.
+    pub roles: BTreeSet<Name>,
     /// Roles that objects in it are given to, less those of schemas.
     pub owners: BTreeSet<Name>,
     /// Schemas that it makes, and to whom each is given.
@@ -89,6 +91,7 @@ impl Default for Section {
             create: None,
             tables: Vec::new(),
             extensions: BTreeSet::new(),
+            roles: BTreeSet::new(),
             owners: BTreeSet::new(),
             schemas: BTreeMap::new(),
             publishers: BTreeSet::new(),

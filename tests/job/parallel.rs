@@ -146,6 +146,9 @@ fn dump(seed: u64) -> String {
             8 => {
                 let _ = writeln!(sql, "CREATE INDEX early{t} ON s.\"T {t}\" USING btree (md5(t));");
             }
+            // Whoever did not hear of it reads other characters.
+            9 => sql.push_str("SET client_encoding = 'LATIN1';\n"),
+            10 => sql.push_str("SET client_encoding = 'UTF8';\n"),
             _ => {}
         }
         let count = [0, 1, 50, 5_000, 40_000][dice.up_to(5) as usize];

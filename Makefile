@@ -4,7 +4,7 @@ TARGET := $(shell uname -m)-unknown-linux-gnu
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-kills test-systemd lint bench install-parts clean
+.PHONY: help build demo test test-kills test-systemd lint bench bench-growth bench-keep install-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -32,8 +32,15 @@ lint: ## format and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 
-bench: ## bkp beside pg_dumpall, gzip, pigz and psql; BKP_BENCH_MB and BKP_BENCH_ROUNDS
+bench: ## bkp beside its rivals on the same data; BKP_BENCH_MB, _ROUNDS, _MINUTES, _ONLY (benches/run)
 	benches/run
+
+bench-growth: ## time and memory against size, tables and backups; start-up, list, binary (benches/growth)
+	benches/growth
+
+bench-keep: ## takes the newest result of `make bench` as the one that the README's chart is drawn from
+	cp "$$(ls benches/results/2*.json | tail -n 1)" benches/result.json
+	benches/chart.py benches/result.json >benches/chart.svg
 
 install-parts: ## the servers and clients that tests need
 	tests/support/install

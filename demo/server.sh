@@ -1,4 +1,4 @@
-# A throwaway PostgreSQL for shell scripts: sourced by demo/run and benches/run.
+# A throwaway PostgreSQL for shell scripts: sourced by demo/run, benches/run and benches/growth.
 #
 # start_server MAJOR DIR starts one in DIR (made here, emptied by stop_server) and sets BIN, PORT, and libpq's variables for
 # the superuser `postgres` with a password. Nothing else on the machine is touched.

@@ -111,7 +111,8 @@ fn backup_hit_by(signal: &str, codes: &[i32], moments: &[Moment]) {
             let next = app.careful(["backup"]).run();
             assert_eq!(next.code, 0, "{told}\n{next:?}");
             assert!(!app.is_paused(), "{told}");
-            assert!(app.whole_runs()[0] > after[0], "{told}");
+            // Runs of one second stand in no order.
+            assert!(app.whole_runs().iter().any(|run| !after.contains(run)), "{told}");
         }
         if hits == 0 {
             break;

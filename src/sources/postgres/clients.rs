@@ -47,30 +47,36 @@ impl Client {
 /// # Errors
 /// Never for a directory without clients; a program that does not run is passed over with a warning.
 pub async fn installed(directories: &[PathBuf]) -> Result<Vec<Client>> {
-    let mut clients: Vec<Client> = Vec::new();
+    let sets = sets(directories, &["pg_dump", "pg_dumpall", "psql"]).await;
+    Ok(sets.into_iter().map(|(major, version, directory)| Client { major, version, directory }).collect())
+}
+
+/// Directories that have all of these programs, the first of each major, ascending; the first program tells major and version.
+pub(super) async fn sets(directories: &[PathBuf], programs: &[&str]) -> Vec<(u32, String, PathBuf)> {
+    let mut sets: Vec<(u32, String, PathBuf)> = Vec::new();
     for directory in places(directories) {
-        if !["pg_dump", "pg_dumpall", "psql"].iter().all(|name| directory.join(name).is_file()) {
+        if !programs.iter().all(|name| directory.join(name).is_file()) {
             continue;
         }
         let asked =
-            Program { path: directory.join("pg_dump"), arguments: vec!["--version".into()], environment: Vec::new() };
+            Program { path: directory.join(programs[0]), arguments: vec!["--version".into()], environment: Vec::new() };
         match output(&asked).await {
             Ok(said) => {
-                if let Some((major, version)) = parse_version("pg_dump", &String::from_utf8_lossy(&said))
-                    && !clients.iter().any(|client| client.major == major)
+                if let Some((major, version)) = parse_version(programs[0], &String::from_utf8_lossy(&said))
+                    && !sets.iter().any(|(there, ..)| *there == major)
                 {
-                    clients.push(Client { major, version, directory });
+                    sets.push((major, version, directory));
                 }
             }
             Err(error) => tracing::warn!("{} is passed over: {error:#}", asked.path.display()),
         }
     }
-    clients.sort_by_key(|client| client.major);
-    Ok(clients)
+    sets.sort_by_key(|(major, ..)| *major);
+    sets
 }
 
 /// Where programs of PostgreSQL are looked for: in these, then where distributions install them.
-pub(super) fn places(directories: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+fn places(directories: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
     directories.iter().cloned().chain(usual_directories())
 }
 
@@ -89,7 +95,7 @@ fn usual_directories() -> Vec<PathBuf> {
 }
 
 /// What a program answers when it is asked for its version.
-pub(super) fn parse_version(program: &str, said: &str) -> Option<(u32, String)> {
+fn parse_version(program: &str, said: &str) -> Option<(u32, String)> {
     let version = said.strip_prefix(program)?.strip_prefix(" (PostgreSQL) ")?.split_whitespace().next()?;
     let major = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     Some((major, version.to_owned()))

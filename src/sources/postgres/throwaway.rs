@@ -16,10 +16,10 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, OFlags};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::clients::{parse_version, places};
+use super::clients::sets;
 use super::survey::Globals;
 use crate::error::Failure;
-use crate::process::{Held, Holding, Program, output};
+use crate::process::{Held, Holding, Program};
 use crate::settings::postgres::{RootCert, Tls, TlsMode};
 use crate::settings::{Databases, Host, Postgres};
 
@@ -49,26 +49,8 @@ pub struct Binaries {
 /// # Errors
 /// Never for a directory without a server; a program that does not run is passed over with a warning.
 pub async fn installed(directories: &[PathBuf]) -> Result<Vec<Binaries>> {
-    let mut all: Vec<Binaries> = Vec::new();
-    for directory in places(directories) {
-        if !["initdb", "postgres"].iter().all(|name| directory.join(name).is_file()) {
-            continue;
-        }
-        let path = directory.join("postgres");
-        let asked = Program { path, arguments: vec!["--version".into()], environment: Vec::new() };
-        match output(&asked).await {
-            Ok(said) => {
-                if let Some((major, version)) = parse_version("postgres", &String::from_utf8_lossy(&said))
-                    && !all.iter().any(|one| one.major == major)
-                {
-                    all.push(Binaries { major, version, directory });
-                }
-            }
-            Err(error) => tracing::warn!("{} is passed over: {error:#}", asked.path.display()),
-        }
-    }
-    all.sort_by_key(|one| one.major);
-    Ok(all)
+    let sets = sets(directories, &["postgres", "initdb"]).await;
+    Ok(sets.into_iter().map(|(major, version, directory)| Binaries { major, version, directory }).collect())
 }
 
 /// The server for a dump of that major: its own, else the oldest newer one; the newest where a dump does not say its major.

@@ -4,7 +4,7 @@ TARGET := $(shell uname -m)-unknown-linux-gnu
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-kills test-systemd lint bench bench-growth bench-keep install-parts clean
+.PHONY: help build demo test test-kills test-systemd lint bench bench-growth bench-lexer bench-keep install-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -37,6 +37,10 @@ bench: ## bkp beside its rivals on the same data; BKP_BENCH_MB, _ROUNDS, _MINUTE
 
 bench-growth: ## time and memory against size, tables and backups; start-up, list, binary (benches/growth)
 	benches/growth
+
+# With the release's settings, so that it measures what users run. A FILTER names what is measured, such as `rewrite`.
+bench-lexer: ## bytes a second of the lexer, the first reading and the rewriter, on one core (benches/lexer)
+	$(CARGO) bench --bench lexer -- $(FILTER)
 
 bench-keep: ## takes the newest result of `make bench` as the one that the README's chart is drawn from
 	cp "$$(ls benches/results/2*.json | tail -n 1)" benches/result.json

@@ -2,7 +2,7 @@
 
 use bkp::repository::bucket::error::StoreError;
 use bkp::repository::bucket::options::StoreOptions;
-use bkp::repository::bucket::store::{Made, Store};
+use bkp::repository::bucket::store::{Made, Object, Store};
 use bytes::Bytes;
 
 use super::{bytes, download, download_version, names, open, quick, servers, upload};
@@ -201,17 +201,33 @@ async fn what_is_missing_is_told(store: &Store) {
     assert!(matches!(read, Err(StoreError::NotFound { .. })), "{read:?}");
 }
 
+/// The last three bytes of what a listing told.
+async fn end_of(store: &Store, listed: &Object) -> Result<Vec<u8>, StoreError> {
+    let mut download = store.read_listed(listed, listed.bytes - 3..listed.bytes).await?;
+    let mut end = Vec::new();
+    while let Some(bytes) = download.next().await? {
+        end.extend_from_slice(&bytes);
+    }
+    Ok(end)
+}
+
 async fn a_version_is_pinned(store: &Store, subject: &Subject<'_>) {
     let first = upload(store, "pinned", b"first").await.expect("uploaded");
     let content = download_version(store, "pinned", first.version.as_ref()).await.expect("read");
     assert_eq!(content, b"first");
+    let listed = store.list("pinned").await.expect("listed").remove(0);
+    assert_eq!(end_of(store, &listed).await.expect("read"), b"rst");
     store.delete("pinned").await.expect("deleted");
     upload(store, "pinned", b"other").await.expect("uploaded");
     if subject.heeds(Ignores::Preconditions) {
         let read = download_version(store, "pinned", first.version.as_ref()).await;
         assert!(matches!(read, Err(StoreError::Changed { .. })), "{read:?}");
+        let read = end_of(store, &listed).await;
+        assert!(matches!(read, Err(StoreError::Changed { .. })), "{read:?}");
     }
     store.delete("pinned").await.expect("deleted");
+    let read = end_of(store, &listed).await;
+    assert!(matches!(read, Err(StoreError::NotFound { .. })), "{read:?}");
 }
 
 async fn a_prefix_is_a_bucket_of_its_own(subject: &Subject<'_>) {

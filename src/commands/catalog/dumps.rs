@@ -60,9 +60,6 @@ impl Dump {
     }
 }
 
-/// Seals are read for so many objects at once.
-const AT_ONCE: usize = 8;
-
 /// The end that is read first: holds the seal of some hundred tables.
 const END_BYTES: u64 = 32 << 10;
 
@@ -75,7 +72,7 @@ pub async fn dumps(store: &Store) -> Result<Vec<Dump>> {
     let objects = store.list(layout::FOLDER).await.map_err(store_failure)?;
     let mut dumps: Vec<Dump> = stream::iter(objects.into_iter().filter(|object| !object.name.ends_with('/')))
         .map(|object| still_there(store, object))
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(store.at_once())
         .filter_map(std::future::ready)
         .collect()
         .await;
@@ -107,7 +104,7 @@ async fn read_seal(store: &Store, object: &Object) -> Result<Option<Seal>> {
         if object.bytes == 0 {
             return Ok(None);
         }
-        let mut download = store.read(&object.name, Some(start..object.bytes), object.version.as_ref()).await?;
+        let mut download = store.read_listed(object, start..object.bytes).await?;
         let mut end = Vec::new();
         while let Some(bytes) = download.next().await? {
             end.extend_from_slice(&bytes);

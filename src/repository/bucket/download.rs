@@ -47,8 +47,18 @@ impl Download {
         if version.is_some() && object.version.as_ref() != version {
             return Err(StoreError::Changed { name: name.to_owned() });
         }
+        Self::pinned(remote, object, range, metadata.content_md5().map(str::to_owned)).await
+    }
+
+    /// The bytes of an object that is known: one request. Another object of that name is refused by the store itself.
+    pub(super) async fn pinned(
+        remote: Arc<Remote>,
+        object: Object,
+        range: Option<Range<u64>>,
+        md5: Option<String>,
+    ) -> Result<Self, StoreError> {
         let (operator, wire) = remote.operation();
-        let mut reader = operator.reader_with(name);
+        let mut reader = operator.reader_with(&object.name);
         if let Some(pin) = &object.version {
             reader = if remote.pins_generation {
                 reader.if_version_match(pin.as_str())
@@ -63,9 +73,8 @@ impl Download {
             // A whole object is asked for without a range: then the answer carries the sums of the whole.
             if range.is_some() { reader.into_stream(wanted).await } else { reader.into_stream(..).await }
         };
-        let stream = opened.await.map_err(|err| remote.fault(&err, &wire, Act::Read(name)))?;
+        let stream = opened.await.map_err(|err| remote.fault(&err, &wire, Act::Read(&object.name)))?;
         let sum = range.is_none().then(Checksum::default);
-        let md5 = metadata.content_md5().map(str::to_owned);
         Ok(Self(Kind::Remote(Box::new(RemoteDownload { remote, object, stream, wire, left, sum, md5 }))))
     }
 

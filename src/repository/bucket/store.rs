@@ -97,6 +97,26 @@ impl Store {
         }
     }
 
+    /// Reads the bytes of `range` of an object that a listing told, without asking what the listing said already. As with [`Store::read`],
+    /// `Changed` when another object has its name by now.
+    pub async fn read_listed(&self, object: &Object, range: Range<u64>) -> Result<Download, StoreError> {
+        check_name(&object.name)?;
+        match &self.0 {
+            Backend::Remote(remote) if object.version.is_some() => {
+                Download::pinned(remote.clone(), object.clone(), Some(range), None).await
+            }
+            _ => self.read(&object.name, Some(range), object.version.as_ref()).await,
+        }
+    }
+
+    /// How many small requests are answered best at once: a store far away is waited for, a disk is not.
+    pub fn at_once(&self) -> usize {
+        match &self.0 {
+            Backend::Remote(_) => 32,
+            Backend::Directory(_) => 8,
+        }
+    }
+
     /// All objects whose name begins with `prefix`, in the order of their names.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
         let mut objects = match &self.0 {

@@ -8,7 +8,7 @@ mod copy;
 mod error;
 mod event;
 mod meta;
-mod scan;
+pub(super) mod scan;
 
 use memchr::{memchr, memchr_iter, memchr2};
 
@@ -36,7 +36,7 @@ enum Mode {
     Meta,
     /// The rest of the line of `COPY … FROM stdin;`: psql reads rows from the next line on.
     Header,
-    Copy(Box<Rows>),
+    Copy(Rows),
 }
 
 /// Cuts a dump into events. Push chunks of any size, then finish.
@@ -341,7 +341,7 @@ impl Lexer {
         }
         self.emit(Event::Space(&rest[..end]), sink)?;
         if rest[end - 1] == b'\n' {
-            self.enter(Mode::Copy(Box::new(Rows::new())));
+            self.enter(Mode::Copy(Rows::new()));
         }
         Ok(Some(end))
     }

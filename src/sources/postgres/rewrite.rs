@@ -14,6 +14,7 @@ use super::name::Name;
 use super::rules::{Does, To, Verdict, apply, commented, decide, ends_it};
 use super::statement::{Manner, Statement, Subject};
 use super::survey::Layout;
+use super::token::first;
 
 pub use self::filter::{Keep, as_filter};
 pub use self::piece::{Begun, Change, Piece, Report};
@@ -107,8 +108,9 @@ impl Writer {
                 anyhow::bail!("line {}: a statement that may end the transaction is too long to be read", place.line)
             }
             Event::Long { bytes, first: true, .. } => {
+                let inserts = first(bytes, place.standard_strings).is_some_and(|word| word.is("insert"));
                 let subject = || Subject::beginning(bytes, place.standard_strings);
-                self.begins(place, None, subject, sink)?;
+                self.begins(place, (None, inserts), subject, sink)?;
                 self.here(bytes, sink)
             }
             Event::Space(gap) | Event::Comment(gap) => self.put(Piece::Gap(gap), sink),
@@ -118,11 +120,11 @@ impl Writer {
         }
     }
 
-    /// Says what the statement is that is handed out next.
+    /// Says what the statement is that is handed out next: its bytes where they are held, and whether it is an INSERT.
     fn begins(
         &mut self,
         place: Place,
-        sent: Option<&[u8]>,
+        (sent, inserts): (Option<&[u8]>, bool),
         subject: impl FnOnce() -> Subject,
         sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
@@ -134,11 +136,10 @@ impl Writer {
         if !wanted || self.policy.purpose != Purpose::Replay {
             return Ok(());
         }
-        let mut subject = subject();
-        let inserts = subject.act == "INSERT";
         if std::mem::replace(&mut self.inserting, inserts) && inserts {
             return Ok(());
         }
+        let mut subject = subject();
         if subject.manner == Manner::Makes && !place.standard_strings {
             // A transaction that failed would take that setting back, and strings would be read otherwise than we read them.
             subject.manner = Manner::Along;
@@ -196,7 +197,7 @@ impl Writer {
                 let sql = format!("SET client_encoding = '{name}';");
                 let statement = Statement::parse(sql.as_bytes(), place.standard_strings);
                 let subject = || Subject::of(&statement, place.standard_strings);
-                self.begins(place, Some(sql.as_bytes()), subject, sink)?;
+                self.begins(place, (Some(sql.as_bytes()), false), subject, sink)?;
                 self.here(sql.as_bytes(), sink)?;
                 self.put(Piece::Gap(b"\n"), sink)
             }
@@ -223,18 +224,19 @@ impl Writer {
         // What goes elsewhere leaves its lines out here; what is edited may have others.
         let elsewhere = to != To::Here || does != Does::Keep;
         let begins = to == To::Here && self.section.is_some();
+        let inserts = statement.is(0, "insert");
         let subject = || Subject::of(&statement, place.standard_strings);
         let sent = match does {
             Does::Keep => {
                 if begins {
-                    self.begins(place, Some(sql), subject, sink)?;
+                    self.begins(place, (Some(sql), inserts), subject, sink)?;
                 }
                 self.send(&to, sql, sink)
             }
             Does::Edit(edits) => {
                 let sql = apply(sql, &edits);
                 if begins {
-                    self.begins(place, Some(&sql), subject, sink)?;
+                    self.begins(place, (Some(&sql), inserts), subject, sink)?;
                 }
                 self.send(&to, &sql, sink)
             }

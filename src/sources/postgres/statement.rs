@@ -2,10 +2,12 @@
 
 mod roles;
 mod session;
+mod shown;
 mod subject;
 
 use super::name::Name;
-use super::token::{Kind, Token, head, tokens};
+use super::token::{Kind, Token, first, head, tokens};
+use shown::Shown;
 
 pub use self::roles::Membership;
 pub use self::session::{Session, Setting, setting, value};
@@ -93,7 +95,7 @@ pub struct Statement<'a> {
 impl<'a> Statement<'a> {
     /// Reads a whole statement.
     pub fn parse(sql: &'a [u8], standard_strings: bool) -> Self {
-        let data = head(sql, standard_strings, 1).first().is_some_and(|t| t.is("insert") || t.is("copy"));
+        let data = first(sql, standard_strings).is_some_and(|t| t.is("insert") || t.is("copy"));
         let tokens = if data { head(sql, standard_strings, 2) } else { tokens(sql, standard_strings) };
         let class = if data { Class::Other } else { classify(&tokens) };
         Self { sql, tokens, class }
@@ -135,29 +137,28 @@ impl<'a> Statement<'a> {
 
     /// What it is, for people: its first words and its first name, never a literal.
     pub fn title(&self) -> String {
-        let mut out = String::new();
+        let mut out = Shown::new(64);
         let mut sets = false;
         for token in self.tokens.iter().take(12) {
             sets |= token.is("set");
             if token.is_punct(b'.') && !out.is_empty() {
-                out.push('.');
+                out.push(b".");
                 continue;
             }
             // A parameter's value may be a secret without being a literal.
             if !matches!(token.kind, Kind::Word | Kind::Quoted) || out.len() > 80 || (sets && token.is("to")) {
                 break;
             }
-            if !out.is_empty() && !out.ends_with('.') {
-                out.push(' ');
+            if !out.is_empty() && !out.ends_with(b".") {
+                out.push(b" ");
             }
-            let text = String::from_utf8_lossy(token.text);
-            out.extend(text.chars().take(70).map(|c| if c.is_control() { '?' } else { c }));
+            out.push(token.text);
             // Whatever follows a password's keyword is nobody's business, literal or not.
             if token.is("password") {
                 break;
             }
         }
-        out
+        out.text()
     }
 }
 

@@ -8,7 +8,7 @@ mod proof;
 use super::lexer::{DumpError, Event, Lexer, Meta, Place};
 use super::name::Name;
 use super::statement::{Act, Class, Statement};
-use super::token::{head, tokens};
+use super::token::{Tokens, first, head};
 
 pub use self::facts::{Copied, CreateDatabase, Globals, Layout, Member, Section, Survey};
 use self::proof::Proof;
@@ -136,7 +136,7 @@ impl Reader {
     }
 
     fn statement(&mut self, sql: &[u8], standard: bool) {
-        if head(sql, standard, 1).first().is_some_and(|t| t.is("copy")) {
+        if first(sql, standard).is_some_and(|t| t.is("copy")) {
             let table = copied_table(sql, standard);
             self.section().tables.push(Copied { table, rows: 0 });
             return self.count();
@@ -176,8 +176,15 @@ impl Reader {
 
     /// Which roles are needed, and by which database.
     fn roles(&mut self, statement: &Statement<'_>) {
-        let roles = statement.roles();
-        self.survey.roles_referenced.extend(roles.iter().cloned());
+        let mut roles = statement.roles();
+        if roles.is_empty() {
+            return;
+        }
+        for role in &roles {
+            if !self.survey.roles_referenced.contains(role) {
+                self.survey.roles_referenced.insert(role.clone());
+            }
+        }
         match &statement.class {
             Class::Role { .. } | Class::Membership | Class::Parameter | Class::Tablespace { .. } => {}
             // Its owner is said before its own dump begins.
@@ -188,7 +195,11 @@ impl Reader {
                     section.roles.extend(roles);
                 }
             }
-            _ => self.section().roles.extend(roles),
+            _ => {
+                let known = &mut self.section().roles;
+                roles.retain(|role| !known.contains(role));
+                known.extend(roles);
+            }
         }
     }
 
@@ -255,8 +266,6 @@ fn is_session(statement: &Statement<'_>) -> bool {
 
 /// `schema.table` as the COPY spells it.
 fn copied_table(sql: &[u8], standard_strings: bool) -> String {
-    let tokens = tokens(sql, standard_strings);
-    let end = tokens.iter().skip(1).position(|t| t.is_punct(b'(') || t.is("from")).map_or(1, |at| at + 1);
-    let name = tokens.get(1..end).unwrap_or_default().iter().map(|t| String::from_utf8_lossy(t.text));
-    name.collect()
+    let name = Tokens::new(sql, standard_strings).skip(1).take_while(|t| !t.is_punct(b'(') && !t.is("from"));
+    name.map(|t| String::from_utf8_lossy(t.text)).collect()
 }

@@ -69,7 +69,15 @@ impl Token<'_> {
 
 /// All tokens of a statement.
 pub fn tokens(sql: &[u8], standard_strings: bool) -> Vec<Token<'_>> {
-    Tokens::new(sql, standard_strings).collect()
+    // Enough for most statements, and small enough to come from the allocator's own store.
+    let mut tokens = Vec::with_capacity(32);
+    tokens.extend(Tokens::new(sql, standard_strings));
+    tokens
+}
+
+/// The first token.
+pub fn first(sql: &[u8], standard_strings: bool) -> Option<Token<'_>> {
+    Tokens::new(sql, standard_strings).next()
 }
 
 /// The first tokens only: enough to know what a statement is without reading all of it.
@@ -96,11 +104,18 @@ impl<'a> Iterator for Tokens<'a> {
     type Item = Token<'a>;
 
     fn next(&mut self) -> Option<Token<'a>> {
-        self.at = skip_space(self.sql, self.at);
-        let start = self.at;
-        let first = *self.sql.get(start)?;
-        let rest = &self.sql[start..];
+        let start = skip_space(self.sql, self.at);
+        let rest = self.sql.get(start..)?;
+        let first = *rest.first()?;
         let (kind, len) = match first {
+            _ if is_word_start(first) => {
+                let len = 1 + run(&rest[1..], is_word_part);
+                // Only a word of one letter may open a quote.
+                match if len == 1 { prefixed(self.sql, start) } else { None } {
+                    Some(len) => (Kind::Literal, len),
+                    None => (Kind::Word, len),
+                }
+            }
             b'\'' => (Kind::Literal, string(self.sql, start, !self.standard_strings)),
             b'"' => (Kind::Quoted, quoted(rest)),
             b'$' => match dollar_tag(rest) {
@@ -108,46 +123,70 @@ impl<'a> Iterator for Tokens<'a> {
                 None => (Kind::Punct(b'$'), 1),
             },
             b'0'..=b'9' => (Kind::Number, run(rest, is_number_part)),
-            _ if is_word_start(first) => match prefixed(self.sql, start) {
-                Some(len) => (Kind::Literal, len),
-                None => (Kind::Word, run(rest, is_word_part)),
-            },
+            b'(' => {
+                self.depth += 1;
+                self.at = start + 1;
+                return Some(Token { kind: Kind::Punct(first), text: &rest[..1], start, depth: self.depth - 1 });
+            }
+            b')' => {
+                self.depth = self.depth.saturating_sub(1);
+                (Kind::Punct(first), 1)
+            }
             _ => (Kind::Punct(first), 1),
         };
-        if first == b')' {
-            self.depth = self.depth.saturating_sub(1);
-        }
-        let token = Token { kind, text: &rest[..len], start, depth: self.depth };
-        if first == b'(' {
-            self.depth += 1;
-        }
         self.at = start + len;
-        Some(token)
+        Some(Token { kind, text: &rest[..len], start, depth: self.depth })
     }
+}
+
+/// What each byte may be part of: one look where ranges would be compared one after the other.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        let starts = byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80;
+        let digit = byte.is_ascii_digit();
+        let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
+        classes[at] = (starts as u8) * WORD_START
+            | ((starts || digit || byte == b'$') as u8) * WORD_PART
+            | ((starts || digit || byte == b'.') as u8) * NUMBER_PART
+            | (space as u8) * SPACE;
+        at += 1;
+    }
+    classes
+};
+const WORD_START: u8 = 1;
+const WORD_PART: u8 = 2;
+const NUMBER_PART: u8 = 4;
+const SPACE: u8 = 8;
+
+fn is_of(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
 }
 
 /// First byte of an identifier.
 pub(super) fn is_word_start(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+    is_of(byte, WORD_START)
 }
 
 /// Any later byte of an identifier.
 pub(super) fn is_word_part(byte: u8) -> bool {
-    is_word_start(byte) || byte.is_ascii_digit() || byte == b'$'
+    is_of(byte, WORD_PART)
 }
 
 /// Any later byte of a number; letters too, so that `1e5` is one token. No `$`: `1$x$` opens a quote.
 pub(super) fn is_number_part(byte: u8) -> bool {
-    is_word_start(byte) || byte.is_ascii_digit() || byte == b'.'
+    is_of(byte, NUMBER_PART)
 }
 
 /// White space of SQL.
 pub(super) fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+    is_of(byte, SPACE)
 }
 
 /// How long the run of bytes that `belongs` accepts is.
-pub(super) fn run(bytes: &[u8], belongs: fn(u8) -> bool) -> usize {
+pub(super) fn run(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
     bytes.iter().position(|&b| !belongs(b)).unwrap_or(bytes.len())
 }
 
@@ -230,14 +269,15 @@ fn line_end(sql: &[u8], from: usize) -> usize {
 }
 
 fn skip_space(sql: &[u8], mut at: usize) -> usize {
-    loop {
-        match &sql[at..] {
-            [b'-', b'-', ..] => at = line_end(sql, at),
-            [b'/', b'*', ..] => at = block_end(sql, at),
-            [byte, ..] if is_space(*byte) => at += 1,
-            _ => return at,
+    while let Some(&byte) = sql.get(at) {
+        match byte {
+            _ if is_space(byte) => at += 1,
+            b'-' if sql.get(at + 1) == Some(&b'-') => at = line_end(sql, at),
+            b'/' if sql.get(at + 1) == Some(&b'*') => at = block_end(sql, at),
+            _ => break,
         }
     }
+    at
 }
 
 fn block_end(sql: &[u8], mut at: usize) -> usize {

@@ -1,6 +1,11 @@
 //! The rows of a COPY block: passed on at the speed of memory, counted, never looked into.
 
+use std::sync::LazyLock;
+
 use memchr::memmem::Finder;
+
+/// Finds the next line that begins like the end mark.
+static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n\\."));
 
 /// Every beginning of the end mark, for the part of it that an earlier chunk held.
 const MARK: &[u8] = b"\\.\r";
@@ -18,8 +23,6 @@ enum Place {
 #[derive(Debug)]
 pub(super) struct Rows {
     place: Place,
-    /// Finds the next line that begins like the end mark.
-    finder: Finder<'static>,
 }
 
 /// One piece of a COPY block.
@@ -35,7 +38,7 @@ pub(super) enum Piece<'a> {
 
 impl Rows {
     pub(super) fn new() -> Self {
-        Self { place: Place::Start(0), finder: Finder::new(b"\n\\.") }
+        Self { place: Place::Start(0) }
     }
 
     /// The next piece of `rest`, and how many bytes of `rest` it used.
@@ -65,7 +68,7 @@ impl Rows {
             }
         }
         let rows = &rest[at..];
-        if let Some(found) = self.finder.find(rows) {
+        if let Some(found) = FINDER.find(rows) {
             self.place = Place::Start(0);
             return (Piece::Rows(&rows[..found + 1]), at + found + 1);
         }

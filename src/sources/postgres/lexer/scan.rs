@@ -11,6 +11,12 @@ use crate::sources::postgres::token::{dollar_tag, is_number_part, is_space, is_w
 /// No real token comes near; one that does would be scanned again with every chunk.
 const TOKEN_MAX: usize = 1 << 20;
 
+#[cfg(test)]
+thread_local! {
+    /// How many bytes this thread's scans have looked at: more than there are, when some were looked at again.
+    pub(in crate::sources::postgres) static LOOKED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// What the scan has found so far.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -119,6 +125,8 @@ impl Scan {
                 State::Quoted => self.until(memchr(b'"', rest).map(|at| at + 1), rest.len()),
                 State::Dollar => self.dollar(rest),
             };
+            #[cfg(test)]
+            LOOKED.set(LOOKED.get() + went.unwrap_or(rest.len()) as u64);
             match went {
                 Some(len) => self.pos += len,
                 None => break false,

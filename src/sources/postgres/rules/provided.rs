@@ -7,6 +7,9 @@ use crate::sources::postgres::statement::Statement;
 
 /// The answer for statements on a schema or an extension of the provider's; nothing for all others.
 pub(super) fn decide(statement: &Statement<'_>, policy: &Policy) -> Option<Verdict> {
+    if policy.provided_schemas.is_empty() && policy.provided_extensions.is_empty() {
+        return None;
+    }
     let is = |at: usize, word: &str| statement.is(at, word);
     let ours = |at: usize, all: &std::collections::BTreeSet<Name>| {
         let names = statement.name(at)?;

@@ -48,14 +48,15 @@ pub(super) fn clause(statement: &Statement<'_>, policy: &Policy) -> Verdict {
         return Verdict::keep(To::Here);
     }
     let stored = (1..4).any(|at| ["table", "index", "materialized"].into_iter().any(|word| statement.is(at, word)));
+    if !stored {
+        return Verdict::keep(To::Here);
+    }
     // The query of a materialized view may use the word as a name.
     let end = statement.find(1, "as").unwrap_or(statement.tokens.len());
     let mut changes = Changes::default();
-    for at in (2..end).filter(|_| stored) {
-        let token = &statement.tokens[at];
-        let Some(space) = statement.name(at + 1).filter(|_| token.depth == 0 && token.is("tablespace")) else {
-            continue;
-        };
+    let clauses = (2..end).filter(|&at| statement.tokens[at].depth == 0 && statement.is(at, "tablespace"));
+    for at in clauses {
+        let Some(space) = statement.name(at + 1) else { continue };
         if !policy.lacks_tablespace(&space) {
             continue;
         }

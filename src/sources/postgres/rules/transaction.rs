@@ -4,7 +4,7 @@
 
 use super::verdict::{Changes, Does, To, Verdict};
 use crate::sources::postgres::statement::{Act, Class, Statement};
-use crate::sources::postgres::token::head;
+use crate::sources::postgres::token::first;
 
 /// Words that begin, end or split a transaction.
 const CONTROL: [&str; 9] = ["begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "prepare"];
@@ -49,5 +49,5 @@ pub(super) fn decide(statement: &Statement<'_>) -> Option<Verdict> {
 
 /// Whether a statement too long to be held may end the transaction: when it begins so, or nobody can tell.
 pub(crate) fn ends_it(beginning: &[u8]) -> bool {
-    head(beginning, true, 1).first().is_none_or(|first| CONTROL.iter().any(|word| first.is(word)))
+    first(beginning, true).is_none_or(|first| CONTROL.iter().any(|word| first.is(word)))
 }

@@ -2,7 +2,7 @@
 
 use super::literal;
 use crate::sources::postgres::lexer::DumpError;
-use crate::sources::postgres::token::{Kind, Token, head, tokens};
+use crate::sources::postgres::token::{Kind, Token, first, tokens};
 
 /// A SET or RESET of one parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Default for Session {
 impl Session {
     /// Takes in a whole statement that began in `line`; true when COPY rows follow it.
     pub fn after(&mut self, line: u64, sql: &[u8]) -> Result<bool, DumpError> {
-        let Some(first) = head(sql, self.standard_strings, 1).pop() else {
+        let Some(first) = first(sql, self.standard_strings) else {
             return Ok(false);
         };
         if first.is("copy") {

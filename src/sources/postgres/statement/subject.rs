@@ -1,7 +1,7 @@
 //! What a statement of a replay is about, as it is told when it fails, and what the replay has to know before it is sent.
 
+use super::shown::Shown;
 use super::{Class, Statement};
-use crate::sources::postgres::name::Name;
 use crate::sources::postgres::token::{Kind, head};
 
 /// The longest beginning of a statement that is read for this, in bytes.
@@ -136,7 +136,9 @@ impl Subject {
 }
 
 fn capitals(word: &[u8]) -> String {
-    String::from_utf8_lossy(&word[..word.len().min(20)]).to_ascii_uppercase()
+    let mut word = String::from_utf8_lossy(&word[..word.len().min(20)]).into_owned();
+    word.make_ascii_uppercase();
+    word
 }
 
 fn manner(statement: &Statement<'_>) -> Manner {
@@ -180,24 +182,28 @@ fn object(statement: &Statement<'_>) -> (String, String, bool) {
     while is(0, "create") && is_before(at) {
         at += 1;
     }
-    let long = LONG_KINDS.iter().find(|words| words.iter().enumerate().all(|(more, word)| is(at + more, word)));
-    let kind = match (long, SHORT.iter().find(|word| is(at, word))) {
+    let named = statement.tokens.get(at).filter(|token| token.kind == Kind::Word).map_or(&b""[..], |token| token.text);
+    let begins = |word: &str| named.eq_ignore_ascii_case(word.as_bytes());
+    let goes_on = |words: &[&str]| words.iter().enumerate().skip(1).all(|(more, word)| is(at + more, word));
+    let long = LONG_KINDS.iter().find(|words| begins(words[0]) && goes_on(words));
+    let mut kind = match (long, SHORT.iter().find(|word| begins(word))) {
         (Some(words), _) => words.join(" "),
         (None, Some(word)) => (*word).to_owned(),
         (None, None) => return Default::default(),
     };
-    at += kind.split(' ').count();
+    at += long.map_or(1, |words| words.len());
+    let is_index = kind == "index";
+    kind.make_ascii_uppercase();
     if is(at, "if") {
         at += if is(at + 1, "not") { 3 } else { 2 };
     }
     while is(at, "only") || is(at, "concurrently") {
         at += 1;
     }
-    if kind == "index" && is(at, "on") {
-        return (kind.to_ascii_uppercase(), String::new(), false);
+    if is_index && is(at, "on") {
+        return (kind, String::new(), false);
     }
     let (mut name, mut end) = name_at(statement, at);
-    let mut kind = kind.to_ascii_uppercase();
     // ALTER TABLE t ADD CONSTRAINT c makes a constraint, and that is what is missing when it fails.
     if is(0, "alter") && is(end, "add") && is(end + 1, "constraint") {
         let (constraint, after) = name_at(statement, end + 2);
@@ -209,23 +215,26 @@ fn object(statement: &Statement<'_>) -> (String, String, bool) {
 
 /// `schema.name` at a place, without quotes, and the place after it.
 fn name_at(statement: &Statement<'_>, mut at: usize) -> (String, usize) {
-    let mut parts: Vec<String> = Vec::new();
-    while let Some(name) =
-        statement.tokens.get(at).filter(|t| matches!(t.kind, Kind::Word | Kind::Quoted)).and_then(|t| t.name())
-    {
-        parts.push(shown(&name));
+    let mut parts = Shown::new(40);
+    while let Some(token) = statement.tokens.get(at) {
+        let quoted = if token.kind == Kind::Quoted { token.name() } else { None };
+        if token.kind != Kind::Word && quoted.is_none() {
+            break;
+        }
+        if !parts.is_empty() {
+            parts.push(b".");
+        }
+        match quoted {
+            Some(name) => parts.push(name.as_bytes()),
+            None => parts.push_folded(token.text),
+        }
         at += 1;
         if !statement.tokens.get(at).is_some_and(|token| token.is_punct(b'.')) {
             break;
         }
         at += 1;
     }
-    (parts.join("."), at)
-}
-
-/// A name may hold anything, a terminal's commands too.
-fn shown(name: &Name) -> String {
-    name.to_string().chars().take(70).map(|c| if c.is_control() { '?' } else { c }).collect()
+    (parts.text(), at)
 }
 
 #[cfg(test)]

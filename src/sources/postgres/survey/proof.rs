@@ -11,7 +11,7 @@ const CLUSTER: &[u8] = b"-- PostgreSQL database cluster dump complete";
 /// What has been read of a dump's proof.
 #[derive(Debug, Default)]
 pub(super) struct Proof {
-    hasher: blake3::Hasher,
+    hasher: Gathered,
     bytes: u64,
     /// Whether the next byte is a line's first.
     mid_line: bool,
@@ -20,6 +20,33 @@ pub(super) struct Proof {
     database_trailer: bool,
     cluster_trailer: bool,
     seal: Option<Seal>,
+}
+
+/// How much is hashed at once: BLAKE3 takes several of its chunks of 1 KiB side by side, and the bytes of one statement by themselves at
+/// a fifth of that speed.
+const AT_ONCE: usize = 32 << 10;
+
+/// A hasher that gathers what comes in small pieces.
+#[derive(Debug, Default)]
+struct Gathered {
+    hasher: blake3::Hasher,
+    /// What is not hashed yet, of less than [`AT_ONCE`] bytes.
+    waiting: Vec<u8>,
+}
+
+impl Gathered {
+    fn update(&mut self, bytes: &[u8]) {
+        if self.waiting.len() + bytes.len() < AT_ONCE {
+            return self.waiting.extend_from_slice(bytes);
+        }
+        self.hasher.update(&self.waiting);
+        self.waiting.clear();
+        self.hasher.update(bytes);
+    }
+
+    fn finalize(&self) -> blake3::Hash {
+        self.hasher.clone().update(&self.waiting).finalize()
+    }
 }
 
 /// The last line that looks like a seal, with what came before it.

@@ -1,6 +1,7 @@
 //! Tests of the lexer, the survey and the rewriter together, over real dumps and nasty ones.
 
 mod golden;
+mod growth;
 mod properties;
 mod rules;
 mod survey;

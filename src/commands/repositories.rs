@@ -1,7 +1,5 @@
 //! Where this application's backups are: a bucket, restic repositories, or both.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use anyhow::{Result, bail};
 use futures::future::try_join_all;
 
@@ -10,7 +8,7 @@ use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
 use crate::process::own_program;
 use crate::repository::bucket::store::Store;
-use crate::repository::restic::{Address, Options, Password, Probe, Repository, Restic, Snapshot};
+use crate::repository::restic::{Address, Options, Password, Probe, Repository, Restic};
 use crate::settings::restic::{self, Layout};
 use crate::sources::Item;
 
@@ -56,30 +54,12 @@ pub struct ResticPlaces {
     /// The host that new snapshots are saved under.
     pub host: String,
     places: Vec<(Place, Repository)>,
-    /// What was listed while they were opened; only the first who asks may have it.
-    listed: Arc<Mutex<Vec<Listing>>>,
 }
-
-/// A repository's snapshots.
-pub type Listing = (Place, Vec<Snapshot>);
 
 impl ResticPlaces {
     /// Each repository.
     pub fn each(&self) -> impl Iterator<Item = (Place, &Repository)> {
         self.places.iter().map(|(place, repository)| (*place, repository))
-    }
-
-    /// The snapshots of each repository, as they are now or were when it was opened a moment ago.
-    ///
-    /// # Errors
-    /// When a repository cannot be listed.
-    pub async fn snapshots(&self) -> Result<Vec<Listing>> {
-        let listed = std::mem::take(&mut *self.listed.lock().unwrap_or_else(PoisonError::into_inner));
-        if !listed.is_empty() {
-            return Ok(listed);
-        }
-        try_join_all(self.each().map(|(place, repository)| async move { Ok((place, repository.snapshots().await?)) }))
-            .await
     }
 
     /// The repository of that place.
@@ -114,23 +94,10 @@ impl Repositories {
     /// # Errors
     /// Exit code 10 when there is no restic repository, 12 when the password does not open it.
     pub async fn open(context: &Context) -> Result<Repositories> {
-        Repositories::open_as(context, false).await
-    }
-
-    /// The same for a command that lists at once what is there: restic takes half a second to make the key from the password, and opens
-    /// and lists in one go.
-    ///
-    /// # Errors
-    /// As [`Repositories::open`].
-    pub async fn open_to_list(context: &Context) -> Result<Repositories> {
-        Repositories::open_as(context, true).await
-    }
-
-    async fn open_as(context: &Context, lists: bool) -> Result<Repositories> {
         let bucket = context.settings.bucket.is_some().then(|| context.store()).transpose()?;
         let restic = match Base::of(context).await? {
             None => None,
-            Some(base) => match base.there_as(lists).await? {
+            Some(base) => match base.there().await? {
                 Some(places) => Some(places),
                 None => bail!(
                     Failure::new(format!("there is no restic repository at {}", base.repository.address()))
@@ -185,36 +152,32 @@ impl Base {
     /// # Errors
     /// When it cannot be told, for whatever reason: only restic's own word that there is none counts.
     pub async fn there(&self) -> Result<Option<ResticPlaces>> {
-        self.there_as(false).await
-    }
-
-    /// The same; `lists` their snapshots on the way.
-    async fn there_as(&self, lists: bool) -> Result<Option<ResticPlaces>> {
         if self.layout != Layout::Split
-            && let Some(opened) = self.opened(&self.repository, lists).await?
+            && let Some(repository) = self.opened(&self.repository).await?
         {
-            return Ok(Some(self.opened_places(vec![(Place::All, opened)])));
+            return Ok(Some(self.places(vec![(Place::All, repository)])));
         }
         if self.layout == Layout::One {
             return Ok(None);
         }
         let probed = try_join_all(Place::SPLIT.map(|place| async move {
-            anyhow::Ok(self.opened(&self.at(place), lists).await?.map(|opened| (place, opened)))
+            anyhow::Ok(self.opened(&self.at(place)).await?.map(|repository| (place, repository)))
         }));
         let places: Vec<_> = probed.await?.into_iter().flatten().collect();
-        Ok(if places.is_empty() { None } else { Some(self.opened_places(places)) })
+        Ok(if places.is_empty() { None } else { Some(self.places(places)) })
     }
 
     /// The repository as it opens: while its password is being changed, by the old one or by the new one.
-    async fn opened(&self, repository: &Repository, lists: bool) -> Result<Option<Opened>> {
-        match (opened(repository, lists).await, &self.next) {
-            (Ok(opened), _) => Ok(opened),
+    async fn opened(&self, repository: &Repository) -> Result<Option<Repository>> {
+        let there = |probe, repository: &Repository| (probe == Probe::There).then(|| repository.clone());
+        match (repository.probe().await, &self.next) {
+            (Ok(probe), _) => Ok(there(probe, repository)),
             (Err(error), Some(next)) if exit_of(&error) == Exit::WrongPassword => {
                 let renewed = repository.with_password(next.clone());
-                match opened(&renewed, lists).await {
-                    Ok(opened) => {
+                match renewed.probe().await {
+                    Ok(probe) => {
                         tracing::info!("{} has its new password already", repository.address());
-                        Ok(opened)
+                        Ok(there(probe, &renewed))
                     }
                     Err(_) => Err(error),
                 }
@@ -248,25 +211,6 @@ impl Base {
     }
 
     fn places(&self, places: Vec<(Place, Repository)>) -> ResticPlaces {
-        ResticPlaces { host: self.host.clone(), places, listed: Arc::default() }
+        ResticPlaces { host: self.host.clone(), places }
     }
-
-    fn opened_places(&self, opened: Vec<(Place, Opened)>) -> ResticPlaces {
-        let (mut places, mut listed) = (Vec::new(), Vec::new());
-        for (place, (repository, snapshots)) in opened {
-            places.push((place, repository));
-            listed.extend(snapshots.map(|snapshots| (place, snapshots)));
-        }
-        ResticPlaces { listed: Arc::new(Mutex::new(listed)), ..self.places(places) }
-    }
-}
-
-/// A repository that opens, and its snapshots where they were listed.
-type Opened = (Repository, Option<Vec<Snapshot>>);
-
-async fn opened(repository: &Repository, lists: bool) -> Result<Option<Opened>> {
-    if lists {
-        return Ok(repository.listed_if_there().await?.map(|snapshots| (repository.clone(), Some(snapshots))));
-    }
-    Ok((repository.probe().await? == Probe::There).then(|| (repository.clone(), None)))
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use futures::future::try_join_all;
 use jiff::Timestamp;
 
 use super::drilled::{self, Proof};
@@ -55,8 +56,10 @@ pub async fn snapshots(places: &ResticPlaces, settings: &Settings) -> Result<Vec
 /// # Errors
 /// When a repository cannot be opened or listed.
 pub async fn listed(places: &ResticPlaces, settings: &Settings) -> Result<(Vec<Snapshot>, Vec<Proof>)> {
+    let each =
+        places.each().map(|(place, repository)| async move { anyhow::Ok((place, repository.snapshots().await?)) });
     let (mut snapshots, mut proofs) = (Vec::new(), Vec::new());
-    for (place, listed) in places.snapshots().await? {
+    for (place, listed) in try_join_all(each).await? {
         proofs.extend(listed.iter().filter_map(|snapshot| drilled::read(snapshot, place)));
         snapshots.extend(listed.into_iter().filter_map(|snapshot| recognised(snapshot, place, settings)));
     }

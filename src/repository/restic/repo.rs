@@ -92,15 +92,6 @@ pub struct Checked {
     pub prune_helps: bool,
 }
 
-/// Without a lock: a list must not wait for a prune, nor need the right to write.
-const LIST: [&str; 3] = ["snapshots", "--json", "--no-lock"];
-
-fn sorted(said: &[u8]) -> Result<Vec<Snapshot>> {
-    let mut all = output::snapshots(said)?;
-    all.sort_by_key(|snapshot| snapshot.time);
-    Ok(all)
-}
-
 /// A repository at an address, with a password.
 #[derive(Clone)]
 pub struct Repository {
@@ -174,21 +165,11 @@ impl Repository {
     /// # Errors
     /// When it cannot be read.
     pub async fn snapshots(&self) -> Result<Vec<Snapshot>> {
-        sorted(&self.ask(Call::new("list the snapshots", LIST).short()).await?)
-    }
-
-    /// The same; nothing when the repository is not there.
-    ///
-    /// # Errors
-    /// As [`Repository::probe`], or when it cannot be read.
-    pub async fn listed_if_there(&self) -> Result<Option<Vec<Snapshot>>> {
-        let call = Call::new("list the snapshots", LIST).short();
-        let answer = self.run(&self.program(&call.arguments), &call).await?;
-        match refusal::cause(answer.status, &answer.err) {
-            _ if answer.status.success() => sorted(&answer.out).map(Some),
-            Cause::NoRepository => Ok(None),
-            _ => Err(self.failure(&call, &answer)),
-        }
+        // Without a lock: a list must not wait for a prune, nor need the right to write.
+        let said = self.ask(Call::new("list the snapshots", ["snapshots", "--json", "--no-lock"]).short()).await?;
+        let mut all = output::snapshots(&said)?;
+        all.sort_by_key(|snapshot| snapshot.time);
+        Ok(all)
     }
 
     /// What a directory of a snapshot holds, not what is below that; `/` is the snapshot itself.

@@ -152,6 +152,11 @@ impl Lexer {
         let line = self.line;
         let lines = match event {
             Event::CopyRows { rows, .. } => rows,
+            // Most events are a line break or two.
+            Event::Space([b'\n']) => 1,
+            Event::Space(b"\n\n" | b"\n\n\n") => event.bytes().len() as u64,
+            // Ends before its line break.
+            Event::Comment(line) if memchr(0, line).is_none() => 0,
             _ => {
                 if let Some(at) = memchr(0, event.bytes()) {
                     return Err(DumpError::Nul { line: line + lines(&event.bytes()[..at]) }.into());

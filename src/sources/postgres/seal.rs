@@ -53,6 +53,12 @@ pub struct Sealed {
     pub tables: BTreeMap<String, u64>,
 }
 
+/// The one thing that seals of all formats have.
+#[derive(Deserialize)]
+struct Format {
+    format: Option<serde_json::Value>,
+}
+
 impl Seal {
     /// The line as it stands at a dump's end.
     ///
@@ -67,16 +73,16 @@ impl Seal {
     /// # Errors
     /// When it is no seal, or one of a later format.
     pub fn parse(json: &[u8]) -> Result<Seal> {
-        let value: serde_json::Value = serde_json::from_slice(json).map_err(unreadable)?;
-        let format = value.get("format").and_then(serde_json::Value::as_u64);
-        if format != Some(u64::from(FORMAT)) {
+        // The format first: what a later one holds, nobody here can read.
+        let Format { format } = serde_json::from_slice(json).map_err(unreadable)?;
+        if format.and_then(|format| format.as_u64()) != Some(u64::from(FORMAT)) {
             bail!(
                 Failure::new("the seal has a format that this release does not know")
                     .hint("use the newest bkp")
                     .exit(Exit::ProofFailed)
             );
         }
-        Ok(serde_json::from_value(value).map_err(unreadable)?)
+        Ok(serde_json::from_slice(json).map_err(unreadable)?)
     }
 
     /// Rows of all tables.

@@ -6,7 +6,7 @@ mod shown;
 mod subject;
 
 use super::name::Name;
-use super::token::{Kind, Token, first, head, tokens};
+use super::token::{Kind, TOKENS, Token, Tokens, head};
 use shown::Shown;
 
 pub use self::roles::Membership;
@@ -95,8 +95,16 @@ pub struct Statement<'a> {
 impl<'a> Statement<'a> {
     /// Reads a whole statement.
     pub fn parse(sql: &'a [u8], standard_strings: bool) -> Self {
-        let data = first(sql, standard_strings).is_some_and(|t| t.is("insert") || t.is("copy"));
-        let tokens = if data { head(sql, standard_strings, 2) } else { tokens(sql, standard_strings) };
+        let mut all = Tokens::new(sql, standard_strings);
+        let first = all.next();
+        let data = first.is_some_and(|t| t.is("insert") || t.is("copy"));
+        let mut tokens = Vec::with_capacity(if data { 2 } else { TOKENS });
+        tokens.extend(first);
+        if data {
+            tokens.extend(all.next())
+        } else {
+            tokens.extend(all)
+        }
         let class = if data { Class::Other } else { classify(&tokens) };
         Self { sql, tokens, class }
     }

@@ -67,10 +67,12 @@ impl Token<'_> {
     }
 }
 
+/// How many tokens most statements stay below: room for them is of the size that the allocator keeps at hand.
+pub const TOKENS: usize = 32;
+
 /// All tokens of a statement.
 pub fn tokens(sql: &[u8], standard_strings: bool) -> Vec<Token<'_>> {
-    // Enough for most statements, and small enough to come from the allocator's own store.
-    let mut tokens = Vec::with_capacity(32);
+    let mut tokens = Vec::with_capacity(TOKENS);
     tokens.extend(Tokens::new(sql, standard_strings));
     tokens
 }
@@ -151,7 +153,10 @@ static CLASSES: [u8; 256] = {
         classes[at] = (starts as u8) * WORD_START
             | ((starts || digit || byte == b'$') as u8) * WORD_PART
             | ((starts || digit || byte == b'.') as u8) * NUMBER_PART
-            | (space as u8) * SPACE;
+            | (space as u8) * SPACE
+            | (!(starts || digit || matches!(byte, b';' | b'\\' | b'\'' | b'"' | b'-' | b'/' | b'$' | b'(' | b')'))
+                as u8)
+                * PLAIN;
         at += 1;
     }
     classes
@@ -160,6 +165,7 @@ const WORD_START: u8 = 1;
 const WORD_PART: u8 = 2;
 const NUMBER_PART: u8 = 4;
 const SPACE: u8 = 8;
+const PLAIN: u8 = 16;
 
 fn is_of(byte: u8, class: u8) -> bool {
     CLASSES[usize::from(byte)] & class != 0
@@ -183,6 +189,11 @@ pub(super) fn is_number_part(byte: u8) -> bool {
 /// White space of SQL.
 pub(super) fn is_space(byte: u8) -> bool {
     is_of(byte, SPACE)
+}
+
+/// What neither begins nor ends anything: white space, commas, most operators.
+pub(super) fn is_plain(byte: u8) -> bool {
+    is_of(byte, PLAIN)
 }
 
 /// How long the run of bytes that `belongs` accepts is.

@@ -6,7 +6,9 @@
 
 use memchr::{memchr, memchr2, memmem};
 
-use crate::sources::postgres::token::{dollar_tag, is_number_part, is_space, is_word_part, is_word_start, run};
+use crate::sources::postgres::token::{
+    dollar_tag, is_number_part, is_plain, is_space, is_word_part, is_word_start, run,
+};
 
 /// No real token comes near; one that does would be scanned again with every chunk.
 const TOKEN_MAX: usize = 1 << 20;
@@ -149,6 +151,26 @@ impl Scan {
     fn base(&mut self, rest: &[u8]) -> Result<Base, Fault> {
         let mut at = 0;
         while let Some(&byte) = rest.get(at) {
+            // Words and what stands between them first: they are most of it.
+            if is_word_start(byte) {
+                let len = 1 + run(&rest[at + 1..], is_word_part);
+                let after = &rest[at + len..];
+                if after.is_empty() || after == b"&" {
+                    return Ok(Base::stop(at));
+                }
+                let word = &rest[at..at + len];
+                if let Some((state, skip)) = prefix(word, after) {
+                    self.state = state;
+                    return Ok(Base::Went(at + len + skip));
+                }
+                self.word(word);
+                at += len;
+                continue;
+            }
+            if is_plain(byte) {
+                at += 1;
+                continue;
+            }
             let next = rest.get(at + 1);
             let opened = match byte {
                 b';' if self.parens == 0 && self.begins == 0 => {
@@ -179,22 +201,6 @@ impl Scan {
                         continue;
                     }
                 },
-                _ if is_word_start(byte) => {
-                    let len = run(&rest[at..], is_word_part);
-                    let after = &rest[at + len..];
-                    if after.is_empty() || after == b"&" {
-                        return Ok(Base::stop(at));
-                    }
-                    let word = &rest[at..at + len];
-                    match prefix(word, after) {
-                        Some((state, skip)) => Some((state, len + skip)),
-                        None => {
-                            self.word(word);
-                            at += len;
-                            continue;
-                        }
-                    }
-                }
                 _ => None,
             };
             match opened {
@@ -283,6 +289,9 @@ impl Scan {
             self.words += 1;
         }
         let routine = |letter: u8| matches!(letter, b'f' | b'p');
+        if self.lead[0] != b'c' {
+            return;
+        }
         let [create, second, third, fourth] = self.lead;
         let counts = create == b'c' && (routine(second) || (second == b'o' && third == b'r' && routine(fourth)));
         if !counts || self.parens > 0 {

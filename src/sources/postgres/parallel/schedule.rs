@@ -23,7 +23,35 @@ pub struct Schedule<R, T> {
     ready: BinaryHeap<(u64, std::cmp::Reverse<u64>)>,
     running: BTreeMap<u64, Vec<(R, Hold)>>,
     /// Everybody who is not over, by what they touch, in order.
-    queues: BTreeMap<R, BTreeMap<u64, Hold>>,
+    queues: BTreeMap<R, Queue>,
+}
+
+/// Who touches one thing, by their numbers. Apart, because most of those who share a thing have nobody to wait for: a table that ten
+/// thousand keys refer to.
+#[derive(Debug, Default)]
+struct Queue {
+    shared: BTreeSet<u64>,
+    alone: BTreeSet<u64>,
+}
+
+impl Queue {
+    fn of(&mut self, hold: Hold) -> &mut BTreeSet<u64> {
+        match hold {
+            Hold::Shared => &mut self.shared,
+            Hold::Alone => &mut self.alone,
+        }
+    }
+
+    /// How many are in the way of one that comes last.
+    fn in_the_way(&self, hold: Hold) -> usize {
+        self.alone.len() + if hold == Hold::Alone { self.shared.len() } else { 0 }
+    }
+
+    /// Who waits for this one.
+    fn wait_for(&self, number: u64, hold: Hold) -> impl Iterator<Item = u64> {
+        let shared = self.shared.range(number..).filter(move |_| hold == Hold::Alone);
+        self.alone.range(number..).chain(shared).copied()
+    }
 }
 
 #[derive(Debug)]
@@ -61,8 +89,8 @@ impl<R: Ord + Clone, T> Schedule<R, T> {
         let mut before = 0;
         for (thing, hold) in &once {
             let queue = self.queues.entry(thing.clone()).or_default();
-            before += queue.values().filter(|earlier| conflict(**earlier, *hold)).count();
-            queue.insert(number, *hold);
+            before += queue.in_the_way(*hold);
+            queue.of(*hold).insert(number);
         }
         if before == 0 {
             self.ready.push((weight, std::cmp::Reverse(number)));
@@ -83,19 +111,17 @@ impl<R: Ord + Clone, T> Schedule<R, T> {
     pub fn over(&mut self, number: u64) {
         for (thing, hold) in self.running.remove(&number).unwrap_or_default() {
             let Some(queue) = self.queues.get_mut(&thing) else { continue };
-            queue.remove(&number);
-            let later: BTreeSet<u64> =
-                queue.range(number..).filter(|(_, later)| conflict(hold, **later)).map(|(later, _)| *later).collect();
-            if queue.is_empty() {
-                self.queues.remove(&thing);
-            }
-            for later in later {
+            queue.of(hold).remove(&number);
+            for later in queue.wait_for(number, hold) {
                 if let Some(waiting) = self.waiting.get_mut(&later) {
                     waiting.before -= 1;
                     if waiting.before == 0 {
                         self.ready.push((waiting.weight, std::cmp::Reverse(later)));
                     }
                 }
+            }
+            if queue.shared.is_empty() && queue.alone.is_empty() {
+                self.queues.remove(&thing);
             }
         }
     }
@@ -109,10 +135,6 @@ impl<R: Ord + Clone, T> Schedule<R, T> {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
-}
-
-fn conflict(one: Hold, other: Hold) -> bool {
-    one == Hold::Alone || other == Hold::Alone
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn no_byte_of_a_statement_is_looked_at_twice() {
     let whole = |verb: &str, bytes: usize| format!("{verb} '{}';\n", "x".repeat(bytes)).into_bytes();
     for input in [
         // One that is passed on in parts, and one that is held whole.
-        whole("INSERT INTO t VALUES (1, '', $$;$$, E'\\'', ", 64 << 20),
+        whole("INSERT INTO t SELECT 1, '', $$;$$, E'\\'', ", 64 << 20),
         whole("COMMENT ON TABLE t IS", 15 << 20),
         tables(2_000).into_bytes(),
     ] {
@@ -97,7 +97,8 @@ fn a_digest_is_of_the_bytes_however_they_come() {
     // Pieces of every size around those that are gathered before they are hashed.
     let long = format!("COMMENT ON TABLE t IS '{}';\n", "x".repeat(40_000));
     let rows = format!("COPY t (a) FROM stdin;\n{}\\.\n", "0123456789\n".repeat(9_000));
-    let input = [tables(300).as_str(), long.as_str(), rows.as_str(), "-- PostgreSQL database dump complete\n\n"].concat();
+    let input =
+        [tables(300).as_str(), long.as_str(), rows.as_str(), "-- PostgreSQL database dump complete\n\n"].concat();
     let expected = blake3::hash(input.as_bytes()).to_hex().to_string();
     for size in [1_000, 4_096, 33_000, 70_000, usize::MAX] {
         let mut surveyor = Surveyor::new();

@@ -74,8 +74,9 @@ impl Found {
 }
 
 async fn dumps(context: &Context, store: &Store, found: &mut Found) -> Result<()> {
-    for dump in &context.stop.or(catalog::dumps::dumps(store)).await? {
-        match context.stop.or(checked(store, dump, found.read_data)).await {
+    // One after the other is given up: a seal that was unpacked stays with its dump.
+    for dump in context.stop.or(catalog::dumps::dumps(store)).await? {
+        match context.stop.or(checked(store, &dump, found.read_data)).await {
             Ok(true) => found.sealed += 1,
             Ok(false) => {
                 found.unsealed += 1;
@@ -122,7 +123,7 @@ async fn checked(store: &Store, dump: &Dump, read_data: bool) -> Result<bool> {
         return Err(unreadable.into());
     }
     if !read_data {
-        return Ok(dump.seal().is_some());
+        return Ok(dump.summary().is_some());
     }
     let read = reading::survey(&Stored::of_dump(store, dump)).await?;
     let survey = &read.survey;

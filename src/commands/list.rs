@@ -54,7 +54,7 @@ struct Shown {
 impl From<&Saved> for Row {
     fn from(saved: &Saved) -> Row {
         let dump = saved.dump.as_ref();
-        let seal = dump.and_then(|dump| dump.seal());
+        let seal = dump.and_then(|dump| dump.summary());
         let mut items: Vec<Item> = saved.snapshots.iter().map(|snapshot| snapshot.item.clone()).collect();
         let mut databases: Vec<String> = seal.iter().flat_map(|seal| seal.databases.keys().cloned()).collect();
         for item in &items {

@@ -1,6 +1,6 @@
 //! What a bucket holds: its dumps, newest first, each with what its seal says.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
@@ -12,9 +12,9 @@ use crate::error::{Failure, exit_of, hints_of};
 use crate::exit::Exit;
 use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::layout;
-use crate::repository::bucket::pack::{self, End};
+use crate::repository::bucket::pack::{self, End, FOOTER_BYTES};
 use crate::repository::bucket::store::{Object, Store, Version};
-use crate::sources::postgres::seal::Seal;
+use crate::sources::postgres::seal::{Seal, Summary};
 
 /// One dump in a bucket.
 #[derive(Debug, Clone)]
@@ -35,18 +35,51 @@ pub struct Dump {
 #[derive(Debug, Clone)]
 pub enum SealState {
     /// It has one.
-    Sealed(Box<Seal>),
+    Sealed(Box<Kept>),
     /// It has none: another tool wrote it, or it was cut short.
     Unsealed,
     /// Its end could not be read, because the store did not give it or because it is damaged.
     Unreadable(Arc<anyhow::Error>),
 }
 
+/// A seal as a list keeps it: what it says in short, and the rest packed until somebody asks.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    summary: Summary,
+    /// The object's last bytes, which hold the seal.
+    end: Vec<u8>,
+    whole: OnceLock<Option<Seal>>,
+}
+
+impl Kept {
+    /// A seal that is at hand.
+    pub fn of(seal: Seal) -> Kept {
+        Kept { summary: Summary::from(&seal), end: Vec::new(), whole: OnceLock::from(Some(seal)) }
+    }
+
+    /// All of it. It was read once for its summary, so there is nothing that could still be wrong with it.
+    fn whole(&self) -> Option<&Seal> {
+        let unpack = || match pack::read_end(&self.end) {
+            Ok(End::Line(line)) => Seal::parse(line.strip_prefix(SEAL)?).ok(),
+            _ => None,
+        };
+        self.whole.get_or_init(unpack).as_ref()
+    }
+}
+
 impl Dump {
     /// The seal, when there is one that can be read.
     pub fn seal(&self) -> Option<&Seal> {
         match &self.seal {
-            SealState::Sealed(seal) => Some(seal),
+            SealState::Sealed(kept) => kept.whole(),
+            _ => None,
+        }
+    }
+
+    /// What the seal says in short.
+    pub fn summary(&self) -> Option<&Summary> {
+        match &self.seal {
+            SealState::Sealed(kept) => Some(&kept.summary),
             _ => None,
         }
     }
@@ -59,6 +92,9 @@ impl Dump {
         Some(failure.hint(hints_of(error).pop().unwrap_or_else(|| "choose another one: bkp list".to_owned())))
     }
 }
+
+/// How the line begins that is the seal.
+const SEAL: &[u8] = b"-- bkp seal ";
 
 /// The end that is read first: holds the seal of some hundred tables.
 const END_BYTES: u64 = 32 << 10;
@@ -83,7 +119,7 @@ pub async fn dumps(store: &Store) -> Result<Vec<Dump>> {
 /// Describes one object, whatever its name is; nothing when it is gone.
 async fn still_there(store: &Store, object: Object) -> Option<Dump> {
     let seal = match read_seal(store, &object).await {
-        Ok(Some(seal)) => SealState::Sealed(Box::new(seal)),
+        Ok(Some(kept)) => SealState::Sealed(Box::new(kept)),
         Ok(None) => SealState::Unsealed,
         Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => return None,
         Err(error) => SealState::Unreadable(Arc::new(error.downcast().map_or_else(|error| error, store_failure))),
@@ -97,7 +133,17 @@ async fn still_there(store: &Store, object: Object) -> Option<Dump> {
     })
 }
 
-async fn read_seal(store: &Store, object: &Object) -> Result<Option<Seal>> {
+/// Of an object's last bytes those that hold its seal; its footer alone tells how many.
+fn needed(end: &[u8]) -> &[u8] {
+    let footer = &end[end.len().saturating_sub(FOOTER_BYTES)..];
+    let wanted = match pack::read_end(footer) {
+        Ok(End::Need(bytes)) => usize::try_from(bytes).unwrap_or(usize::MAX),
+        _ => end.len(),
+    };
+    &end[end.len().saturating_sub(wanted)..]
+}
+
+async fn read_seal(store: &Store, object: &Object) -> Result<Option<Kept>> {
     let mut wanted = END_BYTES;
     loop {
         let start = object.bytes.saturating_sub(wanted);
@@ -114,8 +160,10 @@ async fn read_seal(store: &Store, object: &Object) -> Result<Option<Seal>> {
             End::Need(bytes) if bytes <= object.bytes && bytes > wanted => wanted = bytes,
             End::Need(_) => anyhow::bail!("the dump's footer is damaged"),
             End::Line(line) => {
-                let json = line.strip_prefix(b"-- bkp seal ").context("the dump's end holds no seal")?;
-                return Seal::parse(json).map(Some);
+                let json = line.strip_prefix(SEAL).context("the dump's end holds no seal")?;
+                let summary = Summary::parse(json)?;
+                let end = needed(&end).to_vec();
+                return Ok(Some(Kept { summary, end, whole: OnceLock::new() }));
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::error::Failure;
 use crate::repository::bucket::layout;
 use crate::settings::Settings;
 use crate::sources::Item;
-pub use dumps::{Dump, SealState};
+pub use dumps::{Dump, Kept, SealState};
 pub use kinds::Kinds;
 pub use snapshots::Snapshot;
 
@@ -71,7 +71,7 @@ impl Saved {
 
     /// Whether a restore took it of what it was about to replace: nothing that anybody wants back without naming it.
     pub fn is_safety(&self) -> bool {
-        let in_dump = self.dump.as_ref().and_then(Dump::seal).is_some_and(|seal| seal.safety);
+        let in_dump = self.dump.as_ref().and_then(Dump::summary).is_some_and(|seal| seal.safety);
         in_dump || self.snapshots.iter().any(|one| one.tags.as_ref().is_some_and(|tags| tags.safety))
     }
 
@@ -142,13 +142,13 @@ pub fn joined(dumps: Vec<Dump>, snapshots: Vec<Snapshot>) -> Vec<Saved> {
     let mut all: Vec<Saved> = Vec::new();
     let mut runs: BTreeMap<(String, String), usize> = BTreeMap::new();
     for dump in dumps {
-        let (run, app) = (dump.seal().map(|seal| seal.run.clone()), dump.seal().map(|seal| seal.app.clone()));
+        let (run, app) = (dump.summary().map(|seal| seal.run.clone()), dump.summary().map(|seal| seal.app.clone()));
         if let (Some(run), Some(app)) = (&run, &app) {
             // A copy of an object under another name is the same run once more, and stays an entry of its own.
             runs.entry((run.clone(), app.clone())).or_insert(all.len());
         }
         let (name, time) = (dump.name.clone(), dump.time);
-        let plan = dump.seal().iter().flat_map(|seal| &seal.files).cloned().map(Item::Files).collect();
+        let plan = dump.summary().iter().flat_map(|seal| &seal.files).cloned().map(Item::Files).collect();
         all.push(Saved {
             name,
             time,

@@ -3,6 +3,8 @@
 //! `-- bkp seal {json}`. It is written only after every producer ended well and every dump showed its own trailer, so a dump
 //! that has one is whole; the digest and the rows say whether it still is what was written.
 
+mod summary;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::survey::Survey;
 use crate::error::Failure;
 use crate::exit::Exit;
+
+pub use self::summary::{Counted, Summary};
 
 /// The version of the seal's format that this release writes and reads.
 pub const FORMAT: u32 = 1;
@@ -73,15 +77,7 @@ impl Seal {
     /// # Errors
     /// When it is no seal, or one of a later format.
     pub fn parse(json: &[u8]) -> Result<Seal> {
-        // The format first: what a later one holds, nobody here can read.
-        let Format { format } = serde_json::from_slice(json).map_err(unreadable)?;
-        if format.and_then(|format| format.as_u64()) != Some(u64::from(FORMAT)) {
-            bail!(
-                Failure::new("the seal has a format that this release does not know")
-                    .hint("use the newest bkp")
-                    .exit(Exit::ProofFailed)
-            );
-        }
+        check_format(json)?;
         Ok(serde_json::from_slice(json).map_err(unreadable)?)
     }
 
@@ -121,6 +117,19 @@ impl Seal {
         }
         Ok(())
     }
+}
+
+/// The format first: what a later one holds, nobody here can read.
+fn check_format(json: &[u8]) -> Result<()> {
+    let Format { format } = serde_json::from_slice(json).map_err(unreadable)?;
+    if format.and_then(|format| format.as_u64()) != Some(u64::from(FORMAT)) {
+        bail!(
+            Failure::new("the seal has a format that this release does not know")
+                .hint("use the newest bkp")
+                .exit(Exit::ProofFailed)
+        );
+    }
+    Ok(())
 }
 
 fn unreadable(error: serde_json::Error) -> Failure {

@@ -1,8 +1,8 @@
 //! What is chosen, from buckets and repositories that hold this and that.
 
 use super::*;
-use crate::commands::catalog::joined;
 use crate::commands::catalog::tags::Tags;
+use crate::commands::catalog::{Kept, joined};
 use crate::commands::repositories::Place;
 use crate::sources::postgres::seal::Seal;
 
@@ -21,7 +21,7 @@ fn dump(name: &str, time: &str, sealed: Option<(&str, &str)>) -> Dump {
             bytes: 0,
             digest: String::new(),
         };
-        SealState::Sealed(Box::new(seal))
+        SealState::Sealed(Box::new(Kept::of(seal)))
     });
     Dump { name: format!("db/{name}"), bytes: 1, time: time.parse().unwrap(), version: None, seal }
 }
@@ -148,9 +148,8 @@ fn a_whole_dump_that_is_asked_for_takes_the_place_of_the_databases() {
 #[test]
 fn a_dump_whose_files_were_never_saved_is_not_the_latest() {
     let mut dumps = bucket();
-    if let SealState::Sealed(seal) = &mut dumps[1].seal {
-        seal.files = vec!["/media/shop".into()];
-    }
+    let seal = Seal { files: vec!["/media/shop".into()], ..dumps[1].seal().unwrap().clone() };
+    dumps[1].seal = SealState::Sealed(Box::new(Kept::of(seal)));
     let taken = |wish| ids(dumps.clone(), vec![], &wish).map(|(dump, _)| dump);
     let choice = choose(&joined(dumps.clone(), vec![]), &wish(), "shop", now()).unwrap();
     assert_eq!(choice.dump.unwrap().name, "db/c");

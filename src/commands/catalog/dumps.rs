@@ -121,7 +121,7 @@ async fn still_there(store: &Store, object: Object) -> Option<Dump> {
     let seal = match read_seal(store, &object).await {
         Ok(Some(kept)) => SealState::Sealed(Box::new(kept)),
         Ok(None) => SealState::Unsealed,
-        Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => return None,
+        Err(error) if is_gone(store, &object, &error).await => return None,
         Err(error) => SealState::Unreadable(Arc::new(error.downcast().map_or_else(|error| error, store_failure))),
     };
     Some(Dump {
@@ -131,6 +131,15 @@ async fn still_there(store: &Store, object: Object) -> Option<Dump> {
         version: object.version,
         seal,
     })
+}
+
+/// Some stores say of an object that is gone that it is not the one that was asked for.
+async fn is_gone(store: &Store, object: &Object, error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(StoreError::NotFound { .. }) => true,
+        Some(StoreError::Changed { .. }) => matches!(store.stat(&object.name).await, Err(StoreError::NotFound { .. })),
+        _ => false,
+    }
 }
 
 /// Of an object's last bytes those that hold its seal; its footer alone tells how many.

@@ -98,7 +98,7 @@ impl Store {
     }
 
     /// Reads the bytes of `range` of an object that a listing told, without asking what the listing said already. As with [`Store::read`],
-    /// `Changed` when another object has its name by now.
+    /// `Changed` when another object has its name by now; on some stores also when none has.
     pub async fn read_listed(&self, object: &Object, range: Range<u64>) -> Result<Download, StoreError> {
         check_name(&object.name)?;
         match &self.0 {

@@ -8,6 +8,7 @@ pub mod directory;
 pub mod download;
 pub mod error;
 pub mod layout;
+pub mod member;
 pub mod options;
 pub mod pack;
 pub mod partial;

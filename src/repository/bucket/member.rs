@@ -6,9 +6,10 @@
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use libdeflater::{CompressionLvl, Compressor, Decompressor, crc32};
+use libdeflater::{Decompressor, crc32};
 
 use super::cut::LONGEST;
+use super::deflate;
 
 const HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'B', b'm', 4, 0];
 const HEAD_BYTES: usize = HEAD.len() + 4;
@@ -23,11 +24,8 @@ const PACKED_MAX: usize = LONGEST + LONGEST / 8;
 /// # Errors
 /// For another level, a piece of more than 4 GiB, or when the compressor breaks its own bound.
 pub fn packed(piece: &[u8], level: u8) -> Result<Bytes> {
-    let level = CompressionLvl::new(level.into()).map_err(|_| anyhow::anyhow!("no such compression level"))?;
-    let mut compressor = Compressor::new(level);
-    let mut out = vec![0; HEAD_BYTES + compressor.deflate_compress_bound(piece.len()) + TAIL_BYTES];
-    let body = compressor.deflate_compress(piece, &mut out[HEAD_BYTES..]).context("compressing")?;
-    out.truncate(HEAD_BYTES + body);
+    let mut out = vec![0; HEAD_BYTES];
+    deflate::append(&mut out, piece, level)?;
     out.extend_from_slice(&crc32(piece).to_le_bytes());
     out.extend_from_slice(&u32::try_from(piece.len())?.to_le_bytes());
     let length = u32::try_from(out.len())?;

@@ -4,6 +4,7 @@ pub mod checksum;
 pub mod client;
 pub mod credentials;
 pub mod cut;
+pub mod deflate;
 pub mod directory;
 pub mod download;
 pub mod error;

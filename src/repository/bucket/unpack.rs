@@ -147,7 +147,7 @@ mod tests {
 
     fn packed() -> Vec<u8> {
         let mut stored = member::packed(b"SELECT 1;\n", 6).unwrap().to_vec();
-        for byte in b'a'..b'z' {
+        for byte in b'a'..=b'z' {
             stored.extend_from_slice(&member::packed(&vec![byte; 10_000], 6).unwrap());
         }
         stored.extend_from_slice(&pack::sealed_end("-- bkp seal {}\n").unwrap());
@@ -167,7 +167,7 @@ mod tests {
             assert_eq!(unpack_all(&packed(), size).await.unwrap(), whole);
         }
         let mut expected = b"SELECT 1;\n".to_vec();
-        (b'a'..b'z').for_each(|byte| expected.extend(vec![byte; 10_000]));
+        (b'a'..=b'z').for_each(|byte| expected.extend(vec![byte; 10_000]));
         expected.extend_from_slice(b"-- bkp seal {}\n");
         assert!(whole == expected);
     }

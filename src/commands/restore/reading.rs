@@ -4,7 +4,7 @@
 //! after the other, with a `\connect` before those that do not say their database themselves.
 
 use anyhow::{Result, bail};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use crate::commands::catalog::Dump;
@@ -76,9 +76,9 @@ enum Portion {
     /// A piece begins.
     Begin,
     /// SQL that was added between pieces.
-    Between(Vec<u8>),
+    Between(Bytes),
     /// SQL of the piece.
-    Sql(Vec<u8>),
+    Sql(Bytes),
 }
 
 type Tell = mpsc::Sender<Result<Portion>>;
@@ -108,7 +108,7 @@ pub fn open(stored: &Stored) -> Sql {
 /// Sends one piece; false when nobody reads any more.
 async fn send(piece: &Piece, tell: &Tell) -> Result<bool> {
     if let Some(database) = &piece.database
-        && tell.send(Ok(Portion::Between(Meta::connect_line(&Name::from(database.clone()))))).await.is_err()
+        && tell.send(Ok(Portion::Between(Meta::connect_line(&Name::from(database.clone())).into()))).await.is_err()
     {
         return Ok(false);
     }
@@ -161,7 +161,7 @@ impl Sql {
     ///
     /// # Errors
     /// When the store fails or the gzip is damaged.
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             match self.0.recv().await.transpose()? {
                 None => return Ok(None),

@@ -55,13 +55,13 @@ impl Unpacker {
     ///
     /// # Errors
     /// When the gzip is damaged: a wrong checksum, rubbish between or behind members.
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             match &mut self.way {
                 Way::Unknown if self.stored.len() < 2 => return Ok(None),
                 Way::Unknown if self.stored.starts_with(&[0x1f, 0x8b]) => self.way = Way::Ours,
                 Way::Unknown => self.way = Way::Plain,
-                Way::Plain => return Ok((!self.stored.is_empty()).then(|| self.stored.split().to_vec())),
+                Way::Plain => return Ok((!self.stored.is_empty()).then(|| self.stored.split().freeze())),
                 Way::Ours if self.unpacking.len() >= self.depth => return self.oldest().await,
                 Way::Ours => match member::next(&self.stored) {
                     Next::Unknown => return Ok(None),
@@ -80,16 +80,16 @@ impl Unpacker {
                     self.stored.advance(slice.len());
                     let sql = std::mem::take(decoder.get_mut());
                     if !sql.is_empty() {
-                        return Ok(Some(sql));
+                        return Ok(Some(sql.into()));
                     }
                 }
             }
         }
     }
 
-    async fn oldest(&mut self) -> Result<Option<Vec<u8>>> {
+    async fn oldest(&mut self) -> Result<Option<Bytes>> {
         match self.unpacking.pop_front() {
-            Some(oldest) => oldest.await.context("unpacking")?.map(Some),
+            Some(oldest) => Ok(Some(oldest.await.context("unpacking")??.into())),
             None => Ok(None),
         }
     }
@@ -98,7 +98,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// When the gzip ends in the middle of a member, or there was nothing at all.
-    pub async fn rest(&mut self) -> Result<Option<Vec<u8>>> {
+    pub async fn rest(&mut self) -> Result<Option<Bytes>> {
         match &mut self.way {
             Way::Unknown => bail!(Failure::new("the dump is empty").exit(Exit::ProofFailed)),
             Way::Ours if !self.unpacking.is_empty() => self.oldest().await,
@@ -109,7 +109,7 @@ impl Unpacker {
             Way::Gzip(decoder) => {
                 decoder.try_finish().map_err(|error| damaged(error.into()))?;
                 let sql = std::mem::take(decoder.get_mut());
-                Ok((!sql.is_empty()).then_some(sql))
+                Ok((!sql.is_empty()).then(|| sql.into()))
             }
         }
     }

@@ -118,7 +118,7 @@ fn rows_that_go_through_a_root_take_the_locks_of_one_session() {
 
 #[test]
 fn no_more_than_a_quarter_of_the_free_sessions_load_beside_the_first() {
-    let server = Foreign::of(Cluster::options(16).conf("max_connections = 14").start());
+    let server = Foreign::of(Cluster::options(16).conf("max_connections = 10").start());
     let out = server.load("new", table(&many(1000), "").as_bytes(), "16").ok();
     out.says("the server has few free").says("rows are loaded by 2 sessions");
 }

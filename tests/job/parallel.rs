@@ -339,7 +339,8 @@ fn psqls(of: &Running) -> Vec<Pid> {
 /// A load that is slow in its rows (a check that sleeps) or after them (an index that does).
 fn slow(server: &Foreign, among_rows: bool) -> Running {
     let nap = "CREATE FUNCTION public.nap(i integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$BEGIN PERFORM pg_catalog.pg_sleep(0.05); RETURN i; END$$;\n";
-    let check = if among_rows { "ALTER TABLE public.much ADD CHECK (pg_catalog.pg_sleep(0.05)::text = '');\n" } else { "" };
+    let check =
+        if among_rows { "ALTER TABLE public.much ADD CHECK (pg_catalog.pg_sleep(0.05)::text = '');\n" } else { "" };
     let indexes = "CREATE INDEX a ON public.much USING btree (public.nap(i));\nCREATE INDEX b ON public.much USING btree (public.nap(i + 1));\n";
     let dump = table(&many(60_000), if among_rows { "" } else { indexes });
     let dump = dump.replacen("COPY", &format!("{nap}{check}COPY"), 1);

@@ -33,7 +33,10 @@ fn rows_that_read_other_tables_find_what_they_would_have_found() {
     let operator = "CREATE FUNCTION public.same(a integer, b text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT public.all_seen(a)';\n\
                     CREATE OPERATOR public.=== (FUNCTION = public.same, LEFTARG = integer, RIGHTARG = text);\n";
     let tables = [
-        ("generated", "CREATE TABLE public.generated (i integer, n integer GENERATED ALWAYS AS (public.seen(i)) STORED);\n"),
+        (
+            "generated",
+            "CREATE TABLE public.generated (i integer, n integer GENERATED ALWAYS AS (public.seen(i)) STORED);\n",
+        ),
         ("checked", "CREATE TABLE public.checked (i integer CHECK (public.all_seen(i)));\n"),
         ("operated", "CREATE TABLE public.operated (i integer CHECK (i OPERATOR(public.===) 'x'::text));\n"),
         (
@@ -45,7 +48,10 @@ fn rows_that_read_other_tables_find_what_they_would_have_found() {
             "parted",
             "CREATE TABLE public.parted (i integer) PARTITION BY LIST (public.seen(i));\nCREATE TABLE public.part PARTITION OF public.parted FOR VALUES IN (200000);\n",
         ),
-        ("indexed", "CREATE TABLE public.indexed (i integer);\nCREATE UNIQUE INDEX ON public.indexed (i, public.seen(i));\n"),
+        (
+            "indexed",
+            "CREATE TABLE public.indexed (i integer);\nCREATE UNIQUE INDEX ON public.indexed (i, public.seen(i));\n",
+        ),
     ];
     let before = format!("{reads}{operator}{}", tables.map(|(_, sql)| sql).concat());
     let rows = tables.map(|(name, _)| match name {

@@ -48,9 +48,7 @@ pub async fn session(
         .await
         .context("making a database for the swap to stand in")?;
     let comment = format!("COMMENT ON DATABASE {} IS {}", ident(&name), literal(&journal.comment_text()));
-    main.batch_execute(&durably(&comment))
-        .await
-        .context("marking it")?;
+    main.batch_execute(&durably(&comment)).await.context("marking it")?;
     Session::connect(context.postgres()?, &name, &session_name).await.map(Some).map_err(server::told)
 }
 

@@ -94,7 +94,9 @@ pub async fn swap(
         // COMMIT is a statement of its own, sent when everything before it is known to have worked.
         match while_ending_sessions(main, helper, &names, &script).await {
             Ok(()) => {
-                main.batch_execute(DURABLE).await.context("the server went away during the swap; nothing was swapped")?;
+                main.batch_execute(DURABLE)
+                    .await
+                    .context("the server went away during the swap; nothing was swapped")?;
                 return main.batch_execute("COMMIT").await.context(InDoubt);
             }
             Err(error) => {

@@ -158,7 +158,8 @@ impl Facts {
             family.2 |= table.alone;
         }
         let table = |(oid, name, mut table): (u32, Qualified, Table)| {
-            if let Some((first, unique, alone)) = families.get(&head(&heads, oid)).filter(|_| heads.contains_key(&oid)) {
+            if let Some((first, unique, alone)) = families.get(&head(&heads, oid)).filter(|_| heads.contains_key(&oid))
+            {
                 table.unique |= unique;
                 table.alone |= alone;
                 table.family = Some(first.clone());

@@ -114,7 +114,8 @@ mod tests {
         for code in ["53100", "53300", "57P01", "57014", "08006", "58030"] {
             assert!(!may_be_of_the_order(&error(&[(code, 1)]), By::Functions), "{code}");
         }
-        for code in ["40P01", "55P03", "23514", "P0001", "42P01", "42883", "25006", "0A000", "XX000", "53200", "42501"] {
+        for code in ["40P01", "55P03", "23514", "P0001", "42P01", "42883", "25006", "0A000", "XX000", "53200", "42501"]
+        {
             assert!(may_be_of_the_order(&error(&[("23505", 1), (code, 2)]), By::Itself), "{code}");
         }
         assert!(may_be_of_the_order(&error(&[("42830", 2)]), By::Itself));

@@ -256,7 +256,8 @@ impl Replay {
         let Mode::Several(several) = &mut self.mode else { return Ok(()) };
         // All at once: a lane may have to wait for the end of what another one has.
         let ends = several.lanes.iter_mut().enumerate().filter(|(at, _)| block.is_open(*at));
-        let ended = try_join_all(ends.map(|(_, lane)| lane.give(Job { parts: vec![Block::end(mark)], number: None }))).await;
+        let ended =
+            try_join_all(ends.map(|(_, lane)| lane.give(Job { parts: vec![Block::end(mark)], number: None }))).await;
         self.goes_on(ended.map(|_| ())).await
     }
 

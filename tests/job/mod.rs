@@ -15,6 +15,7 @@ mod names;
 mod odd_servers;
 mod output;
 mod parallel;
+mod parallel_order;
 mod preflight;
 mod produced;
 mod producers;

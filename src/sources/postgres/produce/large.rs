@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use super::merge::Key;
 use super::words;
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::spare;
 
 /// Below this a table is read in the time that it takes to begin.
 const LARGE_BYTES: i64 = 8 << 20;
@@ -14,9 +15,6 @@ const MOST: i64 = 200;
 
 /// Ranges of a table by its pages came with 14.
 const OLDEST_MAJOR: u32 = 14;
-
-/// Of the sessions that the server still has to give, one in so many is for us: the application wants some too.
-const SHARE: i32 = 4;
 
 /// A large table.
 #[derive(Debug, Clone)]
@@ -58,16 +56,6 @@ SELECT s.schema, s.name, s.owner, s.columns, s.pages, s.bytes, s.oid FROM (
         UNION ALL SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0) x))
 ) s
 WHERE s.bytes >= $1 ORDER BY s.bytes DESC, s.schema, s.name LIMIT $2";
-
-/// What of the server's sessions may still be opened, for this account and in this database.
-const SPARE: &str = "
-SELECT LEAST(
-  pg_catalog.current_setting('max_connections')::pg_catalog.int4 - pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4
-    - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
-  (SELECT CASE WHEN rolconnlimit >= 0 THEN rolconnlimit - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE usesysid = r.oid) END
-    FROM pg_catalog.pg_roles r WHERE rolname = CURRENT_USER),
-  (SELECT CASE WHEN datconnlimit >= 0 THEN datconnlimit - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE datid = d.oid) END
-    FROM pg_catalog.pg_database d WHERE datname = pg_catalog.current_database()))::pg_catalog.int4";
 
 /// How many of these tables are what the snapshot says. The names are looked up, and the files, as they are now.
 const STILL: &str = "
@@ -113,8 +101,7 @@ pub async fn of(session: &Session, jobs: usize) -> Result<(Vec<Large>, usize)> {
     if tables.is_empty() {
         return Ok((tables, 1));
     }
-    let spare: i32 = session.query_one(SPARE, &[]).await.context("asking for the server's free sessions")?.get(0);
-    Ok((tables, jobs.min(usize::try_from(spare / SHARE).unwrap_or(0))))
+    Ok((tables, jobs.min(spare::sessions(session).await?)))
 }
 
 /// A name as patterns of pg_dump and statements take it.

@@ -17,6 +17,7 @@ mod output;
 mod parallel;
 mod preflight;
 mod produced;
+mod produced_any;
 mod produced_odd;
 mod producers;
 mod retention;

@@ -93,10 +93,13 @@ fn a_dump_is_of_its_database_s_encoding_whatever_sessions_speak() {
     large.cluster.psql("postgres", "ALTER DATABASE uni RESET ALL; ALTER ROLE postgres SET client_encoding = 'LATIN1'");
     let serial = large.sql("1", "uni", "dumped database");
     // What no letter of Latin-1 is, is saved all the same.
+    let elephant = "SET client_encoding = 'UTF8'; SELECT t FROM small WHERE n = 0";
     large.cluster.psql("uni", "SET client_encoding = 'UTF8'; INSERT INTO small VALUES (0, '\u{1f418}')");
     let parallel = large.sql("3", "uni", "3 sessions read");
     assert!(parallel.len() > serial.len());
-    comes_back(&large, "3", "uni");
+    large.cluster.psql("uni", "TRUNCATE small");
+    large.bkp("3", "uni").args(["restore"]).run().ok();
+    assert_eq!(large.cluster.psql("uni", elephant), "\u{1f418}");
 }
 
 #[test]

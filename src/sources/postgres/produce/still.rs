@@ -20,7 +20,7 @@ WHERE c.oid = ANY ($1) AND c.relfilenode = pg_catalog.pg_relation_filenode(c.oid
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
       AND i.identity IS DISTINCT FROM pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname))";
 
-/// A table whose rows lie elsewhere than the snapshot says. Those of extensions and of the system are none that somebody empties.
+/// A table whose rows lie elsewhere than the snapshot says.
 const REWRITTEN: &str = "
 SELECT pg_catalog.textsend(pg_catalog.format('%I.%I', n.nspname, c.relname))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

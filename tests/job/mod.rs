@@ -18,6 +18,8 @@ mod parallel;
 mod parallel_order;
 mod preflight;
 mod produced;
+mod produced_any;
+mod produced_odd;
 mod producers;
 mod retention;
 mod round_trip;

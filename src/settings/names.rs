@@ -39,8 +39,8 @@ variables! {
     BKP_MAINTENANCE_DB, "`postgres`, else `template1`", twin;
     /// Where dumps go: `gs://…`, `s3://…`, `az://…` or `file:///…`.
     BKP_BUCKET, "`file:///var/lib/bkp`, unless a restic repository is named", twin;
-    /// How hard dumps are compressed, from `1` (fastest) to `12` (smallest). Another level makes the next dump differ from the last in every byte.
-    BKP_GZIP_LEVEL, "`2`", twin;
+    /// How hard dumps are compressed, from `1` (fastest, about as small as `gzip -6`) to `12` (smallest). Another level makes the next dump differ from the last in every byte.
+    BKP_GZIP_LEVEL, "`1`", twin;
     /// Cloud KMS key that Google Cloud Storage encrypts new objects with.
     BKP_GCS_KMS_KEY, "", twin;
     /// Directories whose files are saved, commas between them; they need a restic repository.

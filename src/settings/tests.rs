@@ -45,7 +45,7 @@ fn with_nothing_set_the_defaults_hold() {
     assert_eq!(settings.lock_wait, Duration::ZERO);
     assert_eq!(settings.table_wait, Some(Duration::from_secs(3600)));
     assert_eq!(settings.standby, Standby::Pause);
-    assert_eq!(settings.gzip_level, 2);
+    assert_eq!(settings.gzip_level, 1);
     assert!((1..=4).contains(&settings.jobs));
     assert!(settings.warnings.is_empty());
 }

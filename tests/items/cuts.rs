@@ -163,3 +163,18 @@ fn a_server_started_again_while_it_loads_or_before_the_exchange_leaves_all_old()
     assert_eq!(scene.state(), scene.lost);
     scene.is_old();
 }
+
+/// The servers of tests wait for no COMMIT to be on disk; this one does.
+#[test]
+fn a_server_that_crashes_just_after_a_restore_or_an_undo_has_it_still() {
+    for with_files in [false, true] {
+        let mut scene = Several::open(with_files, "");
+        for (arguments, is_back) in [(&["restore"][..], true), (&["restore", "--undo"], false)] {
+            scene.bkp(arguments).run().ok();
+            scene.app.cluster.stop_immediate();
+            scene.app.cluster.start_again();
+            let expected = if is_back { &scene.saved } else { &scene.lost };
+            assert_eq!(&scene.state(), expected, "{arguments:?}, files: {with_files}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ use super::undo::Undo;
 use crate::commands::{Context, Run};
 use crate::settings::KeepReplaced;
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::durable::durably;
 use crate::sources::postgres::server::{self, ident, literal};
 use crate::sources::postgres::side::{self, Journal, State};
 
@@ -46,9 +47,8 @@ pub async fn session(
     main.batch_execute(&format!("CREATE DATABASE {} TEMPLATE template0", ident(&name)))
         .await
         .context("making a database for the swap to stand in")?;
-    main.batch_execute(&format!("COMMENT ON DATABASE {} IS {}", ident(&name), literal(&journal.comment_text())))
-        .await
-        .context("marking it")?;
+    let comment = format!("COMMENT ON DATABASE {} IS {}", ident(&name), literal(&journal.comment_text()));
+    main.batch_execute(&durably(&comment)).await.context("marking it")?;
     Session::connect(context.postgres()?, &name, &session_name).await.map(Some).map_err(server::told)
 }
 

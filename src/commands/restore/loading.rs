@@ -22,9 +22,10 @@ use crate::settings::Postgres;
 use crate::sources::postgres::carry;
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::durable::durably;
 use crate::sources::postgres::load::{self, Loader, RETURNED, prove_rows};
 use crate::sources::postgres::name::Name;
-use crate::sources::postgres::parallel::{self, Replay};
+use crate::sources::postgres::parallel::{self, By, Replay};
 use crate::sources::postgres::rewrite::{Begun, Rewriter};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
@@ -102,7 +103,7 @@ impl<'a> Loading<'a> {
 pub async fn load(loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
     let mut progress = Progress::default();
     let error = match progress.load(loading, stored, undo).await {
-        Err(error) if progress.was_several() && parallel::may_be_of_the_order(&error) => error,
+        Err(error) if progress.loaded_by().is_some_and(|by| parallel::may_be_of_the_order(&error, by)) => error,
         ended => return ended,
     };
     let first =
@@ -132,8 +133,8 @@ struct Progress {
     lent: Lent,
     current: Option<(usize, Replay)>,
     done: Vec<Side>,
-    /// Whether several sessions have loaded.
-    was_several: bool,
+    /// By what several sessions have loaded, in the databases that are done.
+    loaded_by: Option<By>,
     /// Whether one session is to load, whatever the settings.
     in_order: bool,
 }
@@ -174,8 +175,9 @@ impl Progress {
         Ok(Loaded { sides, existing_roles })
     }
 
-    fn was_several(&self) -> bool {
-        self.was_several || self.current.as_ref().is_some_and(|(_, replay)| replay.was_several())
+    /// By what several sessions have loaded, if they have.
+    fn loaded_by(&self) -> Option<By> {
+        self.loaded_by.max(self.current.as_ref().and_then(|(_, replay)| replay.loaded_by()))
     }
 
     async fn act(&mut self, loading: &Loading<'_>, acts: Vec<Act>, undo: &mut Undo) -> Result<()> {
@@ -232,7 +234,7 @@ impl Progress {
         undo.databases.push(load.side.clone());
         loading.main.batch_execute(sql).await.map_err(|error| creation_failed(load, &error))?;
         let comment = format!("COMMENT ON DATABASE {} IS {}", ident(&load.side), literal(&journal.comment_text()));
-        loading.main.batch_execute(&comment).await.context("marking the side database")?;
+        loading.main.batch_execute(&durably(&comment)).await.context("marking the side database")?;
         self.created.push(load.side.clone());
         Ok(())
     }
@@ -307,7 +309,7 @@ impl Progress {
             .find(|load| load.section == section)
             .context("a section that is not in the plan")?;
         let later = self.later.remove(&load.name).unwrap_or_default();
-        self.was_several |= replay.was_several();
+        self.loaded_by = self.loaded_by.max(replay.loaded_by());
         let lent = std::mem::take(&mut self.lent);
         let encoding = loading.survey.sections[section].encoding.as_deref();
         let says_properties = later.said || !later.comment.is_empty();

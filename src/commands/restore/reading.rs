@@ -4,7 +4,7 @@
 //! after the other, with a `\connect` before those that do not say their database themselves.
 
 use anyhow::{Result, bail};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use crate::commands::catalog::Dump;
@@ -23,8 +23,6 @@ use crate::sources::postgres::survey::{Survey, Surveyor};
 
 /// Pieces of SQL that wait for the reader; each is what a chunk of the store unpacks to.
 const AHEAD: usize = 4;
-
-const SLICE_BYTES: usize = 16 << 10;
 
 /// SQL that lies somewhere.
 #[derive(Clone)]
@@ -78,9 +76,9 @@ enum Portion {
     /// A piece begins.
     Begin,
     /// SQL that was added between pieces.
-    Between(Vec<u8>),
+    Between(Bytes),
     /// SQL of the piece.
-    Sql(Vec<u8>),
+    Sql(Bytes),
 }
 
 type Tell = mpsc::Sender<Result<Portion>>;
@@ -110,7 +108,7 @@ pub fn open(stored: &Stored) -> Sql {
 /// Sends one piece; false when nobody reads any more.
 async fn send(piece: &Piece, tell: &Tell) -> Result<bool> {
     if let Some(database) = &piece.database
-        && tell.send(Ok(Portion::Between(Meta::connect_line(&Name::from(database.clone()))))).await.is_err()
+        && tell.send(Ok(Portion::Between(Meta::connect_line(&Name::from(database.clone())).into()))).await.is_err()
     {
         return Ok(false);
     }
@@ -122,7 +120,8 @@ async fn send(piece: &Piece, tell: &Tell) -> Result<bool> {
         Source::Object(store, dump) => {
             let mut download = store.read(&dump.name, None, dump.version.as_ref()).await.map_err(store_failure)?;
             while let Some(stored) = download.next().await.map_err(store_failure)? {
-                if !unpacked(&mut unpacker, &stored, tell).await? {
+                unpacker.push(&stored);
+                if !unpacked(&mut unpacker, tell).await? {
                     return Ok(false);
                 }
             }
@@ -131,23 +130,26 @@ async fn send(piece: &Piece, tell: &Tell) -> Result<bool> {
             let mut reading = repository.read(id, file).await?;
             let mut buffer = BytesMut::new();
             while reading.read(&mut buffer).await? > 0 {
-                if !unpacked(&mut unpacker, &buffer, tell).await? {
+                unpacker.push(&buffer);
+                buffer.clear();
+                if !unpacked(&mut unpacker, tell).await? {
                     return Ok(false);
                 }
-                buffer.clear();
             }
         }
     }
-    let rest = unpacker.finish()?;
-    Ok(tell.send(Ok(Portion::Sql(rest))).await.is_ok())
+    while let Some(sql) = unpacker.rest().await? {
+        if tell.send(Ok(Portion::Sql(sql))).await.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
-/// Gzip in slices, so that a chunk of well compressed rows does not become gigabytes at once; plain SQL as it comes.
-async fn unpacked(unpacker: &mut Unpacker, stored: &[u8], tell: &Tell) -> Result<bool> {
-    let slice_bytes = if unpacker.is_plain() { stored.len().max(1) } else { SLICE_BYTES };
-    for slice in stored.chunks(slice_bytes) {
-        let sql = unpacker.push(slice)?;
-        if !sql.is_empty() && tell.send(Ok(Portion::Sql(sql))).await.is_err() {
+/// Sends what is unpacked already; false when nobody reads any more.
+async fn unpacked(unpacker: &mut Unpacker, tell: &Tell) -> Result<bool> {
+    while let Some(sql) = unpacker.next().await? {
+        if tell.send(Ok(Portion::Sql(sql))).await.is_err() {
             return Ok(false);
         }
     }
@@ -159,7 +161,7 @@ impl Sql {
     ///
     /// # Errors
     /// When the store fails or the gzip is damaged.
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             match self.0.recv().await.transpose()? {
                 None => return Ok(None),

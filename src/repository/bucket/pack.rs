@@ -15,28 +15,17 @@ pub const FOOTER_BYTES: usize = 34;
 const FOOTER_HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 12, 0, b'B', b'k', 8, 0];
 const FOOTER_TAIL: [u8; 10] = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// Compresses a piece into one whole gzip member, at a level from 1 to 12. The same piece and level give the same bytes.
-///
-/// # Errors
-/// For another level, or when the compressor breaks its own bound.
-pub fn member(piece: &[u8], level: u8) -> Result<Bytes> {
-    let level = CompressionLvl::new(level.into()).map_err(|_| anyhow::anyhow!("no such compression level"))?;
-    let mut compressor = Compressor::new(level);
-    let mut out = vec![0; compressor.gzip_compress_bound(piece.len())];
-    let length = compressor.gzip_compress(piece, &mut out).context("compressing")?;
-    out.truncate(length);
-    Ok(out.into())
-}
-
 /// The end of a sealed dump: the seal's line and the footer that finds it.
 ///
 /// # Errors
 /// Only when the compressor breaks its own bound.
 pub fn sealed_end(line: &str) -> Result<Bytes> {
-    let mut end = member(line.as_bytes(), SEAL_LEVEL)?.to_vec();
-    let length = end.len() as u64;
+    let mut compressor = Compressor::new(CompressionLvl::default());
+    let mut end = vec![0; compressor.gzip_compress_bound(line.len())];
+    let length = compressor.gzip_compress(line.as_bytes(), &mut end).context("compressing the seal")?;
+    end.truncate(length);
     end.extend_from_slice(&FOOTER_HEAD);
-    end.extend_from_slice(&length.to_le_bytes());
+    end.extend_from_slice(&(length as u64).to_le_bytes());
     end.extend_from_slice(&FOOTER_TAIL);
     Ok(end.into())
 }
@@ -79,12 +68,10 @@ pub fn read_end(tail: &[u8]) -> Result<End> {
 /// A seal of a hundred thousand tables stays far below.
 const MAX_SEAL_BYTES: u64 = 256 << 20;
 
-/// A seal is small, and half of it digits.
-const SEAL_LEVEL: u8 = 6;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repository::bucket::member;
     use flate2::read::MultiGzDecoder;
 
     fn gunzip(bytes: &[u8]) -> Vec<u8> {
@@ -95,15 +82,15 @@ mod tests {
 
     #[test]
     fn members_and_the_sealed_end_read_as_one_file() {
-        let mut object = member(b"SELECT 1;\n", 6).unwrap().to_vec();
-        object.extend_from_slice(&member(b"SELECT 2;\n", 6).unwrap());
+        let mut object = member::packed(b"SELECT 1;\n", 6).unwrap().to_vec();
+        object.extend_from_slice(&member::packed(b"SELECT 2;\n", 6).unwrap());
         object.extend_from_slice(&sealed_end("-- bkp seal {}\n").unwrap());
         assert_eq!(gunzip(&object), b"SELECT 1;\nSELECT 2;\n-- bkp seal {}\n");
     }
 
     #[test]
     fn the_seal_is_found_from_the_end() {
-        let mut object = member(b"SELECT 1;\n", 6).unwrap().to_vec();
+        let mut object = member::packed(b"SELECT 1;\n", 6).unwrap().to_vec();
         object.extend_from_slice(&sealed_end("-- bkp seal {}\n").unwrap());
         assert_eq!(read_end(&object).unwrap(), End::Line(b"-- bkp seal {}\n".to_vec()));
         let End::Need(length) = read_end(&object[object.len() - FOOTER_BYTES - 3..]).unwrap() else {
@@ -115,7 +102,7 @@ mod tests {
     #[test]
     fn what_others_wrote_or_was_cut_has_no_seal() {
         assert_eq!(read_end(b"").unwrap(), End::Unsealed);
-        assert_eq!(read_end(&member(b"SELECT 1;\n", 6).unwrap()).unwrap(), End::Unsealed);
+        assert_eq!(read_end(&member::packed(b"SELECT 1;\n", 6).unwrap()).unwrap(), End::Unsealed);
         let whole = sealed_end("-- bkp seal {}\n").unwrap();
         assert_eq!(read_end(&whole[..whole.len() - 1]).unwrap(), End::Unsealed);
     }

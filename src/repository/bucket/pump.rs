@@ -7,9 +7,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::task::JoinHandle;
 
 use super::cut::{Cutter, USUAL};
-use super::pack;
 use super::store::Object;
 use super::upload::Upload;
+use super::{member, pack};
 
 /// An upload that packs what it is given.
 pub struct Pump {
@@ -59,7 +59,7 @@ impl Pump {
             self.store_oldest().await?;
         }
         let level = self.level;
-        self.packing.push_back(tokio::task::spawn_blocking(move || pack::member(&piece, level)));
+        self.packing.push_back(tokio::task::spawn_blocking(move || member::packed(&piece, level)));
         Ok(())
     }
 

@@ -1,143 +1,216 @@
-//! Reading a dump back: gzip (any number of members) or plain SQL, told apart by the first two bytes, not by the name.
+//! Reading a dump back: gzip (any number of members) or plain SQL, told apart by the first bytes, not by the name.
+//!
+//! Members that bkp wrote say their length, and are unpacked by all cores; everybody else's gzip is unpacked as it comes.
 
+use std::collections::VecDeque;
 use std::io::Write;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use bytes::{Buf, Bytes, BytesMut};
 use flate2::write::MultiGzDecoder;
+use tokio::task::JoinHandle;
 
+use super::member::{self, Next};
 use crate::error::Failure;
 use crate::exit::Exit;
 
 /// Turns stored bytes into SQL, in pieces as they come.
 pub struct Unpacker {
-    head: Vec<u8>,
     way: Way,
+    /// What has come and is not unpacked.
+    stored: BytesMut,
+    /// Members at work, in order.
+    unpacking: VecDeque<JoinHandle<Result<Vec<u8>>>>,
+    /// How many of them at once: each is memory.
+    depth: usize,
 }
 
 enum Way {
     Unknown,
     Plain,
+    Ours,
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
 }
 
+/// More is read only when there is nothing to unpack, and other people's gzip goes in bits, so that a chunk of well compressed rows
+/// does not become gigabytes at once.
+const SLICE_BYTES: usize = 16 << 10;
+
+const CORES: usize = 4;
+
 impl Default for Unpacker {
     fn default() -> Self {
-        Unpacker { head: Vec::new(), way: Way::Unknown }
+        let depth = std::thread::available_parallelism().map_or(2, usize::from).min(CORES) + 1;
+        Unpacker { way: Way::Unknown, stored: BytesMut::new(), unpacking: VecDeque::new(), depth }
     }
 }
 
 impl Unpacker {
-    /// Takes stored bytes and returns the SQL that they complete.
+    /// Takes stored bytes.
+    pub fn push(&mut self, stored: &[u8]) {
+        self.stored.extend_from_slice(stored);
+    }
+
+    /// The next SQL; none when more stored bytes are needed first.
     ///
     /// # Errors
     /// When the gzip is damaged: a wrong checksum, rubbish between or behind members.
-    pub fn push(&mut self, stored: &[u8]) -> Result<Vec<u8>> {
-        if matches!(self.way, Way::Unknown) {
-            self.head.extend_from_slice(stored);
-            if self.head.len() < 2 {
-                return Ok(Vec::new());
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match &mut self.way {
+                Way::Unknown if self.stored.len() < 2 => return Ok(None),
+                Way::Unknown if self.stored.starts_with(&[0x1f, 0x8b]) => self.way = Way::Ours,
+                Way::Unknown => self.way = Way::Plain,
+                Way::Plain => return Ok((!self.stored.is_empty()).then(|| self.stored.split().freeze())),
+                Way::Ours if self.unpacking.len() >= self.depth => return self.oldest().await,
+                Way::Ours => match member::next(&self.stored) {
+                    Next::Unknown => return Ok(None),
+                    Next::Member(length) => {
+                        let member = self.stored.split_to(length).freeze();
+                        self.unpacking.push_back(tokio::task::spawn_blocking(move || unpacked(&member)));
+                    }
+                    // First what stands before it.
+                    Next::Foreign if !self.unpacking.is_empty() => return self.oldest().await,
+                    Next::Foreign => self.way = Way::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
+                },
+                Way::Gzip(_) if self.stored.is_empty() => return Ok(None),
+                Way::Gzip(decoder) => {
+                    let slice = &self.stored[..self.stored.len().min(SLICE_BYTES)];
+                    decoder.write_all(slice).map_err(|error| damaged(error.into()))?;
+                    self.stored.advance(slice.len());
+                    let sql = std::mem::take(decoder.get_mut());
+                    if !sql.is_empty() {
+                        return Ok(Some(sql.into()));
+                    }
+                }
             }
-            let head = std::mem::take(&mut self.head);
-            self.way = if head.starts_with(&[0x1f, 0x8b]) {
-                Way::Gzip(Box::new(MultiGzDecoder::new(Vec::new())))
-            } else {
-                Way::Plain
-            };
-            return self.unpack(&head);
-        }
-        self.unpack(stored)
-    }
-
-    /// Whether what is stored is known to be SQL as it is.
-    pub fn is_plain(&self) -> bool {
-        matches!(self.way, Way::Plain)
-    }
-
-    fn unpack(&mut self, stored: &[u8]) -> Result<Vec<u8>> {
-        match &mut self.way {
-            Way::Gzip(decoder) => {
-                decoder.write_all(stored).map_err(damaged)?;
-                Ok(std::mem::take(decoder.get_mut()))
-            }
-            _ => Ok(stored.to_vec()),
         }
     }
 
-    /// The rest, at the end of the stored bytes.
+    async fn oldest(&mut self) -> Result<Option<Bytes>> {
+        match self.unpacking.pop_front() {
+            Some(oldest) => Ok(Some(oldest.await.context("unpacking")??.into())),
+            None => Ok(None),
+        }
+    }
+
+    /// The rest, bit by bit, when all stored bytes have come and been unpacked; none at the end of what was read whole.
     ///
     /// # Errors
     /// When the gzip ends in the middle of a member, or there was nothing at all.
-    pub fn finish(mut self) -> Result<Vec<u8>> {
-        match self.way {
+    pub async fn rest(&mut self) -> Result<Option<Bytes>> {
+        match &mut self.way {
             Way::Unknown => bail!(Failure::new("the dump is empty").exit(Exit::ProofFailed)),
-            Way::Plain => Ok(Vec::new()),
-            Way::Gzip(ref mut decoder) => {
-                decoder.try_finish().map_err(damaged)?;
-                Ok(std::mem::take(decoder.get_mut()))
+            Way::Ours if !self.unpacking.is_empty() => self.oldest().await,
+            Way::Ours if !self.stored.is_empty() => {
+                bail!(damaged(anyhow::anyhow!("it ends in the middle of a member")))
+            }
+            Way::Plain | Way::Ours => Ok(None),
+            Way::Gzip(decoder) => {
+                decoder.try_finish().map_err(|error| damaged(error.into()))?;
+                let sql = std::mem::take(decoder.get_mut());
+                Ok((!sql.is_empty()).then(|| sql.into()))
             }
         }
     }
 }
 
-fn damaged(error: std::io::Error) -> Failure {
+fn unpacked(member: &Bytes) -> Result<Vec<u8>> {
+    member::unpacked(member).map_err(|error| damaged(error).into())
+}
+
+fn damaged(error: anyhow::Error) -> Failure {
     Failure::new("the stored file is damaged: its gzip cannot be read to the end")
         .hint("nothing was touched; choose another backup: bkp list")
         .exit(Exit::ProofFailed)
-        .because(anyhow::Error::new(error).context("gunzip"))
+        .because(error.context("gunzip"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::bucket::pack;
+    use crate::repository::bucket::{cut, pack};
 
-    fn unpack_all(stored: &[u8]) -> Result<Vec<u8>> {
-        let mut unpacker = Unpacker::default();
-        let mut sql = unpacker.push(stored)?;
-        sql.extend(unpacker.finish()?);
+    async fn unpack_all(stored: &[u8], chunk: usize) -> Result<Vec<u8>> {
+        let (mut unpacker, mut sql) = (Unpacker::default(), Vec::new());
+        for chunk in stored.chunks(chunk) {
+            unpacker.push(chunk);
+            while let Some(more) = unpacker.next().await? {
+                sql.extend(more);
+            }
+        }
+        while let Some(more) = unpacker.rest().await? {
+            sql.extend(more);
+        }
         Ok(sql)
     }
 
     fn packed() -> Vec<u8> {
-        let mut stored = pack::member(b"SELECT 1;\n", 6).unwrap().to_vec();
-        stored.extend_from_slice(&pack::member(&vec![b'x'; 100_000], 6).unwrap());
+        let mut stored = member::packed(b"SELECT 1;\n", 6).unwrap().to_vec();
+        for byte in b'a'..=b'z' {
+            stored.extend_from_slice(&member::packed(&vec![byte; 10_000], 6).unwrap());
+        }
         stored.extend_from_slice(&pack::sealed_end("-- bkp seal {}\n").unwrap());
         stored
     }
 
-    #[test]
-    fn members_read_as_one_in_any_chunks() {
-        let whole = unpack_all(&packed()).unwrap();
+    fn gzip(piece: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(piece).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[tokio::test]
+    async fn members_read_as_one_in_any_chunks() {
+        let whole = unpack_all(&packed(), usize::MAX).await.unwrap();
         for size in [1, 7, 100, 10_000] {
-            let (mut unpacker, mut sql) = (Unpacker::default(), Vec::new());
-            for chunk in packed().chunks(size) {
-                sql.extend(unpacker.push(chunk).unwrap());
+            assert_eq!(unpack_all(&packed(), size).await.unwrap(), whole);
+        }
+        let mut expected = b"SELECT 1;\n".to_vec();
+        (b'a'..=b'z').for_each(|byte| expected.extend(vec![byte; 10_000]));
+        expected.extend_from_slice(b"-- bkp seal {}\n");
+        assert!(whole == expected);
+    }
+
+    #[tokio::test]
+    async fn other_peoples_members_may_stand_before_between_and_behind_ours() {
+        let (ours, theirs) = (member::packed(b"ours\n", 6).unwrap(), gzip(b"theirs\n"));
+        let long = member::packed(&vec![b'x'; cut::LONGEST + 1], 6).unwrap();
+        for (parts, expected) in [
+            (vec![&ours[..], &theirs, &ours], b"ours\ntheirs\nours\n".to_vec()),
+            (vec![&theirs[..], &ours], b"theirs\nours\n".to_vec()),
+        ] {
+            for size in [1, 11, 1000] {
+                assert_eq!(unpack_all(&parts.concat(), size).await.unwrap(), expected);
             }
-            sql.extend(unpacker.finish().unwrap());
-            assert_eq!(sql, whole);
         }
-        assert!(whole.starts_with(b"SELECT 1;\nxxx") && whole.ends_with(b"x-- bkp seal {}\n"));
+        assert!(unpack_all(&long, 1000).await.is_err(), "no run of ours writes it");
     }
 
-    #[test]
-    fn plain_sql_passes() {
-        assert_eq!(unpack_all(b"SELECT 1;\n").unwrap(), b"SELECT 1;\n");
+    #[tokio::test]
+    async fn plain_sql_passes() {
+        assert_eq!(unpack_all(b"SELECT 1;\n", 3).await.unwrap(), b"SELECT 1;\n");
     }
 
-    #[test]
-    fn a_flipped_bit_a_cut_and_rubbish_behind_are_errors() {
-        let good = packed();
-        // In the data, the checksum and the length of the first member, and in the data of the second.
-        let second = pack::member(b"SELECT 1;\n", 6).unwrap().len();
-        for at in [12, second - 8, second - 4, second + 20] {
+    #[tokio::test]
+    async fn a_flipped_bit_a_cut_and_rubbish_behind_are_errors() {
+        for good in [packed(), [gzip(b"SELECT 1;\n"), gzip(&[b'x'; 10_000])].concat()] {
+            // In the data, the checksum and the length of the first member.
+            let second = 1 + good[1..].windows(3).position(|window| window == [0x1f, 0x8b, 8]).unwrap();
+            for at in [second - 12, second - 8, second - 4, second + 21] {
+                let mut bad = good.clone();
+                bad[at] ^= 1;
+                assert!(unpack_all(&bad, 1000).await.is_err(), "bit {at}");
+            }
+            for cut in (2..good.len()).filter(|cut| *cut != second).step_by(7) {
+                let is_end = good[cut..].starts_with(&good[..3]) || good[cut..].starts_with(&[0x1f, 0x8b, 8, 0]);
+                assert!(is_end || unpack_all(&good[..cut], 1000).await.is_err(), "cut at {cut}");
+            }
             let mut bad = good.clone();
-            bad[at] ^= 1;
-            assert!(unpack_all(&bad).is_err(), "bit {at}");
+            bad.extend_from_slice(b"rubbish behind the last member");
+            assert!(unpack_all(&bad, 1000).await.is_err());
         }
-        assert!(unpack_all(&good[..50]).is_err());
-        let mut bad = good.clone();
-        bad.extend_from_slice(b"rubbish behind the last member");
-        assert!(unpack_all(&bad).is_err());
-        assert!(unpack_all(b"").is_err());
+        assert!(unpack_all(b"", 1).await.is_err());
+        assert!(unpack_all(b"\x1f", 1).await.is_err());
     }
 }

@@ -1,7 +1,14 @@
 //! Control sessions: a client, the task that serves it, and what went wrong in words that help.
 
+use std::future::poll_fn;
 use std::ops::Deref;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
+
+use futures::task::AtomicWaker;
 
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::config::{ChannelBinding, SslMode};
@@ -37,6 +44,32 @@ pub struct Session {
     database: String,
     /// How it was opened, for another one like it.
     opened: (Postgres, String),
+    gate: Arc<Gate>,
+}
+
+/// Whether a session may read what the server has sent.
+#[derive(Debug, Default)]
+struct Gate {
+    shut: AtomicBool,
+    waiting: AtomicWaker,
+}
+
+impl Gate {
+    fn is_shut(&self, context: &Context<'_>) -> bool {
+        self.waiting.register(context.waker());
+        self.shut.load(Ordering::SeqCst)
+    }
+}
+
+/// Keeps a session from reading on until it is dropped.
+#[derive(Debug)]
+pub struct Held(Arc<Gate>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.shut.store(false, Ordering::SeqCst);
+        self.0.waiting.wake();
+    }
 }
 
 impl Deref for Session {
@@ -78,6 +111,14 @@ impl Session {
     pub async fn in_database(&self, database: &str) -> Result<Session, ConnectError> {
         let (postgres, application_name) = &self.opened;
         Session::connect(postgres, database, application_name).await
+    }
+
+    /// Reads nothing more from the server for now: a session reads ahead of whoever asks, some messages however long they are, which
+    /// for long rows is too much.
+    #[must_use]
+    pub fn hold(&self) -> Held {
+        self.gate.shut.store(true, Ordering::SeqCst);
+        Held(self.gate.clone())
     }
 
     /// As the server numbers itself: 150014 is 15.14.
@@ -163,22 +204,23 @@ async fn open(
             Some(tls::connector(&postgres.tls).map_err(setup)?)
         }
     };
+    let gate = Arc::new(Gate::default());
     let opening = async {
         let client = match &tls {
             Some(tls) => {
                 let (client, connection) = config.connect(tls.clone()).await?;
-                tokio::spawn(serve(connection));
+                tokio::spawn(serve(connection, gate.clone()));
                 client
             }
             None => {
                 config.ssl_mode(SslMode::Disable);
                 let (client, connection) = config.connect(NoTls).await?;
-                tokio::spawn(serve(connection));
+                tokio::spawn(serve(connection, gate.clone()));
                 client
             }
         };
         let opened = (postgres.clone(), application_name.to_owned());
-        let mut session = Session { client, server_version_num: 0, database: database.to_owned(), opened };
+        let mut session = Session { client, server_version_num: 0, database: database.to_owned(), opened, gate };
         session.client.batch_execute(UNHINDERED).await?;
         let version = session.word("SHOW server_version_num").await?;
         session.server_version_num = version.and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -228,13 +270,16 @@ fn config(postgres: &Postgres, database: &str, application_name: &str) -> Config
     config
 }
 
-async fn serve<S, T>(connection: tokio_postgres::Connection<S, T>)
+async fn serve<S, T>(connection: tokio_postgres::Connection<S, T>, gate: Arc<Gate>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
+    let mut connection = pin!(connection);
+    let ended =
+        poll_fn(|context| if gate.is_shut(context) { Poll::Pending } else { connection.as_mut().poll(context) });
     // Whoever uses the session gets the error with the next answer; here it would be told twice.
-    if let Err(error) = connection.await
+    if let Err(error) = ended.await
         && error.code() != Some(&SqlState::ADMIN_SHUTDOWN)
     {
         tracing::debug!(%error, "a database session ended");

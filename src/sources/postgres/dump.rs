@@ -155,7 +155,8 @@ async fn globals(
     roles: Option<BTreeSet<Name>>,
     known: Option<BTreeSet<String>>,
 ) -> Result<Vec<u8>> {
-    let mut arguments: Vec<OsString> = vec!["--globals-only".into(), "--no-password".into()];
+    let encoding = format!("--encoding={}", encoding_of(maintenance).await?);
+    let mut arguments: Vec<OsString> = vec!["--globals-only".into(), "--no-password".into(), encoding.into()];
     if !maintenance.is_superuser().await? {
         tracing::warn!("the account is no superuser: the dump holds roles without their passwords");
         arguments.push("--no-role-passwords".into());
@@ -190,19 +191,36 @@ async fn globals(
     Ok(rewritten)
 }
 
+/// What the text of a session's database is encoded in, and so what is dumped of it.
+pub(super) async fn encoding_of(session: &Session) -> Result<String> {
+    let row = session.query_one("SELECT pg_catalog.getdatabaseencoding()::text", &[]).await;
+    Ok(row.context("asking for the encoding")?.get(0))
+}
+
 fn survey(sql: &[u8]) -> Result<Survey> {
     let mut surveyor = Surveyor::new();
     surveyor.push(sql)?;
     Ok(surveyor.finish()?)
 }
 
-/// pg_dump of one database from a snapshot, without the rows of some tables, which are named as its patterns want them.
-pub(super) fn program(job: &Job<'_>, name: &str, snapshot: &str, left_out: &[String]) -> Program {
-    let mut arguments = ["--create", "--no-password", &format!("--snapshot={snapshot}")].map(OsString::from).to_vec();
+/// What pg_dump takes of a database.
+pub(super) struct Taken<'a> {
+    /// What a session of ours sees.
+    pub snapshot: &'a str,
+    /// The database's own: neither the account's nor the database's settings choose another for its text, which might not have all letters.
+    pub encoding: &'a str,
+    /// Tables without their rows, named as its patterns want them.
+    pub left_out: &'a [String],
+}
+
+/// pg_dump of one database.
+pub(super) fn program(job: &Job<'_>, name: &str, taken: &Taken<'_>) -> Program {
+    let (snapshot, encoding) = (format!("--snapshot={}", taken.snapshot), format!("--encoding={}", taken.encoding));
+    let mut arguments = ["--create", "--no-password", &snapshot, &encoding].map(OsString::from).to_vec();
     // Should the one who watches be gone: later, because that one knows who holds it.
     let latest = job.patience.limit.map(|limit| limit.saturating_add(LATER));
     arguments.extend(latest.map(|limit| OsString::from(format!("--lock-wait-timeout={}s", limit.as_secs()))));
-    arguments.extend(left_out.iter().map(|table| format!("--exclude-table-data={table}").into()));
+    arguments.extend(taken.left_out.iter().map(|table| format!("--exclude-table-data={table}").into()));
     Program { path: job.client.program("pg_dump"), arguments, environment: environment(job, name) }
 }
 
@@ -237,7 +255,7 @@ async fn database<S: Sink>(
     if !survey.trailer {
         bail!(cut_short("pg_dump"));
     }
-    never_twice(&survey)?;
+    each_once(&survey, &producer.put_in())?;
     session.batch_execute("COMMIT").await.context("the snapshot's session was lost; the dump may be inconsistent")?;
     let mut all = Sealed::default();
     for sealed in rows_of(&survey).into_values() {
@@ -269,13 +287,14 @@ fn environment(job: &Job<'_>, database: &str) -> Vec<(String, OsString)> {
     job.settings.child_env(database, job.session_name)
 }
 
-/// Rows that two have written would be restored twice.
-fn never_twice(survey: &Survey) -> Result<()> {
-    for section in &survey.sections {
-        let mut seen = BTreeSet::new();
-        if let Some(copied) = section.tables.iter().find(|copied| !seen.insert(&copied.table)) {
+/// Rows that two have written would be restored twice. pg_dump itself may write several times into one table, for its partitions.
+fn each_once(survey: &Survey, put_in: &[String]) -> Result<()> {
+    for table in put_in {
+        let times =
+            survey.sections.iter().flat_map(|section| &section.tables).filter(|one| one.table == *table).count();
+        if times != 1 {
             bail!(
-                Failure::new(format!("the rows of {} stand in the dump twice; nothing was saved", copied.table))
+                Failure::new(format!("the rows of {table} stand in the dump {times} times; nothing was saved"))
                     .hint("set BKP_JOBS=1 to leave all of it to pg_dump")
             );
         }

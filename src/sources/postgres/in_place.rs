@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use tokio_postgres::error::SqlState;
 
 use super::connect::Session;
+use super::durable::DURABLE;
 use super::load::RETURNED;
 use super::name::Name;
 use super::server::{self, literal, names, text};
@@ -295,7 +296,7 @@ pub fn note(earlier: Vec<Earlier>, since: &Since) -> String {
 
 /// The COMMIT: returns `end committed`.
 pub fn commit(transaction: i64) -> String {
-    format!("COMMIT;\nSELECT '{RETURNED}end ' || pg_catalog.txid_status({transaction});\n")
+    format!("{DURABLE}COMMIT;\nSELECT '{RETURNED}end ' || pg_catalog.txid_status({transaction});\n")
 }
 
 /// Whether a transaction was committed; nothing while it goes on, or when the server has forgotten.

@@ -218,6 +218,11 @@ impl Loader {
         self.answers
     }
 
+    /// Whether nothing that was collected has failed so far.
+    pub fn is_well(&self) -> bool {
+        !self.given_up && !self.heard.state().has_failed()
+    }
+
     /// Waits until everything that was written is done. What was collected may have failed.
     ///
     /// # Errors

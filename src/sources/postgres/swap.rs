@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::connect::Session;
+use super::durable::{DURABLE, durably};
 use super::obstacles;
 use super::server::{ident, literal};
 use super::side::{Journal, State};
@@ -93,6 +94,9 @@ pub async fn swap(
         // COMMIT is a statement of its own, sent when everything before it is known to have worked.
         match while_ending_sessions(main, helper, &names, &script).await {
             Ok(()) => {
+                main.batch_execute(DURABLE)
+                    .await
+                    .context("the server went away during the swap; nothing was swapped")?;
                 return main.batch_execute("COMMIT").await.context(InDoubt);
             }
             Err(error) => {
@@ -123,7 +127,7 @@ pub async fn swap(
 /// The swap speaks from another one, so that a comment beyond ASCII is said once more from within.
 pub async fn comment_in_its_own_encoding(settings: &Postgres, session_name: &str, swap: &Swap) {
     let Some(comment) = swap.comment.as_deref().filter(|comment| !comment.is_ascii()) else { return };
-    let statement = format!("COMMENT ON DATABASE {} IS {}", ident(&swap.database), literal(comment));
+    let statement = durably(&format!("COMMENT ON DATABASE {} IS {}", ident(&swap.database), literal(comment)));
     let said = match Session::connect(settings, &swap.database, session_name).await {
         Ok(session) => session.batch_execute(&statement).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),

@@ -15,6 +15,7 @@ use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
 use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::durable::DURABLE;
 use crate::sources::postgres::load::{Loader, RETURNED};
 use crate::sources::postgres::rewrite::Policy;
 use crate::sources::postgres::server::told;
@@ -72,7 +73,7 @@ pub(super) async fn copied(
         (Ok(_), None) => bail!(as_it_was(anyhow::anyhow!("psql ended early"))),
     };
     // Nothing stops us from here on: it is one statement.
-    let ended = match psql.write(b"COMMIT;\n").await {
+    let ended = match psql.write(format!("{DURABLE}COMMIT;\n").as_bytes()).await {
         Ok(()) => psql.finish().await,
         Err(_) => Err(psql.failure().await),
     };

@@ -58,7 +58,7 @@ impl Replay {
                     return self.goes_on(given).await;
                 }
                 several.schedule.add(job(begun, sql), [(Thing::Sequences, Hold::Alone)], 0);
-                return Ok(());
+                return self.bounded().await;
             }
             Way::Beside(touched) => {
                 if self.stale && !self.look_again().await? {
@@ -77,12 +77,7 @@ impl Replay {
                     let table = touched.tables.first().map(|(table, _)| table);
                     let weight = table.and_then(|table| self.bytes.get(table)).copied().unwrap_or_default();
                     several.schedule.add(job(begun, sql), things, weight);
-                    if several.schedule.waiting() >= AHEAD
-                        && let Err(error) = several.begin_until(AHEAD / 2).await
-                    {
-                        return Err(self.failure(error).await);
-                    }
-                    return Ok(());
+                    return self.bounded().await;
                 }
             }
             Way::Alone { changes } => self.stale |= changes,
@@ -90,6 +85,17 @@ impl Replay {
         }
         self.alone().await?;
         self.direct(begun, at, sql, is_rows).await
+    }
+
+    /// Begins some of those that wait, when they are too many to hold.
+    async fn bounded(&mut self) -> Result<()> {
+        if let Mode::Several(several) = &mut self.mode
+            && several.schedule.waiting() >= AHEAD
+            && let Err(error) = several.begin_until(AHEAD / 2).await
+        {
+            return Err(self.failure(error).await);
+        }
+        Ok(())
     }
 
     /// The first lane is written to directly from here on, and nothing goes on beside it.
@@ -133,7 +139,7 @@ impl Replay {
                 several.alone = false;
                 let number = self.begun;
                 self.begun += 1;
-                self.block = Some(Block::new(number, rows.table, begun, sql, dealt == Dealt::Out));
+                self.block = Some(Block::new(number, rows.table, begun, sql, dealt));
                 Ok(())
             }
         }

@@ -24,6 +24,13 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// What a session has loaded that is over; `blocks` are the COPYs that it got.
+    pub(super) fn add(&mut self, blocks: &[usize], loaded: Loaded) -> Result<()> {
+        add(&mut self.rows, blocks, &loaded.rows)?;
+        self.spared.extend(loaded.spared);
+        Ok(())
+    }
+
     /// Rows of each COPY, with what the first session has counted.
     ///
     /// # Errors
@@ -122,8 +129,7 @@ impl Replay {
                 self.taken.first = blocks;
                 for mut lane in lanes {
                     let loaded = lane.take().context("a session is at work")?.finish().await?;
-                    add(&mut self.taken.rows, &lane.blocks, &loaded.rows)?;
-                    self.taken.spared.extend(loaded.spared);
+                    self.taken.add(&lane.blocks, loaded)?;
                 }
                 self.mode = Mode::Serial(first);
             }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
+use super::doubts::Doubts;
 use super::touches::{Qualified, Rows, Thing};
 use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::name::Name;
-use crate::sources::postgres::server;
+use crate::sources::postgres::{server, spare};
 
 /// Why the order of rows may matter, each with a question that finds such things. Rules are none: COPY does not ask them.
 const ORDERS: [(&str, &str); 2] = [
@@ -24,7 +25,7 @@ const EVENTS: (&str, &str) =
 /// Names in the dump's encoding, as its statements spell them.
 const TABLES: &str = "SELECT c.oid, pg_catalog.convert_to(n.nspname::text, $1::text::name), pg_catalog.convert_to(c.relname::text, $1::text::name),
         (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
-        EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion))
+        EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)), c.relkind = 'p'
  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')";
 
@@ -62,6 +63,10 @@ pub async fn analyzes((postgres, database, session_name): (&Postgres, &str, &str
 #[derive(Debug, Default)]
 pub struct Facts {
     tables: BTreeMap<Qualified, Table>,
+    /// How many further sessions may be opened.
+    pub spare: usize,
+    /// Whether functions are called for rows, which may read whatever they like.
+    pub calls: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +75,10 @@ struct Table {
     columns: usize,
     /// Whether two rows may disturb each other, here or in a table that belongs to it.
     unique: bool,
+    /// Whether its rows may say something else when other rows are there, here or in a table that belongs to it.
+    alone: bool,
+    /// Whether its rows go into partitions.
+    partitioned: bool,
     /// The first table of its family, when it has one.
     family: Option<Qualified>,
 }
@@ -81,6 +90,8 @@ pub enum Dealt {
     Out,
     /// All to one lane.
     Whole,
+    /// All to the first lane: what goes into partitions locks each of them, and the server has room for only so many locks.
+    First,
     /// By the first lane, with nothing beside it.
     Alone,
 }
@@ -108,16 +119,21 @@ impl Facts {
         }
         let rows = session.query(TABLES, &[&encoding]).await.context("asking for the tables")?;
         let kin = session.query(FAMILIES, &[]).await.context("asking which tables belong together")?;
+        let doubts = Doubts::ask(&session).await?;
         let tables = rows.iter().map(|row| {
             let name = |at: usize| Name::new(row.get::<_, &[u8]>(at).to_vec());
             let columns = usize::try_from(row.get::<_, i64>(3)).unwrap_or(usize::MAX);
-            (row.get::<_, u32>(0), (name(1), name(2)), columns, row.get::<_, bool>(4))
+            let oid = row.get(0);
+            let (unique, alone, partitioned) = (row.get(4), doubts.alone.contains(&oid), row.get(5));
+            (oid, (name(1), name(2)), Table { columns, unique, alone, partitioned, family: None })
         });
-        Ok(Ok(Facts::of(tables, kin.iter().map(|row| (row.get(0), row.get(1))))))
+        let spare = spare::sessions(&session).await?;
+        let facts = Facts::of(tables, kin.iter().map(|row| (row.get(0), row.get(1))));
+        Ok(Ok(Facts { spare, calls: doubts.calls, ..facts }))
     }
 
     fn of(
-        tables: impl IntoIterator<Item = (u32, Qualified, usize, bool)>,
+        tables: impl IntoIterator<Item = (u32, Qualified, Table)>,
         kin: impl IntoIterator<Item = (u32, u32)>,
     ) -> Facts {
         let mut heads: BTreeMap<u32, u32> = BTreeMap::new();
@@ -135,27 +151,34 @@ impl Facts {
         }
         let tables: Vec<_> = tables.into_iter().collect();
         // Each family by the first of its tables that we know: its head may be a foreign table.
-        let mut families: BTreeMap<u32, (Qualified, bool)> = BTreeMap::new();
-        for (oid, name, _, unique) in tables.iter().filter(|(oid, ..)| heads.contains_key(oid)) {
-            let family = families.entry(head(&heads, *oid)).or_insert_with(|| (name.clone(), false));
-            family.1 |= unique;
+        let mut families: BTreeMap<u32, (Qualified, bool, bool)> = BTreeMap::new();
+        for (oid, name, table) in tables.iter().filter(|(oid, ..)| heads.contains_key(oid)) {
+            let family = families.entry(head(&heads, *oid)).or_insert_with(|| (name.clone(), false, false));
+            family.1 |= table.unique;
+            family.2 |= table.alone;
         }
-        let table = |(oid, name, columns, unique): (u32, Qualified, usize, bool)| {
-            let family = heads.contains_key(&oid).then(|| families.get(&head(&heads, oid))).flatten();
-            let unique = unique || family.is_some_and(|(_, unique)| *unique);
-            (name, Table { columns, unique, family: family.map(|(name, _)| name.clone()) })
+        let table = |(oid, name, mut table): (u32, Qualified, Table)| {
+            if let Some((first, unique, alone)) = families.get(&head(&heads, oid)).filter(|_| heads.contains_key(&oid))
+            {
+                table.unique |= unique;
+                table.alone |= alone;
+                table.family = Some(first.clone());
+            }
+            (name, table)
         };
-        Facts { tables: tables.into_iter().map(table).collect() }
+        Facts { tables: tables.into_iter().map(table).collect(), ..Facts::default() }
     }
 
     /// How the rows of this COPY may come.
     pub fn dealt(&self, rows: &Rows) -> Dealt {
         let Some(table) = rows.table.as_ref().and_then(|name| self.tables.get(name)) else { return Dealt::Alone };
         match () {
-            // What is not listed gets a default, which may count.
+            // What is not listed gets a default, which may count; an option may ask for that, or for anything.
+            () if table.alone || !rows.plain => Dealt::Alone,
             () if rows.columns.is_some_and(|listed| listed != table.columns) => Dealt::Alone,
+            () if table.partitioned => Dealt::First,
             // Who has to wait whether another's row stays must not be the one that the other waits for.
-            () if table.unique || !rows.plain => Dealt::Whole,
+            () if table.unique => Dealt::Whole,
             () => Dealt::Out,
         }
     }
@@ -176,7 +199,10 @@ mod tests {
     }
 
     fn facts() -> Facts {
-        let table = |oid, text: &str, unique| (oid, name(text), 2, unique);
+        let table = |oid, text: &str, unique| {
+            let (alone, partitioned) = (text.contains("odd"), text == "root" || text == "odd_root");
+            (oid, name(text), Table { columns: 2, unique, alone, partitioned, family: None })
+        };
         let tables = [
             table(1, "plain", false),
             table(2, "parent", false),
@@ -185,8 +211,12 @@ mod tests {
             table(5, "unique", true),
             table(7, "of_foreign", false),
             table(8, "of_foreign_too", false),
+            table(9, "root", true),
+            table(10, "odd", false),
+            table(11, "of_an_odd_one", false),
+            table(12, "odd_root", false),
         ];
-        Facts::of(tables, [(3, 2), (4, 3), (7, 6), (8, 6)])
+        Facts::of(tables, [(3, 2), (4, 3), (7, 6), (8, 6), (11, 12)])
     }
 
     fn rows(table: &str, columns: Option<usize>, plain: bool) -> Rows {
@@ -200,7 +230,10 @@ mod tests {
             (rows("plain", None, true), Dealt::Out),
             (rows("plain", Some(2), true), Dealt::Out),
             (rows("plain", Some(1), true), Dealt::Alone),
-            (rows("plain", Some(2), false), Dealt::Whole),
+            (rows("plain", Some(2), false), Dealt::Alone),
+            (rows("root", Some(2), true), Dealt::First),
+            (rows("odd", Some(2), true), Dealt::Alone),
+            (rows("of_an_odd_one", Some(2), true), Dealt::Alone),
             (rows("unique", Some(2), true), Dealt::Whole),
             (rows("parent", Some(2), true), Dealt::Whole),
             (rows("view", Some(2), true), Dealt::Alone),

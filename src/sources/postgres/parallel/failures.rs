@@ -40,21 +40,41 @@ pub fn together(mut errors: Vec<Error>) -> Error {
     Failure::new(what).hints(hints).because(all).into()
 }
 
-/// Failures that several sessions cannot have made themselves: of what a row holds or breaks, of a key that another one's failure leaves
-/// without its other end, of the server's room, of a right, of the operator's will. Every other one is looked at again in the dump's
-/// order, by one session.
-const NOT_OF_THE_ORDER: [&str; 11] =
-    ["22", "23502", "23503", "23505", "23P01", "42501", "42830", "53", "57", "58", "XX"];
+/// What several sessions have loaded by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// Rows are what the dump has, taken by PostgreSQL's own means and extensions' in C.
+    Itself,
+    /// Functions were called for rows, which may have read what was there, or not yet.
+    Functions,
+}
 
-/// Whether the dump's order might have spared us this.
-pub fn may_be_of_the_order(error: &Error) -> bool {
-    let of_order = |failed: &Failed| {
-        let code = failed.code.as_deref();
-        // Among rows a value is bad by itself; in a statement it may be a function's.
-        let in_function = code.is_some_and(|code| code.starts_with("22")) && failed.kind.as_deref() != Some("TABLE");
-        code.is_some_and(|code| !NOT_OF_THE_ORDER.iter().any(|class| code.starts_with(class))) || in_function
+/// Failures that no order makes: a line that is lost, a server without room for data or sessions, that is ended or cannot read its disk.
+/// Locks and memory (53200) may do for one session.
+const NEVER: [&str; 6] = ["08", "53100", "53300", "53400", "57", "58"];
+
+/// What is said of rows, and of keys on them: when no function had a hand in them, they say the same in any order.
+const OF_ROWS: [&str; 5] = ["22", "23502", "23503", "23505", "23P01"];
+
+/// A key that another one's failure leaves without its other end.
+const ECHO: &str = "42830";
+
+/// Whether the dump's order might have spared us this: everything that it surely would not have is loaded once more by one session.
+pub fn may_be_of_the_order(error: &Error, by: By) -> bool {
+    let Some(failures) = failures_of(error) else { return false };
+    let is = |failed: &Failed, classes: &[&str]| {
+        failed.code.as_deref().is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
     };
-    failures_of(error).is_some_and(|failures| failures.following > 0 || failures.listed.iter().any(of_order))
+    let of_rows = |failed: &Failed| {
+        // In a row a value is bad by itself; in a statement it may be a function's.
+        let in_statement = is(failed, &["22"]) && failed.kind.as_deref() != Some("TABLE");
+        by == By::Itself && is(failed, &OF_ROWS) && !in_statement
+    };
+    let has_cause = failures.listed.iter().any(of_rows);
+    let surely_not = |failed: &Failed| {
+        failed.code.is_none() || is(failed, &NEVER) || of_rows(failed) || has_cause && is(failed, &[ECHO])
+    };
+    failures.following > 0 || !failures.listed.iter().all(surely_not)
 }
 
 #[cfg(test)]
@@ -87,12 +107,18 @@ mod tests {
 
     #[test]
     fn only_what_order_cannot_have_made_is_told_at_once() {
-        for code in ["23505", "23503", "22P02", "53100", "57P01", "42501"] {
-            assert!(!may_be_of_the_order(&error(&[(code, 1)])), "{code}");
+        for code in ["23502", "23503", "23505", "23P01", "22P02"] {
+            assert!(!may_be_of_the_order(&error(&[(code, 1), ("42830", 2)]), By::Itself), "{code}");
+            assert!(may_be_of_the_order(&error(&[(code, 1)]), By::Functions), "{code}");
         }
-        for code in ["40P01", "55P03", "23514", "P0001", "42P01", "42883", "25006", "0A000"] {
-            assert!(may_be_of_the_order(&error(&[("23505", 1), (code, 2)])), "{code}");
+        for code in ["53100", "53300", "57P01", "57014", "08006", "58030"] {
+            assert!(!may_be_of_the_order(&error(&[(code, 1)]), By::Functions), "{code}");
         }
-        assert!(!may_be_of_the_order(&anyhow::anyhow!("cut short")));
+        for code in ["40P01", "55P03", "23514", "P0001", "42P01", "42883", "25006", "0A000", "XX000", "53200", "42501"]
+        {
+            assert!(may_be_of_the_order(&error(&[("23505", 1), (code, 2)]), By::Itself), "{code}");
+        }
+        assert!(may_be_of_the_order(&error(&[("42830", 2)]), By::Itself));
+        assert!(!may_be_of_the_order(&anyhow::anyhow!("cut short"), By::Functions));
     }
 }

@@ -58,7 +58,8 @@ pub struct Tell {
 
 /// One psql. At rest it is nobody's; at work a task has it.
 pub struct Lane {
-    at: usize,
+    /// Its number, by which it tells.
+    pub at: usize,
     rest: Option<Loader>,
     jobs: Option<Sender<Job>>,
     task: Option<JoinHandle<Result<Loader>>>,

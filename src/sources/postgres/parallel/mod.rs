@@ -2,7 +2,8 @@
 //!
 //! - **Before the data** one session ([`replay::Replay`]'s first) takes everything in order, as ever.
 //! - **At the first rows** the side database's own catalogue is asked whether the order of rows can matter ([`facts`]): with a trigger, a
-//!   foreign key or an event trigger there, one session goes on.
+//!   foreign key or an event trigger there, one session goes on. A table whose rows are taken with functions that may read others comes
+//!   alone ([`doubts`]).
 //! - **Rows** are dealt out ([`rows`]): whole rows, a mebibyte at a time, to whichever session has room, so that any stream fills all of
 //!   them, whatever the sizes of its tables. Of a table with a unique index all go to one session.
 //! - **After the data** a statement that is known ([`touches`]) begins when no earlier one that is not over touches the same
@@ -14,6 +15,7 @@
 //! one session ([`may_be_of_the_order`]).
 
 mod among;
+mod doubts;
 mod end;
 mod facts;
 mod failures;
@@ -27,5 +29,5 @@ mod several;
 mod touches;
 
 pub use self::end::Taken;
-pub use self::failures::may_be_of_the_order;
+pub use self::failures::{By, may_be_of_the_order};
 pub use self::replay::{Replay, Target};

@@ -7,6 +7,7 @@ use anyhow::Result;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::facts::Facts;
+use super::failures::By;
 use super::lane::{Lane, Tell};
 use super::replay::{Mode, Replay};
 use super::schedule::Schedule;
@@ -26,7 +27,11 @@ impl Replay {
         let (over_tell, over) = unbounded_channel();
         let tell = Tell { room: Arc::default(), over: over_tell, has_failed: Arc::default() };
         let mut more = Vec::new();
-        for _ in 1..self.target.jobs {
+        let wanted = self.target.jobs.saturating_sub(1);
+        if facts.spare < wanted {
+            tracing::info!("loading with at most {} sessions: the server has few free", facts.spare + 1);
+        }
+        for _ in 0..wanted.min(facts.spare) {
             match settings::open(&self.target, &self.session).await {
                 Ok(loader) => more.push(loader),
                 Err(error) => {
@@ -48,7 +53,7 @@ impl Replay {
         lanes.extend(more.into_iter().zip(1..).map(|(loader, at)| Lane::new(at, loader, Vec::new(), tell.clone())));
         tracing::info!("rows are loaded by {} sessions", lanes.len());
         let schedule = Schedule::default();
-        self.was_several = true;
+        self.is_loaded_by(facts.calls);
         self.mode = Mode::Several(Box::new(Several {
             facts,
             lanes,
@@ -71,7 +76,12 @@ impl Replay {
         let encoding = target.encoding.as_deref().unwrap_or("UTF8");
         let rows_come = self.begun < target.blocks;
         match Facts::ask((&target.postgres, &target.database, &target.session_name), encoding, rows_come).await {
-            Ok(Ok(facts)) => Some(facts),
+            Ok(Ok(facts)) => {
+                if matches!(self.mode, Mode::Several(_)) {
+                    self.is_loaded_by(facts.calls);
+                }
+                Some(facts)
+            }
             Ok(Err(what)) => {
                 tracing::info!("one session loads the rest of {}: {what} is there", target.database);
                 None
@@ -83,15 +93,24 @@ impl Replay {
         }
     }
 
+    fn is_loaded_by(&mut self, calls: bool) {
+        self.loaded_by = self.loaded_by.max(Some(if calls { By::Functions } else { By::Itself }));
+    }
+
     /// From here on one session loads; what the others have collected of failures is told at the end.
     pub(super) async fn one_session(&mut self, why: &str) -> Result<()> {
         self.alone().await?;
+        self.rest().await?;
         match std::mem::replace(&mut self.mode, Mode::Over) {
             Mode::Before(loader) => self.mode = Mode::Serial(loader),
             Mode::Several(mut several) => {
                 tracing::info!("one session loads the rest of {}: {why}", self.target.database);
                 several.for_good = true;
+                let ended = several.end_idle(&mut self.taken).await;
                 self.mode = Mode::Several(several);
+                if let Err(error) = ended {
+                    return Err(self.failure(Some(error)).await);
+                }
             }
             other => self.mode = other,
         }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use futures::future::try_join_all;
 
 use super::end::Taken;
+use super::failures::By;
 use super::lane::Job;
 use super::rows::Block;
 use super::several::Several;
@@ -59,7 +60,7 @@ pub struct Replay {
     pub(super) asked: usize,
     pub(super) block: Option<Block>,
     pub(super) bytes: BTreeMap<Qualified, u64>,
-    pub(super) was_several: bool,
+    pub(super) loaded_by: Option<By>,
 }
 
 /// Who loads.
@@ -97,7 +98,7 @@ impl Replay {
             asked: 0,
             block: None,
             bytes: BTreeMap::new(),
-            was_several: false,
+            loaded_by: None,
         })
     }
 
@@ -143,7 +144,7 @@ impl Replay {
             // Only its beginning was read.
             _ if is_long => Way::Serial,
             // Many may have to be held.
-            Way::Beside(_) if sql.len() > HELD_MAX => Way::Alone { changes: true },
+            Way::Beside(_) | Way::Free if sql.len() > HELD_MAX => Way::Alone { changes: true },
             Way::Session if self.in_transaction => Way::Serial,
             way => way,
         };
@@ -255,7 +256,8 @@ impl Replay {
         let Mode::Several(several) = &mut self.mode else { return Ok(()) };
         // All at once: a lane may have to wait for the end of what another one has.
         let ends = several.lanes.iter_mut().enumerate().filter(|(at, _)| block.is_open(*at));
-        let ended = try_join_all(ends.map(|(_, lane)| lane.give(Job { parts: vec![block.end()], number: None }))).await;
+        let ended =
+            try_join_all(ends.map(|(_, lane)| lane.give(Job { parts: vec![Block::end(mark)], number: None }))).await;
         self.goes_on(ended.map(|_| ())).await
     }
 
@@ -276,9 +278,9 @@ impl Replay {
         self.write(sql).await
     }
 
-    /// Whether several sessions have loaded.
-    pub fn was_several(&self) -> bool {
-        self.was_several
+    /// By what several sessions have loaded, if they have.
+    pub fn loaded_by(&self) -> Option<By> {
+        self.loaded_by
     }
 
     pub(super) fn first(&mut self) -> Result<&mut Loader> {

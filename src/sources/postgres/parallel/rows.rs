@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use memchr::{memchr_iter, memrchr};
 
+use super::facts::Dealt;
 use super::lane::Part;
 use super::touches::Qualified;
 use crate::sources::postgres::rewrite::Begun;
@@ -13,8 +14,9 @@ const PIECE: usize = 1 << 20;
 /// After so many bytes a lane's COPY is ended and another begun: psql tells of an error at the end only.
 const COPY_MAX: u64 = 256 << 20;
 
-/// What ends a COPY.
+/// What ends a COPY, by how its rows end: the server takes no other line end there than that of the rows.
 const END: &[u8] = b"\\.\n";
+const END_CRLF: &[u8] = b"\\.\r\n";
 
 /// One COPY of the dump, being dealt out.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ pub struct Cut {
 
 impl Block {
     /// The COPY of this number in the dump, whose header is `sql`.
-    pub fn new(number: usize, table: Option<Qualified>, begun: Begun, sql: &[u8], out: bool) -> Block {
+    pub fn new(number: usize, table: Option<Qualified>, begun: Begun, sql: &[u8], dealt: Dealt) -> Block {
         let first = begun.line.unwrap_or_default() + memchr_iter(b'\n', sql).count() as u64 + 1;
         let header = [sql, b"\n"].concat();
         Block {
@@ -60,11 +62,11 @@ impl Block {
             table,
             begun,
             header,
-            out,
+            out: dealt == Dealt::Out,
             rows: Vec::new(),
             line: first,
             first,
-            lane: None,
+            lane: (dealt == Dealt::First).then_some(0),
             goes_on: false,
             open: BTreeMap::new(),
         }
@@ -109,7 +111,7 @@ impl Block {
         // A row that goes on cannot be in two COPYs.
         if !self.goes_on && self.open.get(&lane).is_some_and(|bytes| *bytes >= COPY_MAX) {
             self.open.remove(&lane);
-            parts.push(self.end());
+            parts.push(Block::end(if cut.rows.ends_with(b"\r\n") { END_CRLF } else { END }));
         }
         if !self.open.contains_key(&lane) {
             blocks.push(self.number);
@@ -126,9 +128,9 @@ impl Block {
         parts
     }
 
-    /// What ends a COPY.
-    pub fn end(&self) -> Part {
-        Part::Sql(END.to_vec())
+    /// What ends a COPY, as the dump has it.
+    pub fn end(mark: &[u8]) -> Part {
+        Part::Sql(mark.to_vec())
     }
 
     /// Whether this lane has an open COPY of it.
@@ -146,7 +148,7 @@ mod tests {
 
     fn block(out: bool) -> Block {
         let begun = Begun { line: Some(10), lines: None, subject: Subject::default() };
-        Block::new(3, None, begun, b"COPY s.t\n(a) FROM stdin;", out)
+        Block::new(3, None, begun, b"COPY s.t\n(a) FROM stdin;", if out { Dealt::Out } else { Dealt::Whole })
     }
 
     /// What each of some lanes has got, and the rows in it with their lines.
@@ -209,6 +211,17 @@ mod tests {
         assert_eq!(block.parts(1, cut, &mut blocks).len(), 6);
         assert_eq!((blocks, block.is_open(1), block.is_open(0)), (vec![3], true, false));
         assert!(block.last().is_none());
+    }
+
+    #[test]
+    fn a_copy_that_is_ended_halfway_is_ended_as_its_rows_are() {
+        for (rows, mark) in [(&b"a\n"[..], &b"\\.\n"[..]), (b"a\r\n", b"\\.\r\n")] {
+            let mut block = block(true);
+            block.push(12, rows.to_vec());
+            block.open.insert(1, COPY_MAX);
+            let cut = block.last().unwrap();
+            assert!(matches!(&block.parts(1, cut, &mut Vec::new())[0], Part::Sql(sql) if sql == mark));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use futures::future::try_join_all;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::end::Taken;
 use super::facts::Facts;
 use super::lane::{Job, Lane, Over, Tell};
 use super::schedule::{Hold, Schedule};
@@ -68,7 +69,9 @@ impl Several {
             }
             match self.over.recv().await {
                 Some(Over::Done(at, number)) => {
-                    self.lanes[at].busy = false;
+                    if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.at == at) {
+                        lane.busy = false;
+                    }
                     self.schedule.over(number);
                 }
                 Some(Over::Failed) | None => return Err(None),
@@ -83,6 +86,26 @@ impl Several {
     pub async fn rest(&mut self) -> Result<(), Option<anyhow::Error>> {
         self.begin_until(0).await?;
         try_join_all(self.lanes.iter_mut().map(Lane::rest)).await.map_err(Some)?;
+        Ok(())
+    }
+
+    /// Ends all sessions but the first, which are at rest, and says what they have loaded. One that has collected failures stays: they
+    /// are told at the end.
+    ///
+    /// # Errors
+    /// When one ends badly.
+    pub async fn end_idle(&mut self, taken: &mut Taken) -> Result<(), anyhow::Error> {
+        let mut at = 1;
+        while at < self.lanes.len() {
+            if !self.lanes[at].loader().is_some_and(|loader| loader.is_well()) {
+                at += 1;
+                continue;
+            }
+            let mut lane = self.lanes.remove(at);
+            if let Some(loader) = lane.take() {
+                taken.add(&lane.blocks, loader.finish().await?)?;
+            }
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use super::merge::Key;
 use super::words;
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::spare;
 
 /// Below this a table is read in the time that it takes to begin.
 const LARGE_BYTES: i64 = 8 << 20;
@@ -14,9 +15,6 @@ const MOST: i64 = 200;
 
 /// Ranges of a table by its pages came with 14.
 const OLDEST_MAJOR: u32 = 14;
-
-/// Of the sessions that the server still has to give, one in so many is for us: the application wants some too.
-const SHARE: i32 = 4;
 
 /// A large table.
 #[derive(Debug, Clone)]
@@ -36,67 +34,92 @@ pub struct Large {
     pub bytes: u64,
 }
 
+/// A page with more than this outside of it holds rows that are long themselves. One session reads them as fast as several that may
+/// only read a little ahead, and several would hold several such rows.
+const MOST_BYTES_A_PAGE: i64 = 32 << 20;
+
 /// Ordinary tables, of the user's own: neither an extension's, which pg_dump saves by rules of its own, nor with row security, which may
-/// hide rows, nor unlogged, which a standby cannot read. Names that cannot be told to pg_dump in every encoding are left to it.
-const QUERY: &str = "
-SELECT s.schema, s.name, s.owner, s.columns, s.pages, s.bytes, s.oid FROM (
-  SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
-    ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated::text = '' ORDER BY a.attnum) AS columns,
-    pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8 AS pages,
-    pg_catalog.pg_table_size(c.oid) AS bytes
-  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_catalog.pg_am m ON m.oid = c.relam
-  WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND m.amname = 'heap' AND NOT c.relrowsecurity
-    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+/// hide rows, nor unlogged, which a standby cannot read.
+const ORDINARY: &str = "c.relkind = 'r' AND c.relpersistence = 'p' AND NOT c.relrowsecurity AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND c.relam = (SELECT m.oid FROM pg_catalog.pg_am m WHERE m.amname = 'heap')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
       AND (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
-        OR d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.objid = n.oid))
-    AND (pg_catalog.getdatabaseencoding() = 'UTF8'
-      OR (SELECT pg_catalog.bool_and(x.name::text COLLATE \"C\" ~ '^[ -~]*$') FROM (
-        SELECT n.nspname AS name UNION ALL SELECT c.relname UNION ALL SELECT pg_catalog.pg_get_userbyid(c.relowner)
-        UNION ALL SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0) x))
-) s
-WHERE s.bytes >= $1 ORDER BY s.bytes DESC, s.schema, s.name LIMIT $2";
+        OR d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.objid = n.oid))";
 
-/// What of the server's sessions may still be opened, for this account and in this database.
-const SPARE: &str = "
-SELECT LEAST(
-  pg_catalog.current_setting('max_connections')::pg_catalog.int4 - pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4
-    - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
-  (SELECT CASE WHEN rolconnlimit >= 0 THEN rolconnlimit - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE usesysid = r.oid) END
-    FROM pg_catalog.pg_roles r WHERE rolname = CURRENT_USER),
-  (SELECT CASE WHEN datconnlimit >= 0 THEN datconnlimit - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE datid = d.oid) END
-    FROM pg_catalog.pg_database d WHERE datname = pg_catalog.current_database()))::pg_catalog.int4";
-
-/// How many of these tables are what the snapshot says. The names are looked up, and the files, as they are now.
-const STILL: &str = "
-SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c
-JOIN ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.text[])) AS t (oid, name) ON t.oid = c.oid
-WHERE pg_catalog.to_regclass(t.name) = c.oid AND c.relfilenode = pg_catalog.pg_relation_filenode(c.oid)";
-
-/// Whether these names, which the session has locked, still mean the tables that its snapshot sees, and their rows lie where
-/// they lay: a table that was emptied or rewritten since has no rows for an older snapshot, and no error says so.
-///
-/// # Errors
-/// When the catalogue cannot be read.
-pub async fn are_still_there(session: &Session, tables: &[Large]) -> Result<bool> {
-    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
-    let names: Vec<String> = tables.iter().map(|table| quoted(&table.schema, &table.name)).collect();
-    let row = session.query_one(STILL, &[&oids, &names]).await.context("looking for the tables once more")?;
-    Ok(usize::try_from(row.get::<_, i64>(0)) == Ok(tables.len()))
+/// Asked of each table, its size waits for whoever has it for himself.
+fn sizes_query() -> String {
+    format!(
+        "SELECT s.oid, s.pages, s.bytes FROM (
+           SELECT c.oid, pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8 AS pages,
+             pg_catalog.pg_table_size(c.oid) AS bytes
+           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {ORDINARY}
+         ) s WHERE s.bytes >= $1 AND s.bytes <= s.pages * $2 ORDER BY s.bytes DESC LIMIT $3"
+    )
 }
 
-/// The large tables of a session's database in the order in which pg_dump writes them, and how many sessions may read them.
+/// Of these tables those that are what we can read, as the snapshot has them.
+///
+/// pg_dump itself gives rows of some hash partitions to their root, where the hash depends on numbers that another server will not have:
+/// all of them are left to it. So are names that cannot be told to it in every encoding.
+fn tables_query() -> String {
+    format!(
+        "SELECT n.nspname::text, c.relname::text, pg_catalog.pg_get_userbyid(c.relowner)::text,
+           ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated::text = '' ORDER BY a.attnum),
+           s.pages, s.bytes, c.oid
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           JOIN ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.int8[]), pg_catalog.unnest($3::pg_catalog.int8[]))
+             AS s (oid, pages, bytes) ON s.oid = c.oid
+         WHERE {ORDINARY}
+           AND NOT EXISTS (WITH RECURSIVE up (oid) AS (
+               SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid
+               UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid = up.oid)
+             SELECT FROM up JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = up.oid WHERE p.partstrat = 'h')
+           AND (pg_catalog.getdatabaseencoding() = 'UTF8'
+             OR (SELECT pg_catalog.bool_and(x.name::text COLLATE \"C\" ~ '^[ -~]*$') FROM (
+               SELECT n.nspname AS name UNION ALL SELECT c.relname UNION ALL SELECT pg_catalog.pg_get_userbyid(c.relowner)
+               UNION ALL SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0) x))"
+    )
+}
+
+/// Which tables are large, and how large.
+#[derive(Debug, Default)]
+pub struct Sizes {
+    oids: Vec<u32>,
+    pages: Vec<i64>,
+    bytes: Vec<i64>,
+}
+
+/// Looks for large tables, where several sessions may read at all. Who holds a table for himself is waited for here, before there is a
+/// snapshot: what he then has made of it is in the snapshot.
 ///
 /// # Errors
 /// When the catalogue cannot be read.
-pub async fn of(session: &Session, jobs: usize) -> Result<(Vec<Large>, usize)> {
+pub async fn sizes(session: &Session, jobs: usize) -> Result<Sizes> {
+    let mut sizes = Sizes::default();
     if jobs < 2 || session.server_version_major() < OLDEST_MAJOR {
+        return Ok(sizes);
+    }
+    let rows = session.query(&sizes_query(), &[&LARGE_BYTES, &MOST_BYTES_A_PAGE, &MOST]).await;
+    for row in rows.context("looking for large tables")? {
+        sizes.oids.push(row.get(0));
+        sizes.pages.push(row.get(1));
+        sizes.bytes.push(row.get(2));
+    }
+    Ok(sizes)
+}
+
+/// The large tables as a session's snapshot has them, in the order in which pg_dump writes them, and how many sessions may read them.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub async fn of(session: &Session, sizes: &Sizes, jobs: usize) -> Result<(Vec<Large>, usize)> {
+    if sizes.oids.is_empty() {
         return Ok((Vec::new(), 1));
     }
-    let rows = session.query(QUERY, &[&LARGE_BYTES, &MOST]).await.context("looking for large tables")?;
+    let rows = session.query(&tables_query(), &[&sizes.oids, &sizes.pages, &sizes.bytes]).await;
     let mut tables: Vec<Large> = rows
+        .context("looking for large tables")?
         .iter()
         .map(|row| Large {
             schema: row.get(0),
@@ -113,8 +136,7 @@ pub async fn of(session: &Session, jobs: usize) -> Result<(Vec<Large>, usize)> {
     if tables.is_empty() {
         return Ok((tables, 1));
     }
-    let spare: i32 = session.query_one(SPARE, &[]).await.context("asking for the server's free sessions")?.get(0);
-    Ok((tables, jobs.min(usize::try_from(spare / SHARE).unwrap_or(0))))
+    Ok((tables, jobs.min(spare::sessions(session).await?)))
 }
 
 /// A name as patterns of pg_dump and statements take it.
@@ -135,16 +157,20 @@ impl Large {
         Key { schema: self.schema.clone().into_bytes(), name: self.name.clone().into_bytes() }
     }
 
+    /// As the dump spells its name.
+    pub fn spelled(&self) -> String {
+        format!("{}.{}", words::spelled(&self.schema), words::spelled(&self.name))
+    }
+
     /// What stands before its rows.
     pub fn begin(&self) -> String {
         let columns: Vec<_> = self.columns.iter().map(|column| words::spelled(column)).collect();
         format!(
-            "--\n-- Data for Name: {}; Type: TABLE DATA; Schema: {}; Owner: {}\n--\n\nCOPY {}.{} ({}) FROM stdin;\n",
+            "--\n-- Data for Name: {}; Type: TABLE DATA; Schema: {}; Owner: {}\n--\n\nCOPY {} ({}) FROM stdin;\n",
             self.name,
             self.schema,
             self.owner,
-            words::spelled(&self.schema),
-            words::spelled(&self.name),
+            self.spelled(),
             columns.join(", ")
         )
     }

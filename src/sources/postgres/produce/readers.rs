@@ -5,26 +5,28 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::large::{Large, are_still_there, quoted};
+use super::large::{Large, quoted};
 use super::pages::{Range, Ranges};
+use super::still::{Names, are_still_there};
 use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server::{literal, told};
 
 /// Rows are handed on in pieces of about this length.
-const PIECE_BYTES: usize = 256 << 10;
+pub const PIECE_BYTES: usize = 256 << 10;
 
-/// What all ranges that wait for their turn may hold together, but for the rest of the row that each is at.
-const AHEAD_BYTES: usize = 20 << 20;
+/// What all ranges that wait for their turn may hold together, but for the row that each is at.
+const AHEAD_KIB: u32 = 20 << 10;
 
-/// What pg_dump sets for its own session, so that every value is written as it would write it; then that rows come in the order in
-/// which they lie, from exactly the pages that are asked for.
+/// What pg_dump sets for its own session, so that every value is written as it would write it (what it leaves alone, like TimeZone or
+/// bytea_output, both have from the server and PGOPTIONS); then that rows come in the order in which they lie, from exactly the
+/// pages that are asked for. Time limits are none in every session of ours.
 const AS_PG_DUMP: &str = "SET DateStyle = ISO; SET IntervalStyle = POSTGRES; SET extra_float_digits = 3; SET row_security = off;
 SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0; SET jit = off; SET enable_tidscan = on; SET enable_seqscan = off;
 SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;
@@ -41,6 +43,8 @@ pub struct Reading<'a> {
     pub name: &'a str,
     /// How our sessions are called.
     pub session_name: &'a str,
+    /// What the database's text is encoded in, and so the dump's.
+    pub encoding: &'a str,
     /// The snapshot, which its session must hold until all have begun.
     pub snapshot: &'a str,
 }
@@ -55,9 +59,8 @@ pub async fn open(reading: &Reading<'_>, jobs: usize) -> Result<Vec<Session>> {
 
 async fn one(reading: &Reading<'_>) -> Result<Session> {
     let session = Session::connect(reading.settings, reading.name, reading.session_name).await.map_err(told)?;
-    let row = session.query_one("SELECT pg_catalog.getdatabaseencoding()::text", &[]).await;
-    let encoding: String = row.context("asking for the encoding")?.get(0);
-    let set = format!("{AS_PG_DUMP} SET client_encoding = {}", literal(&encoding));
+    super::leaves_with_us(&session).await;
+    let set = format!("{AS_PG_DUMP} SET client_encoding = {}", literal(reading.encoding));
     session.batch_execute(&set).await.context("setting up a session that reads")?;
     let snapshot = literal(reading.snapshot);
     let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT {snapshot}");
@@ -86,39 +89,48 @@ pub async fn start(sessions: Vec<Session>, tables: &[Large], ranges: Ranges) -> 
         bail!("a large table was made anew meanwhile");
     }
 
-    let jobs = sessions.len();
-    let (turns, order) = mpsc::channel(jobs);
-    let work = Arc::new(Work { tables: tables.to_vec(), next: Mutex::new((ranges, turns)), ahead: ahead(jobs) });
+    let names = try_join_all(sessions.iter().map(|session| Names::new(session))).await?;
+    let jobs = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
+    let (turns, order) = mpsc::channel(sessions.len());
+    let work = Arc::new(Work { tables: tables.to_vec(), next: Mutex::new((ranges, turns)), room: room(jobs) });
     let mut tasks = JoinSet::new();
-    for session in sessions {
+    for session in sessions.into_iter().zip(names) {
         tasks.spawn(read_all(session, work.clone()));
     }
     Ok(Readers { order, turn: None, _tasks: tasks })
 }
 
-/// How many pieces each range may hold; one more range than there are sessions may wait.
-fn ahead(jobs: usize) -> usize {
-    (AHEAD_BYTES / PIECE_BYTES / (jobs + 1)).max(2)
+/// How many KiB each range may hold; one more range than there are sessions may wait.
+fn room(jobs: u32) -> u32 {
+    (AHEAD_KIB / jobs.saturating_add(1)).max(512)
 }
 
 struct Work {
     tables: Vec<Large>,
     next: Mutex<(Ranges, mpsc::Sender<Turn>)>,
-    ahead: usize,
+    room: u32,
 }
 
 /// One range, as it is read.
 struct Turn {
-    pieces: mpsc::Receiver<Piece>,
+    pieces: mpsc::UnboundedReceiver<Piece>,
     /// Whether the table ends with it.
     last: bool,
 }
 
 enum Piece {
-    Rows(BytesMut),
+    Rows(Rows),
     /// The server said that there are no more: a reader that is merely gone never says so.
     End,
     Failed(anyhow::Error),
+}
+
+/// Some rows, or one that is long.
+pub struct Rows {
+    /// What is left of them.
+    pub bytes: Bytes,
+    /// Their place among what may wait, which the next get when these are dropped.
+    pub room: OwnedSemaphorePermit,
 }
 
 /// Hands out the rows of all tables, in order.
@@ -134,7 +146,7 @@ impl Readers {
     ///
     /// # Errors
     /// When they could not be read to their end.
-    pub async fn rows(&mut self) -> Result<Option<BytesMut>> {
+    pub async fn rows(&mut self) -> Result<Option<Rows>> {
         let lost = || anyhow!("a session that reads tables was lost");
         loop {
             let turn = match &mut self.turn {
@@ -155,54 +167,71 @@ impl Readers {
 }
 
 /// One session's work: range after range, until there is none or nobody wants them.
-async fn read_all(session: Session, work: Arc<Work>) {
+async fn read_all((session, names): (Session, Names), work: Arc<Work>) {
     loop {
         // Who takes the next range takes its turn in the same step, and waits here while enough is read ahead.
-        let (range, pieces) = {
+        let (range, line) = {
             let mut next = work.next.lock().await;
             let Some(range) = next.0.next() else { return };
-            let (pieces, turn) = mpsc::channel(work.ahead);
+            let (pieces, turn) = mpsc::unbounded_channel();
             if next.1.send(Turn { pieces: turn, last: range.until.is_none() }).await.is_err() {
                 return;
             }
-            (range, pieces)
+            (range, Line { pieces, room: Arc::new(Semaphore::new(work.room as usize)), most: work.room })
         };
-        let last = match read(&session, &work.tables, range, &pieces).await {
+        let last = match read(&session, &names, &work.tables, range, &line).await {
             Ok(()) => Piece::End,
             Err(error) => Piece::Failed(error),
         };
         let failed = matches!(last, Piece::Failed(_));
-        if pieces.send(last).await.is_err() || failed {
+        if line.pieces.send(last).is_err() || failed {
             return;
         }
     }
 }
 
-async fn read(session: &Session, tables: &[Large], range: Range, pieces: &mpsc::Sender<Piece>) -> Result<()> {
+/// Where the rows of one range wait for its turn.
+struct Line {
+    pieces: mpsc::UnboundedSender<Piece>,
+    /// In KiB.
+    room: Arc<Semaphore>,
+    most: u32,
+}
+
+impl Line {
+    /// Hands on rows as soon as there is room for them; what is longer than all of it waits until nothing else does.
+    async fn put(&self, bytes: Bytes) -> Result<()> {
+        let room = u32::try_from(bytes.len().div_ceil(1 << 10)).unwrap_or(u32::MAX).min(self.most);
+        let room = self.room.clone().acquire_many_owned(room).await?;
+        // Nobody who listens any more wants the end of it either.
+        let _ = self.pieces.send(Piece::Rows(Rows { bytes, room }));
+        Ok(())
+    }
+}
+
+async fn read(session: &Session, names: &Names, tables: &[Large], range: Range, line: &Line) -> Result<()> {
     let table = &tables[range.table];
     let shown = || format!("reading {}", quoted(&table.schema, &table.name));
-    let stream = session.copy_out(&table.copy(range.from, range.until)).await.with_context(shown)?;
-    let mut stream = pin!(stream);
-    let mut rows = BytesMut::with_capacity(PIECE_BYTES);
-    while let Some(row) = stream.try_next().await.with_context(shown)? {
-        // A row may be longer than a piece, and is handed on as it came.
-        if rows.len() + row.len() > PIECE_BYTES && !rows.is_empty() {
-            let full = std::mem::replace(&mut rows, BytesMut::with_capacity(PIECE_BYTES));
-            if pieces.send(Piece::Rows(full)).await.is_err() {
-                return Ok(());
+    {
+        let stream = session.copy_out(&table.copy(range.from, range.until)).await.with_context(shown)?;
+        let mut stream = pin!(stream);
+        let mut rows = BytesMut::with_capacity(PIECE_BYTES);
+        while let Some(row) = stream.try_next().await.with_context(shown)? {
+            // A row may be longer than a piece, and is handed on as it came.
+            if rows.len() + row.len() > PIECE_BYTES && !rows.is_empty() {
+                let full = std::mem::replace(&mut rows, BytesMut::with_capacity(PIECE_BYTES));
+                line.put(full.freeze()).await?;
+            }
+            if row.len() > PIECE_BYTES {
+                let _held = session.hold();
+                line.put(row).await?;
+            } else {
+                rows.extend_from_slice(&row);
             }
         }
-        if row.len() > PIECE_BYTES {
-            if pieces.send(Piece::Rows(row.into())).await.is_err() {
-                return Ok(());
-            }
-        } else {
-            rows.extend_from_slice(&row);
+        if !rows.is_empty() {
+            line.put(rows.freeze()).await?;
         }
     }
-    if !rows.is_empty() {
-        // Nobody who listens any more wants the end of it either.
-        let _ = pieces.send(Piece::Rows(rows)).await;
-    }
-    Ok(())
+    names.still_mean(session, table).await
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use super::partition::Part;
 use super::{Table, beside_name, find, quoted};
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::durable::DURABLE;
 use crate::sources::postgres::server::ident;
 
 /// What became of it.
@@ -30,7 +31,7 @@ pub async fn make_ready(side: &Session, table: &Table, run: &str) -> Result<Read
         let name = beside_name(&table.name, run);
         script.push_str(&format!("ALTER TABLE {} RENAME TO {};\n", table.quoted(), ident(&name)));
     }
-    let script = format!("BEGIN;\n{script}COMMIT;\n");
+    let script = format!("BEGIN;\n{script}{DURABLE}COMMIT;\n");
     side.batch_execute(&script).await.with_context(|| format!("making {} ready", table.shown()))?;
     let tables = tree.into_iter().map(|table| Table { name: beside_name(&table.name, run), ..table }).collect();
     Ok(Ready { tables, left_out })

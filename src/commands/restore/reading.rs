@@ -128,7 +128,7 @@ async fn send(piece: &Piece, tell: &Tell) -> Result<bool> {
             }
         }
         Source::Snapshot(repository, id, file) => {
-            let mut reading = repository.read(id, file).await?;
+            let mut reading = repository.read(id, file)?;
             let mut buffer = BytesMut::new();
             while reading.read(&mut buffer).await? > 0 {
                 if !unpacked(&mut unpacker, &buffer, tell).await? {

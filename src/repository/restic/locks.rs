@@ -142,12 +142,7 @@ impl Repository {
     /// # Errors
     /// When the repository cannot be read, or they cannot be removed.
     pub async fn clear_dead_locks(&self) -> Result<(usize, Vec<Lock>)> {
-        let locks = self.locks().await?;
-        self.clear_dead_of(locks).await
-    }
-
-    /// The same, for `locks` that were just read.
-    pub(super) async fn clear_dead_of(&self, mut locks: Vec<Lock>) -> Result<(usize, Vec<Lock>)> {
+        let mut locks = self.locks().await?;
         let here = Here::look();
         let mut cleared = 0;
         // Twice: a dead holder's number may just be that of the restic that looks for it.

@@ -17,6 +17,7 @@ use crate::commands::repositories::{Base, Repositories, ResticPlaces};
 use crate::commands::{Context, pausing};
 use crate::error::exit_of;
 use crate::exit::Exit;
+use crate::repository::bucket::store::Store;
 use crate::repository::restic::{self, TreeAhead};
 use crate::settings::Settings;
 use crate::sources::Item;
@@ -61,6 +62,11 @@ impl Unopened {
         Ok(Unopened { repositories: Repositories { bucket, restic: None }, base: Base::of(context).await? })
     }
 
+    /// The bucket, when one is set.
+    pub fn bucket(&self) -> Option<&Store> {
+        self.repositories.bucket.as_ref()
+    }
+
     /// Opens them by asking.
     ///
     /// # Errors
@@ -83,7 +89,10 @@ impl Unopened {
         };
         match self.assuming(context, common, &places).await {
             Ok(begun) => Ok((Repositories { bucket: self.repositories.bucket.clone(), restic: Some(places) }, begun)),
-            Err(error) if is_elsewhere(&error) => Ok((self.open().await?, Begun::default())),
+            // A bucket's copy is made all the same, and what restic says is said again where it is about to save.
+            Err(error) if is_elsewhere(&error) || self.repositories.bucket.is_some() => {
+                Ok((self.open().await?, Begun::default()))
+            }
             Err(error) => Err(error),
         }
     }

@@ -19,6 +19,7 @@ use super::{Context, Run, catalog, now};
 use crate::commands::restore::leftovers;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::pause::Pause;
 use crate::report;
 use crate::repository::bucket::store::Object;
 use crate::settings::names::BKP_TABLE_WAIT;
@@ -73,17 +74,17 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
 
     let plan = context.stop.or(Plan::make(context, held.session.as_ref())).await?;
     plan.say(&settings.app);
+    if let Some(store) = unopened.bucket() {
+        context.stop.or(bucket::reachable(store)).await?;
+    }
     let common = plan.common(&run, settings, &request.tags, false);
-    let (mut repositories, mut begun) = match request.dry_run {
+    let (mut repositories, begun) = match request.dry_run {
         true => (context.stop.or(unopened.open()).await?, Begun::default()),
         false => context.stop.or(unopened.begin(context, &common)).await?,
     };
     if let Some(places) = &repositories.restic {
         // Before anything is paused, and before half of the run is stored.
         parts::all_have_places(places, &plan.items(settings))?;
-    }
-    if let Some(store) = &repositories.bucket {
-        context.stop.or(bucket::reachable(store)).await?;
     }
     if request.dry_run {
         if context.json {
@@ -92,26 +93,20 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         return Ok(Exit::Done);
     }
 
-    let saved = loop {
-        let (repositories_now, session_name) = (&repositories, session_name.as_str());
-        let saving = Saving {
-            context,
-            run: &run,
-            repositories: repositories_now,
-            plan: &plan,
-            session_name,
-            common: &common,
-            begun: &begun,
-        };
-        let saved =
-            pausing::around(context, &run, Reason::Backup, async |_| saving.everything(held.session.as_ref()).await)
-                .await;
-        match saved {
-            Err(error) if begun.assumed && ahead::is_elsewhere(&error) => {
-                (repositories, begun) = (context.stop.or(unopened.open()).await?, Begun::default());
-            }
-            saved => break saved,
+    let session_name = session_name.as_str();
+    let save = async |repositories: &Repositories, begun: &Begun| {
+        let (run, plan, common) = (&run, &plan, &common);
+        let saving = Saving { context, run, repositories, plan, session_name, common, begun };
+        let everything = async |_: Option<&mut Pause<'_>>| saving.everything(held.session.as_ref()).await;
+        pausing::around(context, run, Reason::Backup, everything).await
+    };
+    let saved = match save(&repositories, &begun).await {
+        // Nothing is stored where it was assumed: it is looked for by asking.
+        Err(error) if begun.assumed && ahead::is_elsewhere(&error) => {
+            repositories = context.stop.or(unopened.open()).await?;
+            save(&repositories, &Begun::default()).await
         }
+        saved => saved,
     };
     if saved.is_err() {
         held.release(&settings.app).await;

@@ -34,9 +34,9 @@ fn a_night_calls_restic_once_for_each_item_and_once_for_the_list() {
     let app = App::quick();
     app.bkp(["backup"]).run().ok();
     assert_eq!(calls(&app.work, app.bkp(["backup"])), ["backup", "backup", "backup", "snapshots"]);
-    // The list; the roles and the database to prove them, and to load them.
-    let databases = app.bkp(["restore", "--only", "databases"]);
-    assert_eq!(calls(&app.work, databases), ["dump", "dump", "dump", "dump", "snapshots"]);
+    // The list; the roles and the database to prove them, and to load them; the directories to prove them.
+    let restore = app.bkp(["restore"]);
+    assert_eq!(calls(&app.work, restore), ["dump", "dump", "dump", "dump", "ls", "restore", "snapshots"]);
 
     let plain = Plain::open();
     plain.bkp(["backup"]).run().ok();
@@ -88,7 +88,7 @@ fn nothing_is_read_of_a_directory_before_the_application_is_paused() {
     backup.env("BKP_RESUME_COMMAND", "/bin/true").env("BKP_QUIESCE_ON", "backup").run().ok();
     let ids = snapshots(&plain.restic(&["snapshots", "--json", "latest"]));
     let id = ids[0]["id"].as_str().expect("an id");
-    assert_eq!(restic_at(&plain.repository(), &["dump", id, "/data/state"]).text(), "paused\n");
+    assert_eq!(restic_at(&plain.repository(), &["dump", id, "/data/state"]).text(), "paused");
     let listed = restic_at(&plain.repository(), &["ls", id]).text();
     assert!(!listed.contains("app.php") && listed.contains("photo.jpg"), "{listed}");
 }
@@ -109,9 +109,10 @@ fn a_bkp_killed_before_it_lets_restic_go_on_leaves_no_snapshot() {
     );
     plain.bkp(["backup"]).env("BKP_RESTIC_BIN", restic).run().fails_with(137);
     until("restic's end", || plain.work.join("faults/ended").exists());
-    assert_eq!(fs::read_to_string(plain.work.join("faults/ended")).expect("a code"), "1\n");
+    assert_ne!(fs::read_to_string(plain.work.join("faults/ended")).expect("a code"), "0\n");
     assert!(snapshot_ids(&plain.repository()).is_empty());
-    assert!(fs::read_dir(plain.repository().join("locks")).expect("read").next().is_none(), "it gave its lock back");
+    plain.bkp(["backup"]).run().ok();
+    assert_eq!(snapshot_ids(&plain.repository()).len(), 1);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
+use tokio::task::JoinHandle;
 
 use super::files;
 use super::parts::{self, Ahead, Common};
@@ -18,7 +19,7 @@ use crate::commands::{Context, pausing};
 use crate::error::exit_of;
 use crate::exit::Exit;
 use crate::repository::bucket::store::Store;
-use crate::repository::restic::{self, TreeAhead};
+use crate::repository::restic::{self, Repository, TreeAhead};
 use crate::settings::Settings;
 use crate::sources::Item;
 
@@ -29,12 +30,45 @@ pub struct Begun {
     tree: Mutex<Option<Looked>>,
     /// Whether nobody has seen yet that the repository is there.
     pub assumed: bool,
+    tidying: Mutex<Option<Task<()>>>,
+}
+
+/// Work beside the run's own, given up with it.
+pub struct Task<T>(pub JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Removes the locks of the dead while others save: they are in nobody's way here, but would be in that of a prune or check by hand.
+fn tidy(places: &ResticPlaces) -> Option<Task<()>> {
+    let locked: Vec<Repository> =
+        places.each().map(|(_, there)| there.clone()).filter(Repository::may_be_locked).collect();
+    let is_empty = locked.is_empty();
+    let tidying = async move {
+        for repository in locked {
+            if let Err(error) = repository.clear_dead_locks().await {
+                tracing::debug!("locks of the dead stay: {error:#}");
+            }
+        }
+    };
+    (!is_empty).then(|| Task(tokio::spawn(tidying)))
 }
 
 impl Begun {
     /// The streams.
     pub fn streams(&self) -> Ahead {
         std::mem::take(&mut self.streams.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until the locks of the dead are gone.
+    pub async fn tidied(&self) {
+        let tidying = self.tidying.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut tidying) = tidying {
+            let _ = (&mut tidying.0).await;
+        }
     }
 
     /// What was begun of the first directory.
@@ -76,7 +110,7 @@ impl Unopened {
             Some(base) => Some(base.open().await?),
             None => None,
         };
-        Ok(Repositories { bucket: self.repositories.bucket.clone(), restic })
+        Ok(self.with(restic))
     }
 
     /// Opens them by beginning what `common` sets out to save.
@@ -87,23 +121,27 @@ impl Unopened {
         let Some(places) = self.base.as_ref().and_then(Base::assumed) else {
             return Ok((self.open().await?, Begun::default()));
         };
-        match self.assuming(context, common, &places).await {
-            Ok(begun) => Ok((Repositories { bucket: self.repositories.bucket.clone(), restic: Some(places) }, begun)),
+        // Looked at before our own are there.
+        let tidying = Mutex::new(tidy(&places));
+        let begun = match self.assuming(context, common, &places).await {
+            Ok(begun) => return Ok((self.with(Some(places)), Begun { tidying, ..begun })),
             // A bucket's copy is made all the same, and what restic says is said again where it is about to save.
-            Err(error) if is_elsewhere(&error) || self.repositories.bucket.is_some() => {
-                Ok((self.open().await?, Begun::default()))
-            }
-            Err(error) => Err(error),
-        }
+            Err(error) if is_elsewhere(&error) || self.repositories.bucket.is_some() => self.open().await?,
+            Err(error) => return Err(error),
+        };
+        Ok((begun, Begun { tidying, ..Begun::default() }))
+    }
+
+    fn with(&self, restic: Option<ResticPlaces>) -> Repositories {
+        Repositories { bucket: self.repositories.bucket.clone(), restic }
     }
 
     async fn assuming(&self, context: &Context, common: &Common, places: &ResticPlaces) -> Result<Begun> {
         let is_sql = |item: &&Item| !matches!(item, Item::Files(_));
         let mut streams = Ahead::new();
         // The roles and the first database. A second database would not find in its index what the first has brought.
-        for item in
-            common.plan.iter().filter(is_sql).take(if common.plan.first() == Some(&Item::Roles) { 2 } else { 1 })
-        {
+        let several = if common.plan.first() == Some(&Item::Roles) { 2 } else { 1 };
+        for item in common.plan.iter().filter(is_sql).take(several) {
             streams.push((item.clone(), parts::begun(places, common, item)?));
         }
         if streams.is_empty() {

@@ -84,7 +84,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     };
     if let Some(places) = &repositories.restic {
         // Before anything is paused, and before half of the run is stored.
-        parts::all_have_places(places, &plan.items(settings))?;
+        parts::all_have_places(places, &common.plan)?;
     }
     if request.dry_run {
         if context.json {
@@ -104,6 +104,9 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         // Nothing is stored where it was assumed: it is looked for by asking.
         Err(error) if begun.assumed && ahead::is_elsewhere(&error) => {
             repositories = context.stop.or(unopened.open()).await?;
+            if let Some(places) = &repositories.restic {
+                parts::all_have_places(places, &common.plan)?;
+            }
             save(&repositories, &Begun::default()).await
         }
         saved => saved,
@@ -112,6 +115,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         held.release(&settings.app).await;
     }
     let saved = saved?;
+    context.stop.or(async { Ok(begun.tidied().await) }).await?;
 
     let dropped = leftovers::drop_replaced(settings, &held, &run, &saved).await;
     let forgotten = forget_old(context, &held, &repositories, &run).await;

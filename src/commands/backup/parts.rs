@@ -2,8 +2,8 @@
 //! what it has already, which it could not in gzip.
 
 use anyhow::{Context as _, Result};
-use tokio::task::JoinHandle;
 
+use super::ahead::Task;
 use crate::commands::catalog::tags::{Tags, encode};
 use crate::commands::repositories::ResticPlaces;
 use crate::error::Failure;
@@ -75,7 +75,7 @@ pub struct Parts<'a> {
     ahead: Ahead,
     open: Option<Open>,
     /// A part that is whole, and that restic stores while the next one is produced.
-    storing: Option<Storing>,
+    storing: Option<Task<Result<Kept>>>,
     /// The snapshots that are made.
     pub kept: Vec<Kept>,
 }
@@ -150,7 +150,7 @@ impl<'a> Parts<'a> {
         match self.ahead.is_empty() {
             true => self.kept.push(open.stored().await?),
             // The next one's restic waits for its data already.
-            false => self.storing = Some(Storing(tokio::spawn(open.stored()))),
+            false => self.storing = Some(Task(tokio::spawn(open.stored()))),
         }
         Ok(())
     }
@@ -161,15 +161,6 @@ impl<'a> Parts<'a> {
             self.kept.push((&mut storing.0).await.context("storing a part")??);
         }
         Ok(())
-    }
-}
-
-/// A part on its way into restic's repository; given up with whoever waits for it.
-struct Storing(JoinHandle<Result<Kept>>);
-
-impl Drop for Storing {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The address of a repository as restic reads it: a path, `s3:…`, `rest:https://user:password@host/…`, `sftp:…`, and so on.
 
 use std::fmt;
+use std::path::Path;
 
 /// Where a repository is. Printing it leaves out a password.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,6 +17,15 @@ impl Address {
     /// The address itself, for restic's environment; never for a message.
     pub(super) fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The directory of a repository that is one.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        let path = self.0.strip_prefix("local:").unwrap_or(&self.0);
+        // As restic tells them apart: what begins with a word and a colon is somewhere else.
+        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let elsewhere = path.len() == self.0.len() && path.split_once(':').is_some_and(|(word, _)| is_word(word));
+        (!elsewhere).then(|| Path::new(path))
     }
 
     /// The repository one level below, as scripts that say `$RESTIC_REPOSITORY/files` mean it.

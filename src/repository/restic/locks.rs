@@ -137,6 +137,12 @@ impl Repository {
         Ok(locks)
     }
 
+    /// Whether somebody may have left a lock: where it costs nothing to look, only if there is one.
+    pub fn may_be_locked(&self) -> bool {
+        let locks = self.address.directory().and_then(|at| std::fs::read_dir(at.join("locks")).ok());
+        locks.is_none_or(|mut locks| locks.next().is_some())
+    }
+
     /// Removes locks whose holders are dead; gives how many there were, and all that are left.
     ///
     /// # Errors

@@ -115,7 +115,14 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         held.release(&settings.app).await;
     }
     let saved = saved?;
-    context.stop.or(async { Ok(begun.tidied().await) }).await?;
+    // A signal now only keeps the locks of the dead.
+    let _ = context
+        .stop
+        .or(async {
+            begun.tidied().await;
+            Ok(())
+        })
+        .await;
 
     let dropped = leftovers::drop_replaced(settings, &held, &run, &saved).await;
     let forgotten = forget_old(context, &held, &repositories, &run).await;

@@ -168,7 +168,7 @@ impl Repository {
                 return Ok(answer);
             }
             let (cleared, left) = self.clear_dead_locks().await?;
-            if cleared == 0 || !left.is_empty() {
+            if !left.is_empty() || (cleared == 0 && !patience.once_more()) {
                 patience.wait_for(self, &left).await?;
             }
         }

@@ -87,6 +87,17 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_told_from_an_address() {
+        let directory = |text: &str| Address::new(text).directory().map(|path| path.display().to_string());
+        for (text, path) in [("/srv/a", "/srv/a"), ("local:/srv/a:b", "/srv/a:b"), ("./a:b", "./a:b"), ("a", "a")] {
+            assert_eq!(directory(text).as_deref(), Some(path));
+        }
+        for text in ["s3:https://host/bucket", "sftp:joe@host:/srv", "b2:bucket:path", "rclone:a:b", "rest:http://h/"] {
+            assert_eq!(directory(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn a_repository_below_is_where_old_scripts_put_it() {
         for (base, below) in [
             ("/srv/repo", "/srv/repo/files"),

@@ -114,7 +114,7 @@ impl From<&Saved> for Row {
 /// # Errors
 /// When a repository cannot be listed.
 pub async fn list(context: &Context, host: Option<&str>) -> Result<Exit> {
-    let repositories = context.stop.or(Repositories::open(context)).await?;
+    let repositories = context.stop.or(Repositories::open_to_list(context)).await?;
     let saved = context.stop.or(catalog::saved(&repositories, &context.settings, host)).await?;
     let rows: Vec<Row> = saved.iter().map(Row::from).collect();
     if context.json {

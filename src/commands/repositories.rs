@@ -1,5 +1,8 @@
 //! Where this application's backups are: a bucket, restic repositories, or both.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use anyhow::{Result, bail};
 use futures::future::try_join_all;
 
@@ -8,8 +11,8 @@ use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
 use crate::process::own_program;
 use crate::repository::bucket::store::Store;
-use crate::repository::restic::{Address, Options, Password, Probe, Repository, Restic};
-use crate::settings::restic::{self, Layout};
+use crate::repository::restic::{self, Address, Options, Password, Probe, Repository, Restic};
+use crate::settings::restic::{Layout, Password as SetPassword};
 use crate::sources::Item;
 
 /// Which of the restic repositories of an application.
@@ -54,9 +57,28 @@ pub struct ResticPlaces {
     /// The host that new snapshots are saved under.
     pub host: String,
     places: Vec<(Place, Repository)>,
+    /// What was listed when they were opened, for whoever wants a list next.
+    listed: Arc<Mutex<BTreeMap<Place, Vec<restic::Snapshot>>>>,
 }
 
 impl ResticPlaces {
+    /// The snapshots of a repository, oldest first: those that were listed when it was opened, once; after that as they are then.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn list(&self, place: Place, repository: &Repository) -> Result<Vec<restic::Snapshot>> {
+        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner).remove(&place);
+        match listed {
+            Some(listed) => Ok(listed),
+            None => repository.snapshots().await,
+        }
+    }
+
+    /// Keeps a list for whoever wants one next.
+    pub fn keep_list(&self, place: Place, listed: Vec<restic::Snapshot>) {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(place, listed);
+    }
+
     /// Each repository.
     pub fn each(&self) -> impl Iterator<Item = (Place, &Repository)> {
         self.places.iter().map(|(place, repository)| (*place, repository))
@@ -94,20 +116,32 @@ impl Repositories {
     /// # Errors
     /// Exit code 10 when there is no restic repository, 12 when the password does not open it.
     pub async fn open(context: &Context) -> Result<Repositories> {
+        Repositories::opened(context, Opening::Probed).await
+    }
+
+    /// The same for whoever lists what there is at once: opened by that list, which costs no more.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_to_list(context: &Context) -> Result<Repositories> {
+        Repositories::opened(context, Opening::Listed).await
+    }
+
+    async fn opened(context: &Context, opening: Opening) -> Result<Repositories> {
         let bucket = context.settings.bucket.is_some().then(|| context.store()).transpose()?;
         let restic = match Base::of(context).await? {
+            Some(base) => Some(base.opened_as(opening).await?),
             None => None,
-            Some(base) => match base.there().await? {
-                Some(places) => Some(places),
-                None => bail!(
-                    Failure::new(format!("there is no restic repository at {}", base.repository.address()))
-                        .hint("correct RESTIC_REPOSITORY, or make the repository: bkp init")
-                        .exit(Exit::NoRepository)
-                ),
-            },
         };
         Ok(Repositories { bucket, restic })
     }
+}
+
+/// By what a repository is found to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    Probed,
+    Listed,
 }
 
 /// The address that the settings name: a repository, or the base of several.
@@ -138,13 +172,38 @@ impl Base {
         })
         .await?;
         let password = match settings.password.clone() {
-            restic::Password::File(path) => Password::File(path),
-            restic::Password::Secret(secret) => Password::Secret(secret),
-            restic::Password::Command(command) => Password::Command(command),
+            SetPassword::File(path) => Password::File(path),
+            SetPassword::Secret(secret) => Password::Secret(secret),
+            SetPassword::Command(command) => Password::Command(command),
         };
         let repository = Repository::new(restic, Address::new(settings.repository.expose()), password);
         let next = settings.new_password.clone().map(Password::File);
         Ok(Some(Base { repository, next, layout: settings.layout, host: settings.host.clone() }))
+    }
+
+    /// The repository that is there when everything lies in one and no password is being changed; nothing was asked of it.
+    pub fn assumed(&self) -> Option<ResticPlaces> {
+        let likely = self.layout != Layout::Split;
+        likely.then(|| self.places(vec![(Place::All, self.repository.clone())]))
+    }
+
+    /// The repositories that are there.
+    ///
+    /// # Errors
+    /// Exit code 10 when there is none, 12 when the password does not open it.
+    pub async fn open(&self) -> Result<ResticPlaces> {
+        self.opened_as(Opening::Probed).await
+    }
+
+    async fn opened_as(&self, opening: Opening) -> Result<ResticPlaces> {
+        match self.found(opening).await? {
+            Some(places) => Ok(places),
+            None => bail!(
+                Failure::new(format!("there is no restic repository at {}", self.repository.address()))
+                    .hint("correct RESTIC_REPOSITORY, or make the repository: bkp init")
+                    .exit(Exit::NoRepository)
+            ),
+        }
     }
 
     /// The repositories that are there; nothing when there are none.
@@ -152,32 +211,41 @@ impl Base {
     /// # Errors
     /// When it cannot be told, for whatever reason: only restic's own word that there is none counts.
     pub async fn there(&self) -> Result<Option<ResticPlaces>> {
+        self.found(Opening::Probed).await
+    }
+
+    async fn found(&self, opening: Opening) -> Result<Option<ResticPlaces>> {
+        let places = |found: Vec<(Place, Found)>| {
+            let places = self.places(found.iter().map(|(place, found)| (*place, found.repository.clone())).collect());
+            for (place, found) in found {
+                found.listed.into_iter().for_each(|listed| places.keep_list(place, listed));
+            }
+            places
+        };
         if self.layout != Layout::Split
-            && let Some(repository) = self.opened(&self.repository).await?
+            && let Some(found) = self.opened(&self.repository, opening).await?
         {
-            return Ok(Some(self.places(vec![(Place::All, repository)])));
+            return Ok(Some(places(vec![(Place::All, found)])));
         }
         if self.layout == Layout::One {
             return Ok(None);
         }
         let probed = try_join_all(Place::SPLIT.map(|place| async move {
-            anyhow::Ok(self.opened(&self.at(place)).await?.map(|repository| (place, repository)))
+            anyhow::Ok(self.opened(&self.at(place), opening).await?.map(|found| (place, found)))
         }));
-        let places: Vec<_> = probed.await?.into_iter().flatten().collect();
-        Ok(if places.is_empty() { None } else { Some(self.places(places)) })
+        let found: Vec<_> = probed.await?.into_iter().flatten().collect();
+        Ok(if found.is_empty() { None } else { Some(places(found)) })
     }
 
     /// The repository as it opens: while its password is being changed, by the old one or by the new one.
-    async fn opened(&self, repository: &Repository) -> Result<Option<Repository>> {
-        let there = |probe, repository: &Repository| (probe == Probe::There).then(|| repository.clone());
-        match (repository.probe().await, &self.next) {
-            (Ok(probe), _) => Ok(there(probe, repository)),
+    async fn opened(&self, repository: &Repository, opening: Opening) -> Result<Option<Found>> {
+        match (Found::look(repository, opening).await, &self.next) {
+            (Ok(found), _) => Ok(found),
             (Err(error), Some(next)) if exit_of(&error) == Exit::WrongPassword => {
-                let renewed = repository.with_password(next.clone());
-                match renewed.probe().await {
-                    Ok(probe) => {
+                match Found::look(&repository.with_password(next.clone()), opening).await {
+                    Ok(found) => {
                         tracing::info!("{} has its new password already", repository.address());
-                        Ok(there(probe, &renewed))
+                        Ok(found)
                     }
                     Err(_) => Err(error),
                 }
@@ -211,6 +279,22 @@ impl Base {
     }
 
     fn places(&self, places: Vec<(Place, Repository)>) -> ResticPlaces {
-        ResticPlaces { host: self.host.clone(), places }
+        ResticPlaces { host: self.host.clone(), places, listed: Arc::default() }
+    }
+}
+
+/// A repository that opens.
+struct Found {
+    repository: Repository,
+    listed: Option<Vec<restic::Snapshot>>,
+}
+
+impl Found {
+    async fn look(repository: &Repository, opening: Opening) -> Result<Option<Found>> {
+        let listed = match opening {
+            Opening::Probed => (repository.probe().await? == Probe::There).then_some(None),
+            Opening::Listed => repository.probe_and_list().await?.map(Some),
+        };
+        Ok(listed.map(|listed| Found { repository: repository.clone(), listed }))
     }
 }

@@ -18,6 +18,9 @@ use super::{Program, relay};
 /// How long a child may take to clean up after itself, such as to remove its lock from a store far away.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often is looked whether a child has begun to read.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 /// What is held of a fed child's output.
 const KEPT_BYTES: usize = 256 * 1024;
 
@@ -113,7 +116,7 @@ fn held(input: &[u8]) -> Result<Stdio> {
     Ok(Stdio::from(file))
 }
 
-async fn lines(stdout: ChildStdout, stderr: ChildStderr, line: &mut (impl FnMut(Line<'_>) + Send)) {
+pub(super) async fn lines(stdout: ChildStdout, stderr: ChildStderr, line: &mut (impl FnMut(Line<'_>) + Send)) {
     let (mut out, mut err) = (BufReader::new(stdout).split(b'\n'), BufReader::new(stderr).split(b'\n'));
     let (mut out_open, mut err_open) = (true, true);
     while out_open || err_open {
@@ -131,10 +134,10 @@ async fn lines(stdout: ChildStdout, stderr: ChildStderr, line: &mut (impl FnMut(
 }
 
 /// A child in a group of its own, which ends with this: asked first, so that it can take its lock back, then killed.
-struct Living(Child);
+pub(super) struct Living(pub(super) Child);
 
 impl Living {
-    fn pipes(&mut self) -> Result<(ChildStdout, ChildStderr)> {
+    pub(super) fn pipes(&mut self) -> Result<(ChildStdout, ChildStderr)> {
         let stdout = self.0.stdout.take().context("no pipe from the child")?;
         Ok((stdout, self.0.stderr.take().context("no pipe from the child")?))
     }
@@ -176,7 +179,6 @@ pub struct Feed {
     // Before the pipe: the program is gone when that is closed.
     living: Living,
     stdin: ChildStdin,
-    begun: bool,
     said: Option<JoinHandle<(Vec<u8>, Vec<u8>)>>,
 }
 
@@ -209,7 +211,30 @@ impl Feed {
             lines(stdout, stderr, &mut keep).await;
             (out, err)
         });
-        Ok(Feed { name: program.name(), living, stdin, begun: false, said: Some(said) })
+        // Written before anybody reads: an empty pipe holds it.
+        let begun = rustix::io::write(&stdin, &relay::MAGIC);
+        if begun.is_ok_and(|bytes| bytes != relay::MAGIC.len()) {
+            bail!("a new pipe took less than {} bytes", relay::MAGIC.len());
+        }
+        Ok(Feed { name: program.name(), living, stdin, said: Some(said) })
+    }
+
+    /// Waits until the program has started the relay, which takes the first word out of the pipe; false when it ended before.
+    ///
+    /// # Errors
+    /// When the pipe cannot be looked at.
+    pub async fn taken(&mut self) -> Result<bool> {
+        loop {
+            let running = self.living.running();
+            // Looked at after that: a relay may have come and gone.
+            if rustix::io::ioctl_fionread(&self.stdin).context("looking at a pipe")? == 0 {
+                return Ok(true);
+            }
+            if !running {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Writes all of `bytes`.
@@ -217,18 +242,9 @@ impl Feed {
     /// # Errors
     /// When the program no longer reads; [`Feed::end`] tells why.
     pub async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.begin().await?;
         for part in bytes.chunks(1 << 20) {
             self.stdin.write_all(&relay::head(u32::try_from(part.len()).unwrap_or(0))).await?;
             self.stdin.write_all(part).await?;
-        }
-        Ok(())
-    }
-
-    async fn begin(&mut self) -> std::io::Result<()> {
-        if !self.begun {
-            self.begun = true;
-            self.stdin.write_all(&relay::MAGIC).await?;
         }
         Ok(())
     }
@@ -238,7 +254,6 @@ impl Feed {
     /// # Errors
     /// When the program no longer reads.
     pub async fn whole(&mut self) -> std::io::Result<()> {
-        self.begin().await?;
         self.stdin.write_all(&relay::head(0)).await?;
         self.stdin.flush().await
     }

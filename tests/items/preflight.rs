@@ -55,7 +55,7 @@ fn what_has_no_room_is_refused_before_it_is_fetched() {
     app.lose_everything();
     let before = app.state();
     // A file larger than any volume, which nobody can have.
-    let script = "case \" $* \" in *' ls '*' --recursive '*) exec $REAL \"$@\" | sed 's/\"type\":\"file\"\\(.*\\)\"size\":[0-9]*/\"type\":\"file\"\\1\"size\":9000000000000000/';; *' restore '*) echo fetched >&2; exit 1;; esac\nexec $REAL \"$@\"";
+    let script = "case \" $* \" in *snapshots*) $REAL \"$@\" | sed 's/\"total_bytes_processed\":[0-9]*/\"total_bytes_processed\":9000000000000000/g'; exit;; *' ls '*' --recursive '*) $REAL \"$@\" | sed 's/\"type\":\"file\"\\(.*\\)\"size\":[0-9]*/\"type\":\"file\"\\1\"size\":9000000000000000/'; exit;; *' restore '*) echo fetched >&2; exit 1;; esac\nexec $REAL \"$@\"";
     let restic = restic_that(&app.work, script);
     let to = app.work.join("look/deeper");
     let to = to.to_str().expect("a path");

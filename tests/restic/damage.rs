@@ -28,7 +28,7 @@ async fn a_flipped_byte_in_the_data_is_found_by_reading_it() {
     let error = place.repository.check(true).await.expect_err("damaged");
     assert_eq!(exit_of(&error), Exit::ProofFailed, "{error:#}");
     assert!(!format!("{error:#}").contains('{'), "words, not JSON: {error:#}");
-    all(place.repository.read(&id, "/a.sql").await.expect("started")).await.expect_err("damaged");
+    all(place.repository.read(&id, "/a.sql").expect("started")).await.expect_err("damaged");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn a_container_that_may_write_nowhere_but_tmp_can_save() {
     let place = Place::with(|options| options.environment.retain(|(name, _)| name != "HOME")).await;
     place.repository.init(None).await.expect("made");
     let id = save(&place.repository, "a.sql", b"SELECT 1;").await.expect("saved");
-    assert_eq!(all(place.repository.read(&id, "/a.sql").await.expect("opened")).await.expect("read"), b"SELECT 1;");
+    assert_eq!(all(place.repository.read(&id, "/a.sql").expect("opened")).await.expect("read"), b"SELECT 1;");
 }
 
 #[tokio::test]
@@ -86,8 +86,8 @@ async fn s3_keeps_streams_and_trees() {
 
     let content = noise(3_000_000);
     let id = save(&repository, "shop.sql", &content).await.expect("saved");
-    assert!(all(repository.read(&id, "/shop.sql").await.expect("opened")).await.expect("read") == content);
-    drop(repository.save_stream(&saving(), "cut.sql").await.expect("begun"));
+    assert!(all(repository.read(&id, "/shop.sql").expect("opened")).await.expect("read") == content);
+    drop(repository.save_stream(&saving(), "cut.sql").expect("begun"));
 
     let tree = work.dir("tree/sub");
     std::fs::write(tree.join("file"), b"x").expect("written");

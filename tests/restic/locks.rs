@@ -103,7 +103,8 @@ fn hold_alone(place: &Place) -> (Child, Pid) {
 async fn a_stream_waits_for_an_exclusive_lock_before_it_takes_a_byte() {
     let place = Place::made().await;
     let (mut holder, pid) = hold_alone(&place);
-    let outcome = place.repository.save_stream(&super::saving(), "a").await.err();
+    let mut stream = place.repository.save_stream(&super::saving(), "a").expect("begun");
+    let outcome = stream.write(b"x").await.err();
     kill_process(pid, Signal::CONT).expect("goes on");
     holder.wait().expect("ends");
     let error = outcome.expect("locked");

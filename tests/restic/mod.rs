@@ -134,7 +134,7 @@ async fn all(mut reading: Reading) -> anyhow::Result<Vec<u8>> {
 
 /// Saves a stream in pieces as a pipe hands them over; gives the snapshot's id.
 async fn save(repository: &Repository, name: &str, content: &[u8]) -> anyhow::Result<String> {
-    let mut stream = repository.save_stream(&saving(), name).await?;
+    let mut stream = repository.save_stream(&saving(), name)?;
     for piece in content.chunks(300_001) {
         stream.write(piece).await?;
     }

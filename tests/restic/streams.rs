@@ -16,14 +16,14 @@ async fn a_stream_comes_back_byte_for_byte_to_old_readers_too() {
     let time = "2026-11-20T23:10:00Z".parse().expect("a time");
     for (name, content) in [("shop.sql", noise(5_000_000)), ("one byte", vec![b'x'])] {
         let saving = bkp::repository::restic::Saving { time: Some(time), ..saving() };
-        let mut stream = place.repository.save_stream(&saving, name).await.expect("begun");
+        let mut stream = place.repository.save_stream(&saving, name).expect("begun");
         for piece in content.chunks(300_001) {
             stream.write(piece).await.expect("written");
         }
         let saved = stream.commit().await.expect("saved");
         assert_eq!(saved.summary.expect("figures").bytes, content.len() as u64);
         let path = format!("/{name}");
-        let read = all(place.repository.read(&saved.id, &path).await.expect("opened")).await.expect("read");
+        let read = all(place.repository.read(&saved.id, &path).expect("opened")).await.expect("read");
         assert!(read == content, "{name}");
         assert!(place.restic("0.14", ["dump", &saved.id, &path]).stdout == content, "{name}");
 
@@ -48,13 +48,13 @@ async fn what_is_not_there_is_an_error_at_the_end_of_reading() {
     let place = Place::made().await;
     let id = save(&place.repository, "a.sql", b"x").await.expect("saved");
     for (snapshot, path) in [(id.as_str(), "/b.sql"), ("12345678", "/a.sql")] {
-        let reading = place.repository.read(snapshot, path).await.expect("started");
+        let reading = place.repository.read(snapshot, path).expect("started");
         all(reading).await.expect_err("nothing to read");
     }
 }
 
 async fn begun(place: &Place) -> StreamIn {
-    let mut stream = place.repository.save_stream(&saving(), "shop.sql").await.expect("begun");
+    let mut stream = place.repository.save_stream(&saving(), "shop.sql").expect("begun");
     // More than all pipes hold: restic has begun to read when this is over.
     stream.write(&noise(8_000_000)).await.expect("written");
     stream
@@ -114,7 +114,7 @@ async fn a_bkp_killed_while_it_streams_leaves_no_snapshot() {
     if let Some(work) = std::env::var_os(STREAM_IN) {
         let work = Path::new(&work);
         let repository = repository(options(work), &work.join("repo").display().to_string()).await;
-        let mut stream = repository.save_stream(&saving(), "shop.sql").await.expect("begun");
+        let mut stream = repository.save_stream(&saving(), "shop.sql").expect("begun");
         stream.write(&noise(8_000_000)).await.expect("written");
         std::fs::write(work.join("streaming"), b"").expect("written");
         // Longer than the test lets it live.

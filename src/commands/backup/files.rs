@@ -1,5 +1,6 @@
 //! Saving directories: a snapshot for each, rooted there, so that it restores straight into a target.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -9,7 +10,7 @@ use super::parts::{Common, Kept, no_place};
 use crate::commands::catalog::Snapshot;
 use crate::commands::pausing;
 use crate::commands::repositories::ResticPlaces;
-use crate::repository::restic::Tree;
+use crate::repository::restic::{Tree, TreeAhead};
 use crate::settings::{Files, Settings};
 use crate::sources::Item;
 use crate::sources::files::{choice, socket};
@@ -22,39 +23,68 @@ pub struct Saved {
     pub unreadable: Vec<String>,
 }
 
-/// Saves one directory. `known` are the snapshots that are there: the newest of the same directory tells restic which files have
-/// not changed, whatever host it came from.
+/// The snapshot that tells restic which files have not changed: the newest of the same directory, whatever host it came from.
+pub fn parent(known: &[Snapshot], common: &Common, item: &Item) -> Option<String> {
+    known
+        .iter()
+        .filter(|snapshot| snapshot.item == *item && snapshot.file.is_none())
+        // Another application's directory of the same name has other files: with it, all of ours would be read each time.
+        .filter(|snapshot| snapshot.app.as_ref().is_none_or(|its| *its == common.app))
+        .max_by_key(|snapshot| snapshot.time)
+        .map(|snapshot| snapshot.id.clone())
+}
+
+fn excludes(settings: &Settings, options: &Files, root: &Path) -> Result<Vec<OsString>> {
+    Ok(choice::exclude_patterns(root, &options.exclude, &pausing::config(settings)?.own_files()))
+}
+
+/// Starts restic for one directory, which waits; not where only some of it is saved, which is looked up when it is saved.
+///
+/// # Errors
+/// When restic cannot be started.
+pub async fn ahead(
+    settings: &Settings,
+    places: &ResticPlaces,
+    common: &Common,
+    root: &Path,
+) -> Result<Option<TreeAhead>> {
+    let item = Item::Files(root.to_owned());
+    let (Some(options), Some((_, repository))) = (&settings.files, places.for_item(&item)) else { return Ok(None) };
+    if !options.include.is_empty() {
+        return Ok(None);
+    }
+    let root = &root.canonicalize().with_context(|| format!("looking at {}", root.display()))?;
+    let tree = Tree { includes: None, excludes: excludes(settings, options, root)? };
+    Ok(Some(repository.tree_ahead(&common.saving(places, &item, None), root, &tree).await?))
+}
+
+/// Saves one directory; `ahead` is its restic, when that waits already. `known` are the snapshots that are there.
 pub async fn save(
     settings: &Settings,
     options: &Files,
     places: &ResticPlaces,
     common: &Common,
-    known: &[Snapshot],
+    (ahead, known): (Option<TreeAhead>, &[Snapshot]),
     root: &Path,
 ) -> Result<Saved> {
     let item = Item::Files(root.to_owned());
-    let (place, repository) = places.for_item(&item).ok_or_else(|| no_place(&item))?;
+    let (_, repository) = places.for_item(&item).ok_or_else(|| no_place(&item))?;
     // The path that the kernel tells, by which restic matches what is left out.
     let root = &root.canonicalize().with_context(|| format!("looking at {}", root.display()))?;
-    let parent = known
-        .iter()
-        .filter(|snapshot| snapshot.item == item && snapshot.place == place && snapshot.file.is_none())
-        // Another application's directory of the same name has other files: with it, all of ours would be read each time.
-        .filter(|snapshot| snapshot.app.as_ref().is_none_or(|its| *its == common.app))
-        .max_by_key(|snapshot| snapshot.time)
-        .map(|snapshot| snapshot.id.clone());
     let includes = match options.include.as_slice() {
         [] => None,
         patterns => Some(choice::included(root, patterns)?),
     };
-    let tree = Tree {
-        includes,
-        excludes: choice::exclude_patterns(root, &options.exclude, &pausing::config(settings)?.own_files()),
+    let tree = Tree { includes, excludes: excludes(settings, options, root)? };
+    let saving = || async {
+        if let Some(ahead) = ahead
+            && let Some(saved) = ahead.save().await?
+        {
+            return Ok(saved);
+        }
+        repository.save_tree(&common.saving(places, &item, parent(known, common, &item)), root, &tree).await
     };
-    let saved = repository
-        .save_tree(&common.saving(places, &item, parent), root, &tree)
-        .await
-        .with_context(|| format!("saving {item}"))?;
+    let saved = saving().await.with_context(|| format!("saving {item}"))?;
     let mut unreadable: Vec<String> =
         saved.unread.iter().map(|unread| format!("{}: {}", unread.path, unread.why)).collect();
     let sockets = block_in_place(|| socket::sockets(root, tree.includes.as_deref(), &options.exclude));

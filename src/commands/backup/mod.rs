@@ -1,5 +1,6 @@
 //! `bkp backup`: one run over all items of the application. Reads as it happens.
 
+mod ahead;
 mod bucket;
 mod everywhere;
 mod files;
@@ -11,7 +12,6 @@ pub mod safety;
 
 use anyhow::{Result, bail};
 
-use super::catalog::Snapshot;
 use super::held::Held;
 use super::pausing::{self, Reason};
 use super::repositories::Repositories;
@@ -19,6 +19,7 @@ use super::{Context, Run, catalog, now};
 use crate::commands::restore::leftovers;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::pause::Pause;
 use crate::report;
 use crate::repository::bucket::store::Object;
 use crate::settings::names::BKP_TABLE_WAIT;
@@ -28,6 +29,7 @@ use crate::sources::postgres::dump::{self, Job};
 use crate::sources::postgres::seal::{FORMAT, Seal};
 use crate::sources::postgres::standby::{self, Watch};
 use crate::sources::postgres::waits::Patience;
+use ahead::{Begun, Unopened};
 use everywhere::Everywhere;
 use parts::{Common, Kept, Parts};
 use plan::Plan;
@@ -66,18 +68,23 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     let settings = &context.settings;
     let session_name = run.session_name("backup");
 
-    let repositories = context.stop.or(Repositories::open(context)).await?;
+    let unopened = context.stop.or(Unopened::find(context)).await?;
     let held = context.stop.or(Held::take(context, &session_name)).await?;
     leftovers::give_back(context, &held, request.dry_run).await?;
 
     let plan = context.stop.or(Plan::make(context, held.session.as_ref())).await?;
     plan.say(&settings.app);
+    if let Some(store) = unopened.bucket() {
+        context.stop.or(bucket::reachable(store)).await?;
+    }
+    let common = plan.common(&run, settings, &request.tags, false);
+    let (mut repositories, begun) = match request.dry_run {
+        true => (context.stop.or(unopened.open()).await?, Begun::default()),
+        false => context.stop.or(unopened.begin(context, &common)).await?,
+    };
     if let Some(places) = &repositories.restic {
         // Before anything is paused, and before half of the run is stored.
-        parts::all_have_places(places, &plan.items(settings))?;
-    }
-    if let Some(store) = &repositories.bucket {
-        context.stop.or(bucket::reachable(store)).await?;
+        parts::all_have_places(places, &common.plan)?;
     }
     if request.dry_run {
         if context.json {
@@ -86,16 +93,36 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         return Ok(Exit::Done);
     }
 
-    let (session_name, safety) = (session_name.as_str(), false);
-    let saving = Saving { context, run: &run, repositories: &repositories, plan: &plan, session_name, safety };
-    let saved = pausing::around(context, &run, Reason::Backup, async |_| {
-        saving.everything(held.session.as_ref(), &request.tags).await
-    })
-    .await;
+    let session_name = session_name.as_str();
+    let save = async |repositories: &Repositories, begun: &Begun| {
+        let (run, plan, common) = (&run, &plan, &common);
+        let saving = Saving { context, run, repositories, plan, session_name, common, begun };
+        let everything = async |_: Option<&mut Pause<'_>>| saving.everything(held.session.as_ref()).await;
+        pausing::around(context, run, Reason::Backup, everything).await
+    };
+    let saved = match save(&repositories, &begun).await {
+        // Nothing is stored where it was assumed: it is looked for by asking.
+        Err(error) if begun.assumed && ahead::is_elsewhere(&error) => {
+            repositories = context.stop.or(unopened.open()).await?;
+            if let Some(places) = &repositories.restic {
+                parts::all_have_places(places, &common.plan)?;
+            }
+            save(&repositories, &Begun::default()).await
+        }
+        saved => saved,
+    };
     if saved.is_err() {
         held.release(&settings.app).await;
     }
     let saved = saved?;
+    // A signal now only keeps the locks of the dead.
+    let _ = context
+        .stop
+        .or(async {
+            begun.tidied().await;
+            Ok(())
+        })
+        .await;
 
     let dropped = leftovers::drop_replaced(settings, &held, &run, &saved).await;
     let forgotten = forget_old(context, &held, &repositories, &run).await;
@@ -122,24 +149,16 @@ struct Saving<'a> {
     repositories: &'a Repositories,
     plan: &'a Plan,
     session_name: &'a str,
-    /// Whether a restore takes it of what it is about to replace.
-    safety: bool,
+    common: &'a Common,
+    /// What of it is begun already.
+    begun: &'a Begun,
 }
 
 impl Saving<'_> {
     /// Databases first: a file that a row speaks of was there before the row, and is still there afterwards.
-    async fn everything(&self, session: Option<&Session>, tags: &[String]) -> Result<Saved> {
+    async fn everything(&self, session: Option<&Session>) -> Result<Saved> {
         let settings = &self.context.settings;
-        let dump = self.plan.dump.as_ref();
-        let common = Common {
-            run: self.run.id.clone(),
-            app: settings.app.clone(),
-            plan: self.plan.items(settings),
-            server: dump.map(|dump| dump.server.clone()).unwrap_or_default(),
-            client: dump.map(|dump| dump.client.version.clone()).unwrap_or_default(),
-            tags: tags.to_vec(),
-            safety: self.safety,
-        };
+        let (dump, common) = (self.plan.dump.as_ref(), self.common);
         let mut saved = match (session, dump) {
             (Some(session), Some(dump)) => {
                 let watch = Watch {
@@ -149,19 +168,27 @@ impl Saving<'_> {
                     session_name: self.session_name,
                     databases: &dump.databases,
                 };
-                standby::during(&watch, &self.context.stop, async || self.databases(session, &common).await).await?
+                standby::during(&watch, &self.context.stop, async || self.databases(session, common).await).await?
             }
             _ => Saved::default(),
         };
         if let (Some(options), Some(places)) = (&settings.files, &self.repositories.restic) {
-            let known = catalog::snapshots::snapshots(places, settings);
-            let known: Vec<Snapshot> = self.context.stop.or(known).await?;
+            let mut listed = None;
             // Also where one repository lacks the dump: the other is to have all of the run.
             for root in &self.plan.roots {
-                let saving = files::save(settings, options, places, &common, &known, root);
+                let (ahead, all) = match self.begun.tree() {
+                    Some(looked) => looked,
+                    None => self.context.stop.or(ahead::tree(settings, common, places, root, listed)).await?,
+                };
+                let known = match places.for_item(&Item::Files(root.clone())) {
+                    Some((place, _)) => catalog::snapshots::of_place(&all, place, settings),
+                    None => Vec::new(),
+                };
+                let saving = files::save(settings, options, places, common, (ahead, &known), root);
                 let tree = self.context.stop.or(saving).await?;
                 saved.kept.push(tree.kept);
                 saved.unreadable.extend(tree.unreadable);
+                listed = Some(all);
             }
         }
         match saved.half.take() {
@@ -181,7 +208,8 @@ impl Saving<'_> {
                 stores.bucket = Some(self.context.stop.or(bucket::begin(self.run, store, level, attempt)).await?);
             }
             if attempt == 0 {
-                stores.restic = self.repositories.restic.as_ref().map(|places| Parts::new(places, common));
+                stores.restic =
+                    self.repositories.restic.as_ref().map(|places| Parts::new(places, common, self.begun.streams()));
             }
             if self.dump(session, stores, &mut saved).await? {
                 return Ok(saved);
@@ -201,13 +229,17 @@ impl Saving<'_> {
             databases: &plan.databases,
             named: plan.named,
             roles: &settings.saved_roles,
-            patience: match self.safety {
+            patience: match self.common.safety {
                 true => safety::PATIENCE,
                 false => Patience { limit: settings.table_wait, setting: Some(BKP_TABLE_WAIT) },
             },
             jobs: settings.jobs,
         };
-        let produced = self.context.stop.or(dump::dump(&job, session, &mut stores)).await;
+        let producing = async {
+            let dumped = dump::dump(&job, session, &mut stores).await?;
+            stores.finish().await.map(|()| dumped)
+        };
+        let produced = self.context.stop.or(producing).await;
         let sealed = produced.and_then(|dumped| {
             let seal = Seal {
                 format: FORMAT,
@@ -218,7 +250,7 @@ impl Saving<'_> {
                 databases: dumped.databases,
                 skipped: plan.skipped.clone(),
                 files: self.plan.roots.clone(),
-                safety: self.safety,
+                safety: self.common.safety,
                 bytes: dumped.bytes,
                 digest: format!("blake3:{}", dumped.digest),
             };

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::commands::{Context, pausing};
+use super::parts::Common;
+use crate::commands::{Context, Run, pausing};
 use crate::error::Failure;
 use crate::settings::{Databases, Postgres, SavedRoles, Settings};
 use crate::sources::Item;
@@ -69,6 +70,20 @@ impl Plan {
         }
         items.extend(self.roots.iter().cloned().map(Item::Files));
         items
+    }
+
+    /// What all snapshots of a run of it have in common.
+    pub fn common(&self, run: &Run, settings: &Settings, tags: &[String], safety: bool) -> Common {
+        let dump = self.dump.as_ref();
+        Common {
+            run: run.id.clone(),
+            app: settings.app.clone(),
+            plan: self.items(settings),
+            server: dump.map(|dump| dump.server.clone()).unwrap_or_default(),
+            client: dump.map(|dump| dump.client.version.clone()).unwrap_or_default(),
+            tags: tags.to_vec(),
+            safety,
+        }
     }
 
     /// Tells it.

@@ -197,7 +197,7 @@ async fn save_in_time(repository: &Repository, proven: &Statement, evidence: &[u
 async fn save(repository: &Repository, proven: &Statement, evidence: &[u8]) -> Result<()> {
     let time = Some(Timestamp::UNIX_EPOCH);
     let saving = Saving { host: PROOF.to_owned(), tags: proven.tags(), time, parent: None };
-    let mut stream = repository.save_stream(&saving, FILE).await?;
+    let mut stream = repository.save_stream(&saving, FILE)?;
     stream.write(evidence).await?;
     stream.commit().await?;
     Ok(())

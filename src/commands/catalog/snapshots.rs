@@ -56,14 +56,20 @@ pub async fn snapshots(places: &ResticPlaces, settings: &Settings) -> Result<Vec
 /// # Errors
 /// When a repository cannot be opened or listed.
 pub async fn listed(places: &ResticPlaces, settings: &Settings) -> Result<(Vec<Snapshot>, Vec<Proof>)> {
-    let each =
-        places.each().map(|(place, repository)| async move { anyhow::Ok((place, repository.snapshots().await?)) });
+    let each = places
+        .each()
+        .map(|(place, repository)| async move { anyhow::Ok((place, places.list(place, repository).await?)) });
     let (mut snapshots, mut proofs) = (Vec::new(), Vec::new());
     for (place, listed) in try_join_all(each).await? {
         proofs.extend(listed.iter().filter_map(|snapshot| drilled::read(snapshot, place)));
         snapshots.extend(listed.into_iter().filter_map(|snapshot| recognised(snapshot, place, settings)));
     }
     Ok((snapshots, proofs))
+}
+
+/// What bkp can restore of a list of a repository.
+pub fn of_place(listed: &[restic::Snapshot], place: Place, settings: &Settings) -> Vec<Snapshot> {
+    listed.iter().cloned().filter_map(|snapshot| recognised(snapshot, place, settings)).collect()
 }
 
 /// Tells what a snapshot is. Nothing for what bkp cannot restore.

@@ -23,11 +23,11 @@ pub async fn prove(repository: &Repository, run: &Run, host: &str) -> Result<()>
     // The run's tag tells this snapshot from one that a killed call left; its id in the line makes for bytes that are not there yet.
     let tags = vec![PROOF.to_owned(), format!("run={}", run.id)];
     let line = format!("bkp change-password {}\n", run.id);
-    let mut stream = repository.save_stream(&Saving { host: host.to_owned(), tags, ..Saving::default() }, NAME).await?;
+    let mut stream = repository.save_stream(&Saving { host: host.to_owned(), tags, ..Saving::default() }, NAME)?;
     stream.write(line.as_bytes()).await?;
     let saved = stream.commit().await?;
 
-    let mut reading = repository.read(&saved.id, &format!("/{NAME}")).await?;
+    let mut reading = repository.read(&saved.id, &format!("/{NAME}"))?;
     let mut read = BytesMut::new();
     while reading.read(&mut read).await? > 0 {}
     if read != line.as_bytes() {

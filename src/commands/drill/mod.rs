@@ -101,7 +101,7 @@ async fn tried(
 
     let mut steps = Steps(run.began);
     let wish = Restore { when: request.when.clone(), ..Restore::default() };
-    let repositories = stop.or(Repositories::open(context)).await?;
+    let repositories = stop.or(Repositories::open_to_list(context)).await?;
     let choice = stop.or(restore::chosen(context, &repositories, &wish)).await?;
     let sorted = sort::sort(&repositories, &ground::with_files(settings, request), &choice, &wish)?;
     evidence.not_tried = left_out(&choice, &sorted);

@@ -78,7 +78,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     only::check(&context.settings, request)?;
     let run = Run::begin()?;
     let settings = &context.settings;
-    let repositories = context.stop.or(Repositories::open(context)).await?;
+    let repositories = context.stop.or(Repositories::open_to_list(context)).await?;
     let choice = context.stop.or(chosen(context, &repositories, request)).await?;
     let sorted = sort::sort(&repositories, settings, &choice, request)?;
     let found = match &request.path {

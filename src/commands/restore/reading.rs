@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::repository::bucket::store::Store;
 use crate::repository::bucket::unpack::Unpacker;
-use crate::repository::restic::Repository;
+use crate::repository::restic::{Reading, Repository};
 use crate::sources::Item;
 use crate::sources::postgres::lexer::Meta;
 use crate::sources::postgres::name::Name;
@@ -91,8 +91,16 @@ pub fn open(stored: &Stored) -> Sql {
     let (tell, told) = mpsc::channel(AHEAD);
     let stored = stored.clone();
     tokio::spawn(async move {
-        for piece in &stored.pieces {
-            match send(piece, &tell).await {
+        let mut ahead = None;
+        for (at, piece) in stored.pieces.iter().enumerate() {
+            let begun = ahead.take().map_or_else(|| piece.begin(), Ok);
+            // Roles are soon read: the databases' restic opens the repository meanwhile.
+            ahead = stored.pieces.get(at + 1).and_then(|next| next.begin().ok());
+            let sent = match begun {
+                Ok(begun) => send(piece, begun, &tell).await,
+                Err(error) => Err(error),
+            };
+            match sent {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -105,8 +113,18 @@ pub fn open(stored: &Stored) -> Sql {
     Sql(told)
 }
 
+impl Piece {
+    /// Begins to read what takes a program to read it.
+    fn begin(&self) -> Result<Option<Reading>> {
+        match &self.place {
+            Source::Object(..) => Ok(None),
+            Source::Snapshot(repository, id, file) => repository.read(id, file).map(Some),
+        }
+    }
+}
+
 /// Sends one piece; false when nobody reads any more.
-async fn send(piece: &Piece, tell: &Tell) -> Result<bool> {
+async fn send(piece: &Piece, begun: Option<Reading>, tell: &Tell) -> Result<bool> {
     if let Some(database) = &piece.database
         && tell.send(Ok(Portion::Between(Meta::connect_line(&Name::from(database.clone())).into()))).await.is_err()
     {
@@ -116,8 +134,8 @@ async fn send(piece: &Piece, tell: &Tell) -> Result<bool> {
         return Ok(false);
     }
     let mut unpacker = Unpacker::default();
-    match &piece.place {
-        Source::Object(store, dump) => {
+    match (begun, &piece.place) {
+        (None, Source::Object(store, dump)) => {
             let mut download = store.read(&dump.name, None, dump.version.as_ref()).await.map_err(store_failure)?;
             while let Some(stored) = download.next().await.map_err(store_failure)? {
                 unpacker.push(&stored);
@@ -126,8 +144,8 @@ async fn send(piece: &Piece, tell: &Tell) -> Result<bool> {
                 }
             }
         }
-        Source::Snapshot(repository, id, file) => {
-            let mut reading = repository.read(id, file).await?;
+        (None, Source::Snapshot(..)) => bail!("{} is not being read", piece.name),
+        (Some(mut reading), _) => {
             let mut buffer = BytesMut::new();
             while reading.read(&mut buffer).await? > 0 {
                 unpacker.push(&buffer);

@@ -1,6 +1,7 @@
 //! The address of a repository as restic reads it: a path, `s3:…`, `rest:https://user:password@host/…`, `sftp:…`, and so on.
 
 use std::fmt;
+use std::path::Path;
 
 /// Where a repository is. Printing it leaves out a password.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,6 +17,15 @@ impl Address {
     /// The address itself, for restic's environment; never for a message.
     pub(super) fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The directory of a repository that is one.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        let path = self.0.strip_prefix("local:").unwrap_or(&self.0);
+        // As restic tells them apart: what begins with a word and a colon is somewhere else.
+        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let elsewhere = path.len() == self.0.len() && path.split_once(':').is_some_and(|(word, _)| is_word(word));
+        (!elsewhere).then(|| Path::new(path))
     }
 
     /// The repository one level below, as scripts that say `$RESTIC_REPOSITORY/files` mean it.
@@ -74,6 +84,17 @@ mod tests {
         }
         let address = Address::new("rest:http://joe:hunter2@h/");
         assert_eq!(address.scrub("Head \"http://joe:hunter2@h/config\""), "Head \"http://joe:***@h/config\"");
+    }
+
+    #[test]
+    fn a_directory_is_told_from_an_address() {
+        let directory = |text: &str| Address::new(text).directory().map(|path| path.display().to_string());
+        for (text, path) in [("/srv/a", "/srv/a"), ("local:/srv/a:b", "/srv/a:b"), ("./a:b", "./a:b"), ("a", "a")] {
+            assert_eq!(directory(text).as_deref(), Some(path));
+        }
+        for text in ["s3:https://host/bucket", "sftp:joe@host:/srv", "b2:bucket:path", "rclone:a:b", "rest:http://h/"] {
+            assert_eq!(directory(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::address::Address;
 use super::locks::{Here, Lock};
 use super::output::{Message, message};
 use super::refusal::{self, Cause, cause};
@@ -58,6 +59,48 @@ pub(super) struct Answer {
     pub err: String,
 }
 
+/// What a run says while it lasts.
+pub(super) struct Heard {
+    address: Address,
+    told: bool,
+    out: Vec<u8>,
+    err: Vec<u8>,
+}
+
+impl Heard {
+    pub fn new(address: &Address) -> Heard {
+        Heard { address: address.clone(), told: false, out: Vec::new(), err: Vec::new() }
+    }
+
+    /// Keeps a line, unless it is of restic's progress.
+    pub fn line(&mut self, line: Line<'_>) {
+        if let Line::Err(bytes) = line
+            && !self.told
+            && let Some(why) = refusal::trying_again(bytes)
+        {
+            // For minutes: nobody is to wonder meanwhile what bkp waits for.
+            self.told = true;
+            tracing::warn!(
+                "the store of {} does not answer, restic tries again: {}",
+                self.address,
+                self.address.scrub(&why)
+            );
+        }
+        let (kept, bytes) = match line {
+            Line::Out(bytes) => (&mut self.out, bytes),
+            Line::Err(bytes) => (&mut self.err, bytes),
+        };
+        if !bytes.starts_with(br#"{"message_type":"status""#) && kept.len() < KEPT_BYTES {
+            kept.extend_from_slice(bytes);
+            kept.push(b'\n');
+        }
+    }
+
+    pub fn answer(self, status: ExitStatus) -> Answer {
+        Answer { status, out: self.out, err: String::from_utf8_lossy(&self.err).into_owned() }
+    }
+}
+
 impl Answer {
     /// All messages, those on standard error first.
     pub fn messages(&self) -> impl Iterator<Item = Message> {
@@ -89,35 +132,12 @@ impl Repository {
 
     /// Runs it once.
     pub(super) async fn run(&self, program: &Program, call: &Call<'_>) -> Result<Answer> {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut told = false;
-        let keep = |line: Line<'_>| {
-            if let Line::Err(bytes) = line
-                && !told
-                && let Some(why) = refusal::trying_again(bytes)
-            {
-                // For minutes: nobody is to wonder meanwhile what bkp waits for.
-                told = true;
-                tracing::warn!(
-                    "the store of {} does not answer, restic tries again: {}",
-                    self.address,
-                    self.address.scrub(&why)
-                );
-            }
-            let (kept, bytes) = match line {
-                Line::Out(bytes) => (&mut out, bytes),
-                Line::Err(bytes) => (&mut err, bytes),
-            };
-            if !bytes.starts_with(br#"{"message_type":"status""#) && kept.len() < KEPT_BYTES {
-                kept.extend_from_slice(bytes);
-                kept.push(b'\n');
-            }
-        };
+        let mut heard = Heard::new(&self.address);
         let how = How { limit: call.short.then_some(self.restic.options.answer_within), ..call.how };
-        let ended = process::run(program, how, keep).await;
-        let err = String::from_utf8_lossy(&err).into_owned();
+        let ended = process::run(program, how, |line| heard.line(line)).await;
         let status = ended.map_err(|error| match error.downcast::<Overdue>() {
             Ok(overdue) => {
+                let err = String::from_utf8_lossy(&heard.err);
                 let words = err.lines().last().map(|last| format!("; it said last: {}", self.address.scrub(last)));
                 Failure::new(format!("restic could not {} ({}) in time", call.to_do, self.address))
                     .hint("see whether the store can be reached from here: address, DNS, network policy, proxy")
@@ -126,7 +146,7 @@ impl Repository {
             }
             Err(error) => error,
         })?;
-        Ok(Answer { status, out, err })
+        Ok(heard.answer(status))
     }
 
     /// Runs it; a bad end is a failure.
@@ -148,24 +168,21 @@ impl Repository {
                 return Ok(answer);
             }
             let (cleared, left) = self.clear_dead_locks().await?;
-            if cleared == 0 || !left.is_empty() {
+            if !left.is_empty() || (cleared == 0 && !patience.once_more()) {
                 patience.wait_for(self, &left).await?;
             }
         }
     }
 
-    /// Waits until no prune or check keeps others out; for commands that cannot be repeated.
-    pub(super) async fn let_in(&self) -> Result<()> {
-        let mut patience = Patience::new(self.restic.options.lock_wait);
-        loop {
-            // All of the dead, not only those who keep others out: each that stays is one more to be read the next time.
-            let (_, mut locks) = self.clear_dead_of(self.locks().await?).await?;
-            locks.retain(|lock| lock.exclusive);
-            if locks.is_empty() {
-                return Ok(());
-            }
-            patience.wait_for(self, &locks).await?;
+    /// After a command that only adds or reads was refused for a lock: clears the dead, and waits where somebody living keeps
+    /// others out. Whoever asks tries again then.
+    pub(super) async fn make_way(&self, patience: &mut Patience) -> Result<()> {
+        let (cleared, mut locks) = self.clear_dead_locks().await?;
+        locks.retain(|lock| lock.exclusive);
+        if locks.is_empty() && (cleared > 0 || patience.once_more()) {
+            return Ok(());
         }
+        patience.wait_for(self, &locks).await
     }
 
     pub(super) fn failure(&self, call: &Call<'_>, answer: &Answer) -> anyhow::Error {
@@ -174,14 +191,21 @@ impl Repository {
 }
 
 /// What is left of the time that a lock is waited for.
-struct Patience {
+pub(super) struct Patience {
     until: tokio::time::Instant,
     said: bool,
+    missed: u8,
 }
 
 impl Patience {
-    fn new(limit: Duration) -> Patience {
-        Patience { until: tokio::time::Instant::now() + limit, said: false }
+    pub fn new(limit: Duration) -> Patience {
+        Patience { until: tokio::time::Instant::now() + limit, said: false, missed: 0 }
+    }
+
+    /// Whether to try again at once where the holder was gone when we looked; not for ever, should others come and go.
+    fn once_more(&mut self) -> bool {
+        self.missed += 1;
+        self.missed <= 3
     }
 
     async fn wait_for(&mut self, repository: &Repository, holders: &[Lock]) -> Result<()> {

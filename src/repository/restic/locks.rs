@@ -137,17 +137,18 @@ impl Repository {
         Ok(locks)
     }
 
+    /// Whether somebody may have left a lock: where it costs nothing to look, only if there is one.
+    pub fn may_be_locked(&self) -> bool {
+        let locks = self.address.directory().and_then(|at| std::fs::read_dir(at.join("locks")).ok());
+        locks.is_none_or(|mut locks| locks.next().is_some())
+    }
+
     /// Removes locks whose holders are dead; gives how many there were, and all that are left.
     ///
     /// # Errors
     /// When the repository cannot be read, or they cannot be removed.
     pub async fn clear_dead_locks(&self) -> Result<(usize, Vec<Lock>)> {
-        let locks = self.locks().await?;
-        self.clear_dead_of(locks).await
-    }
-
-    /// The same, for `locks` that were just read.
-    pub(super) async fn clear_dead_of(&self, mut locks: Vec<Lock>) -> Result<(usize, Vec<Lock>)> {
+        let mut locks = self.locks().await?;
         let here = Here::look();
         let mut cleared = 0;
         // Twice: a dead holder's number may just be that of the restic that looks for it.

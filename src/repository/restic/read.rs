@@ -3,41 +3,55 @@
 use anyhow::Result;
 use bytes::BytesMut;
 
-use super::call::Call;
-use super::refusal;
+use super::call::{Call, Patience};
+use super::refusal::{self, Cause};
 use super::repo::Repository;
-use crate::process::{BadEnd, Producer};
+use crate::process::{BadEnd, Producer, Program};
 
 /// A file that is being read.
 pub struct Reading {
     repository: Repository,
+    program: Program,
     producer: Producer,
+    patience: Patience,
+    begun: bool,
 }
 
 const TO_DO: &str = "read a file of a snapshot";
 
 impl Repository {
-    /// Reads a file of a snapshot; `path` is from its root, such as `/stdin`.
+    /// Begins to read a file of a snapshot; `path` is from its root, such as `/stdin`. restic works ahead until a pipe is full.
     ///
     /// # Errors
-    /// When a lock is not given up in time, or restic cannot be started. All else is told by [`Reading::read`].
-    pub async fn read(&self, snapshot: &str, path: &str) -> Result<Reading> {
-        self.let_in().await?;
-        let wait = format!("{}s", self.restic.options.lock_wait.as_secs());
-        let call = Call::new(TO_DO, ["dump", "--retry-lock", &wait, "--", snapshot, path]);
-        Ok(Reading { repository: self.clone(), producer: Producer::start(&self.program(&call.arguments))? })
+    /// When restic cannot be started. All else is told by [`Reading::read`].
+    pub fn read(&self, snapshot: &str, path: &str) -> Result<Reading> {
+        let program = self.program(&Call::new(TO_DO, ["dump", "--", snapshot, path]).arguments);
+        let producer = Producer::start(&program)?;
+        let patience = Patience::new(self.restic.options.lock_wait);
+        Ok(Reading { repository: self.clone(), program, producer, patience, begun: false })
     }
 }
 
 impl Reading {
-    /// Appends what comes next; 0 means that the file is over, and was read whole.
+    /// Appends what comes next; 0 means that the file is over, and was read whole. Where a prune or a check keeps others out, it
+    /// waits for that before the first byte.
     ///
     /// # Errors
     /// At the latest at the end: when anything of the file could not be read.
     pub async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize> {
-        self.producer.read(buffer).await.map_err(|error| match error.downcast::<BadEnd>() {
-            Ok(bad) => refusal::failure(&self.repository.address, TO_DO, bad.status, &bad.words).into(),
-            Err(error) => error,
-        })
+        loop {
+            let bad = match self.producer.read(buffer).await {
+                Ok(bytes) => {
+                    self.begun |= bytes > 0;
+                    return Ok(bytes);
+                }
+                Err(error) => error.downcast::<BadEnd>()?,
+            };
+            if self.begun || refusal::cause(bad.status, &bad.words) != Cause::Locked {
+                return Err(refusal::failure(&self.repository.address, TO_DO, bad.status, &bad.words).into());
+            }
+            self.repository.make_way(&mut self.patience).await?;
+            self.producer = Producer::start(&self.program)?;
+        }
     }
 }

@@ -64,7 +64,18 @@ pub struct Saving {
 }
 
 impl Saving {
+    /// All of them.
     pub(super) fn arguments(&self) -> Result<Vec<OsString>> {
+        let mut all = self.labels()?;
+        match &self.parent {
+            Some(parent) => all.extend(["--parent".into(), parent.into()]),
+            None => all.push("--force".into()),
+        }
+        Ok(all)
+    }
+
+    /// All but the parent, which restic looks for itself then.
+    pub(super) fn labels(&self) -> Result<Vec<OsString>> {
         let mut all: Vec<OsString> = vec!["--host".into(), self.host.as_str().into()];
         for tag in &self.tags {
             // restic would make two of it.
@@ -77,12 +88,17 @@ impl Saving {
             let text = time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string();
             all.extend(["--time".into(), text.into()]);
         }
-        match &self.parent {
-            Some(parent) => all.extend(["--parent".into(), parent.into()]),
-            None => all.push("--force".into()),
-        }
         Ok(all)
     }
+}
+
+/// Without a lock: a list must not wait for a prune, nor need the right to write.
+const LIST: [&str; 3] = ["snapshots", "--json", "--no-lock"];
+
+fn oldest_first(said: &[u8]) -> Result<Vec<Snapshot>> {
+    let mut all = output::snapshots(said)?;
+    all.sort_by_key(|snapshot| snapshot.time);
+    Ok(all)
 }
 
 /// A repository that was found sound.
@@ -143,6 +159,20 @@ impl Repository {
         }
     }
 
+    /// The same by a list of its snapshots, for those who want that next; nothing when there is no repository.
+    ///
+    /// # Errors
+    /// As [`Repository::probe`].
+    pub async fn probe_and_list(&self) -> Result<Option<Vec<Snapshot>>> {
+        let call = Call::new("open the repository", LIST).short();
+        let answer = self.run(&self.program(&call.arguments), &call).await?;
+        match refusal::cause(answer.status, &answer.err) {
+            _ if answer.status.success() => Ok(Some(oldest_first(&answer.out)?)),
+            Cause::NoRepository => Ok(None),
+            _ => Err(self.failure(&call, &answer)),
+        }
+    }
+
     /// Makes it; only after [`Repository::probe`] said that it is missing. One like another shares data with it when copied.
     ///
     /// # Errors
@@ -165,11 +195,7 @@ impl Repository {
     /// # Errors
     /// When it cannot be read.
     pub async fn snapshots(&self) -> Result<Vec<Snapshot>> {
-        // Without a lock: a list must not wait for a prune, nor need the right to write.
-        let said = self.ask(Call::new("list the snapshots", ["snapshots", "--json", "--no-lock"]).short()).await?;
-        let mut all = output::snapshots(&said)?;
-        all.sort_by_key(|snapshot| snapshot.time);
-        Ok(all)
+        oldest_first(&self.ask(Call::new("list the snapshots", LIST).short()).await?)
     }
 
     /// What a directory of a snapshot holds, not what is below that; `/` is the snapshot itself.

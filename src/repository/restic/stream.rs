@@ -6,13 +6,13 @@
 
 use anyhow::{Result, bail};
 
-use super::call::Call;
+use super::call::{Call, Patience};
 use super::output::{Message, Summary, message};
-use super::refusal;
+use super::refusal::{self, Cause};
 use super::repo::{Repository, Saving};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::process::{Feed, RELAY_WORD};
+use crate::process::{Feed, Program, RELAY_WORD};
 
 /// What there is after a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,10 @@ impl SavedSnapshot {
 /// A file on its way. Dropped before its commit, restic is ended before its input, and there is no snapshot.
 pub struct StreamIn {
     repository: Repository,
+    program: Program,
     feed: Feed,
+    /// Nothing, once restic has started the relay: it has opened the repository then, and holds its lock.
+    patience: Option<Patience>,
     saving: Saving,
     path: String,
     empty: bool,
@@ -42,23 +45,24 @@ pub struct StreamIn {
 const TO_DO: &str = "save a stream";
 
 impl Repository {
-    /// Begins a snapshot that holds one file of this name at its root.
+    /// Begins a snapshot that holds one file of this name at its root. restic opens the repository while others work:
+    /// [`StreamIn::ready`] waits for that.
     ///
     /// # Errors
-    /// When the name has a slash, a lock is not given up in time, or restic cannot be started.
-    pub async fn save_stream(&self, saving: &Saving, filename: &str) -> Result<StreamIn> {
+    /// When the name has a slash, or restic cannot be started.
+    pub fn save_stream(&self, saving: &Saving, filename: &str) -> Result<StreamIn> {
         if filename.is_empty() || filename.contains('/') {
             bail!(Failure::new(format!("{filename:?} is no name of a file")).exit(Exit::Usage));
         }
         let call = Call::new(TO_DO, ["backup", "--json", "--stdin-from-command", "--stdin-filename", filename])
             .with(saving.arguments()?)
-            .with(["--retry-lock".to_owned(), format!("{}s", self.restic.options.lock_wait.as_secs()), "--".to_owned()])
-            .with([self.restic.options.relay.as_os_str(), RELAY_WORD.as_ref()]);
-        self.let_in().await?;
-        let feed = Feed::start(&self.program(&call.arguments))?;
+            .with(["--".as_ref(), self.restic.options.relay.as_os_str(), RELAY_WORD.as_ref()]);
+        let program = self.program(&call.arguments);
         Ok(StreamIn {
             repository: self.clone(),
-            feed,
+            feed: Feed::start(&program)?,
+            program,
+            patience: Some(Patience::new(self.restic.options.lock_wait)),
             saving: saving.clone(),
             path: format!("/{filename}"),
             empty: true,
@@ -67,11 +71,33 @@ impl Repository {
 }
 
 impl StreamIn {
+    /// Waits until restic has opened the repository and begins to read; where a prune or a check keeps others out, until that is over.
+    ///
+    /// # Errors
+    /// When there is no repository, the password does not open it, or a lock is not given up in time.
+    pub async fn ready(&mut self) -> Result<()> {
+        while let Some(patience) = &mut self.patience {
+            if self.feed.taken().await? {
+                self.patience = None;
+                break;
+            }
+            let (status, _, err) = self.feed.end().await?;
+            let err = String::from_utf8_lossy(&err);
+            if refusal::cause(status, &err) != Cause::Locked {
+                return Err(refusal::failure(&self.repository.address, TO_DO, status, &err).into());
+            }
+            self.repository.make_way(patience).await?;
+            self.feed = Feed::start(&self.program)?;
+        }
+        Ok(())
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// When restic has ended; why is in the error.
+    /// When restic has ended, or does not begin; why is in the error.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.ready().await?;
         self.empty &= bytes.is_empty();
         if self.feed.write(bytes).await.is_ok() {
             return Ok(());

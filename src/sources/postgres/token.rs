@@ -150,13 +150,19 @@ static CLASSES: [u8; 256] = {
         let starts = byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80;
         let digit = byte.is_ascii_digit();
         let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
-        classes[at] = (starts as u8) * WORD_START
-            | ((starts || digit || byte == b'$') as u8) * WORD_PART
-            | ((starts || digit || byte == b'.') as u8) * NUMBER_PART
-            | (space as u8) * SPACE
-            | (!(starts || digit || matches!(byte, b';' | b'\\' | b'\'' | b'"' | b'-' | b'/' | b'$' | b'(' | b')'))
-                as u8)
-                * PLAIN;
+        let special = matches!(byte, b';' | b'\\' | b'\'' | b'"' | b'-' | b'/' | b'$' | b'(' | b')');
+        let all = [
+            (starts, WORD_START),
+            (starts || digit || byte == b'$', WORD_PART),
+            (starts || digit || byte == b'.', NUMBER_PART),
+            (space, SPACE),
+            (!(starts || digit || special), PLAIN),
+        ];
+        let mut class = 0;
+        while class < all.len() {
+            classes[at] |= if all[class].0 { all[class].1 } else { 0 };
+            class += 1;
+        }
         at += 1;
     }
     classes

@@ -5,14 +5,21 @@ use std::fs;
 
 use super::{Shop, gunzip};
 
-/// How a member begins, as libdeflate writes it.
-const HEAD: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00";
+/// How a member begins that says its length, in the four bytes behind this.
+const HEAD: &[u8] = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x08\0Bm\x04\0";
 
-fn members(stored: &[u8]) -> Vec<&[u8]> {
-    let mut starts: Vec<usize> =
-        stored.windows(HEAD.len()).enumerate().filter(|(_, bytes)| *bytes == HEAD).map(|(at, _)| at).collect();
-    starts.push(stored.len());
-    starts.windows(2).map(|pair| &stored[pair[0]..pair[1]]).collect()
+/// Member after member by their lengths, and last what lies behind them.
+fn members(mut stored: &[u8]) -> Vec<&[u8]> {
+    let mut all = Vec::new();
+    while let Some(said) = stored.strip_prefix(HEAD) {
+        let length = u32::from_le_bytes(said[..4].try_into().expect("four bytes")) as usize;
+        let (member, behind) = stored.split_at(length);
+        assert!(!gunzip(member).is_empty(), "a member by itself");
+        all.push(member);
+        stored = behind;
+    }
+    all.push(stored);
+    all
 }
 
 fn shop_with_notes() -> Shop {

@@ -153,3 +153,23 @@ fn sequences_that_are_set_among_indexes_have_their_last_values() {
     server.load("new", dump.as_bytes(), "4").ok().says("rows are loaded by 4 sessions");
     assert_eq!(server.cluster.psql("new", "SELECT last_value FROM q").trim(), "1999");
 }
+
+#[test]
+fn statistics_of_every_table_are_taken_once_partitions_too() {
+    for major in [15, 18] {
+        let server = Foreign::on(major);
+        let before = "CREATE TABLE public.parted (i integer) PARTITION BY RANGE (i);\n\
+                      CREATE TABLE public.low PARTITION OF public.parted FOR VALUES FROM (0) TO (9) PARTITION BY LIST (i);\n\
+                      CREATE TABLE public.one PARTITION OF public.low FOR VALUES IN (1);\n\
+                      CREATE TABLE public.high PARTITION OF public.parted FOR VALUES FROM (9) TO (99);\n";
+        let dump = with(before, &[("public.one", "1\n"), ("public.high", "10\n11\n")]);
+        server.load("four", dump.as_bytes(), "4").ok().says("loaded by 4 sessions");
+        // A session tells what it did when it ends.
+        until("statistics", || {
+            server.cluster.psql("four", "SELECT sum(analyze_count) FROM pg_stat_user_tables").trim() != "0"
+        });
+        let counts = "SELECT string_agg(relname || analyze_count, ' ' ORDER BY relname) FROM pg_stat_user_tables WHERE relname IN ('parted', 'low', 'one', 'high', 'much')";
+        assert_eq!(server.cluster.psql("four", counts).trim(), "high1 low1 much1 one1 parted1", "{major}");
+        assert_eq!(server.cluster.psql("four", "SELECT reltuples FROM pg_class WHERE relname = 'high'").trim(), "2");
+    }
+}

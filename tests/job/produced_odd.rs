@@ -122,6 +122,24 @@ $psql -c \"{rename}\" >/dev/null; cat; }}"
     assert!(shop.dumps().is_empty());
 }
 
+#[test]
+fn an_index_may_be_made_anew_and_rows_come_while_sessions_wait_with_what_they_read() {
+    let shop = Shop::open_on(15);
+    let rows = "AS SELECT n, repeat('x', 1900) AS t FROM generate_series(1, 40000) n";
+    shop.cluster.psql("shop", &format!("CREATE TABLE large {rows}; ALTER TABLE large ADD PRIMARY KEY (n)"));
+    // Nothing of the dump comes before both have gone through, so that no session reads on.
+    let clients = clients_doing(
+        &shop,
+        "$REAL \"$@\" | { IFS= read -r line; echo \"$line\"
+until [ \"$($psql -c \"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_catalog.to_regclass%' AND state = 'idle in transaction'\")\" = 2 ]; do :; done
+$psql -v ON_ERROR_STOP=1 -c \"SET lock_timeout = '9s'\" -c 'REINDEX TABLE large' -c \"INSERT INTO large VALUES (0, 'new')\" >/dev/null; cat; }",
+    );
+    shop.bkp(["backup"]).env("BKP_JOBS", "2").env("BKP_PG_BIN", &clients).run().ok().says("2 sessions read");
+    assert_eq!(shop.cluster.psql("shop", "SELECT count(*) FROM large"), "40001");
+    shop.bkp(["restore"]).run().ok();
+    assert_eq!(shop.cluster.psql("shop", "SELECT count(*) FROM large"), "40000");
+}
+
 /// A transaction that stays open until its input ends, with a commit.
 fn migration(shop: &Shop, statement: &str) -> Child {
     let mut psql = shop.cluster.client("psql");

@@ -12,6 +12,7 @@ const SHARE: i32 = 4;
 const SPARE: &str = "
 SELECT LEAST(
   pg_catalog.current_setting('max_connections')::pg_catalog.int4 - pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4
+    - COALESCE(pg_catalog.current_setting('reserved_connections', true)::pg_catalog.int4, 0)
     - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
         WHERE CASE WHEN backend_type IS NULL THEN datid IS NOT NULL ELSE backend_type = 'client backend' END),
   (SELECT CASE WHEN rolconnlimit >= 0 THEN rolconnlimit - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE usesysid = r.oid) END

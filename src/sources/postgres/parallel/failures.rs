@@ -49,9 +49,12 @@ pub enum By {
     Functions,
 }
 
-/// Failures that no order makes: a line that is lost, a server without room for data or sessions, that is ended or cannot read its disk.
+/// Failures that no order makes: a line that is lost, a server without room for sessions, that is ended or cannot read its disk.
 /// Locks and memory (53200) may do for one session.
-const NEVER: [&str; 6] = ["08", "53100", "53300", "53400", "57", "58"];
+const NEVER: [&str; 5] = ["08", "53300", "53400", "57", "58"];
+
+/// No room on a disk: none for rows is none in any order, but what several sort at once for their indexes may be too much together.
+const NO_ROOM: &str = "53100";
 
 /// What is said of rows, and of keys on them: when no function had a hand in them, they say the same in any order.
 const OF_ROWS: [&str; 5] = ["22", "23502", "23503", "23505", "23P01"];
@@ -71,8 +74,13 @@ pub fn may_be_of_the_order(error: &Error, by: By) -> bool {
         by == By::Itself && is(failed, &OF_ROWS) && !in_statement
     };
     let has_cause = failures.listed.iter().any(of_rows);
+    let no_room = |failed: &Failed| is(failed, &[NO_ROOM]) && failed.kind.as_deref() == Some("TABLE");
     let surely_not = |failed: &Failed| {
-        failed.code.is_none() || is(failed, &NEVER) || of_rows(failed) || has_cause && is(failed, &[ECHO])
+        failed.code.is_none()
+            || is(failed, &NEVER)
+            || no_room(failed)
+            || of_rows(failed)
+            || has_cause && is(failed, &[ECHO])
     };
     failures.following > 0 || !failures.listed.iter().all(surely_not)
 }
@@ -114,6 +122,9 @@ mod tests {
         for code in ["53100", "53300", "57P01", "57014", "08006", "58030"] {
             assert!(!may_be_of_the_order(&error(&[(code, 1)]), By::Functions), "{code}");
         }
+        let in_index = Failed { code: Some("53100".into()), kind: Some("INDEX".into()), ..Failed::default() };
+        let sorted = Failures { listed: vec![in_index], ..Failures::default() };
+        assert!(may_be_of_the_order(&Failure::new("no room to sort").because(sorted).into(), By::Itself));
         for code in ["40P01", "55P03", "23514", "P0001", "42P01", "42883", "25006", "0A000", "XX000", "53200", "42501"]
         {
             assert!(may_be_of_the_order(&error(&[("23505", 1), (code, 2)]), By::Itself), "{code}");

@@ -46,13 +46,16 @@ const ORDINARY: &str = "c.relkind = 'r' AND c.relpersistence = 'p' AND NOT c.rel
       AND (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
         OR d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.objid = n.oid))";
 
+/// With these a SELECT may give other rows than the table has.
+const UNCHANGED: &str = "NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname IN ('timescaledb', 'citus'))";
+
 /// Asked of each table, its size waits for whoever has it for himself.
 fn sizes_query() -> String {
     format!(
         "SELECT s.oid, s.pages, s.bytes FROM (
            SELECT c.oid, pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8 AS pages,
              pg_catalog.pg_table_size(c.oid) AS bytes
-           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {ORDINARY}
+           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {ORDINARY} AND {UNCHANGED}
          ) s WHERE s.bytes >= $1 AND s.bytes <= s.pages * $2 ORDER BY s.bytes DESC LIMIT $3"
     )
 }
@@ -175,12 +178,13 @@ impl Large {
         )
     }
 
-    /// Asks for its rows from one page to before another.
-    pub fn copy(&self, from: u32, until: Option<u32>) -> String {
+    /// Asks for the rows of the range that has begun; `last`: of the last one. One text for all of them: a server that counts statements by
+    /// their text would forget the application's for ours.
+    pub fn copy(&self, last: bool) -> String {
         let columns: Vec<_> = self.columns.iter().map(|column| super::super::server::ident(column)).collect();
-        let end = until.map(|until| format!(" AND ctid < '({until},0)'")).unwrap_or_default();
+        let end = if last { "" } else { " AND ctid < pg_catalog.current_setting('bkp.until')::pg_catalog.tid" };
         format!(
-            "COPY (SELECT {} FROM ONLY {} WHERE ctid >= '({from},0)'{end}) TO STDOUT",
+            "COPY (SELECT {} FROM ONLY {} WHERE ctid >= pg_catalog.current_setting('bkp.from')::pg_catalog.tid{end}) TO STDOUT",
             columns.join(", "),
             quoted(&self.schema, &self.name)
         )

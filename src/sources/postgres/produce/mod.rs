@@ -152,10 +152,10 @@ async fn attempt(job: &Job<'_>, jobs: usize, name: &str, encoding: &str, session
     }
     let reading =
         Reading { settings: job.settings, name, session_name: job.session_name, encoding, snapshot: &snapshot };
-    let (opened, first) = tokio::join!(readers::open(&reading, jobs), producer.read(&mut begun));
-    first?;
+    // pg_dump has its session first, should there be no room for more.
+    producer.read(&mut begun).await?;
     // Whatever is in the way of reading with several sessions is in nobody's way when there is one.
-    let readers = match opened {
+    let readers = match readers::open(&reading, jobs).await {
         Ok(sessions) => readers::start(sessions, &tables, Ranges::new(&tables)).await,
         Err(error) => Err(error),
     };

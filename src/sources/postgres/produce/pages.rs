@@ -17,6 +17,21 @@ pub struct Range {
     pub until: Option<u32>,
 }
 
+impl Range {
+    /// Begins it in a session: what it locks, the indexes that planning looks at, is free again at its [end](Range::END).
+    pub fn begin(&self) -> String {
+        let page = |page: u32| format!("({page},0)");
+        format!(
+            "SAVEPOINT range; SELECT pg_catalog.set_config('bkp.from', '{}', true), pg_catalog.set_config('bkp.until', '{}', true)",
+            page(self.from),
+            self.until.map(page).unwrap_or_default()
+        )
+    }
+
+    /// Ends it.
+    pub const END: &str = "ROLLBACK TO range; RELEASE range";
+}
+
 /// The ranges of all tables, in the order in which they are written.
 #[derive(Debug)]
 pub struct Ranges {

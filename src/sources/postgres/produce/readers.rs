@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::{Bytes, BytesMut};
@@ -27,13 +28,18 @@ const AHEAD_KIB: u32 = 20 << 10;
 /// What pg_dump sets for its own session, so that every value is written as it would write it (what it leaves alone, like TimeZone or
 /// bytea_output, both have from the server and PGOPTIONS); then that rows come in the order in which they lie, from exactly the
 /// pages that are asked for. Time limits are none in every session of ours.
-const AS_PG_DUMP: &str = "SET DateStyle = ISO; SET IntervalStyle = POSTGRES; SET extra_float_digits = 3; SET row_security = off;
-SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0; SET jit = off; SET enable_tidscan = on; SET enable_seqscan = off;
-SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;
-SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind';";
+///
+/// Of the transaction only: behind a pooler another client may have the session afterwards.
+const AS_PG_DUMP: &str = "SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = POSTGRES; SET LOCAL extra_float_digits = 3; SET LOCAL row_security = off;
+SET LOCAL synchronize_seqscans = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; SET LOCAL enable_tidscan = on;
+SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off;
+SELECT pg_catalog.set_config(name, 'view, foreign-table', true) FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind';";
 
 /// How long a table that somebody wants for himself is waited for. He waits for pg_dump.
 const LOCK_WAIT: &str = "1s";
+
+/// How long further sessions are waited for.
+const OPENED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where to read.
 pub struct Reading<'a> {
@@ -52,18 +58,20 @@ pub struct Reading<'a> {
 /// Opens sessions that see the snapshot; they hold no lock yet.
 ///
 /// # Errors
-/// When one cannot be had.
+/// When one cannot be had, or not soon: a pooler may let us wait as long as pg_dump has its last session.
 pub async fn open(reading: &Reading<'_>, jobs: usize) -> Result<Vec<Session>> {
-    try_join_all((0..jobs).map(|_| one(reading))).await
+    let opening = try_join_all((0..jobs).map(|_| one(reading)));
+    tokio::time::timeout(OPENED_WITHIN, opening).await.unwrap_or_else(|_| bail!("no further sessions were to be had"))
 }
 
 async fn one(reading: &Reading<'_>) -> Result<Session> {
     let session = Session::connect(reading.settings, reading.name, reading.session_name).await.map_err(told)?;
     super::leaves_with_us(&session).await;
-    let set = format!("{AS_PG_DUMP} SET client_encoding = {}", literal(reading.encoding));
-    session.batch_execute(&set).await.context("setting up a session that reads")?;
-    let snapshot = literal(reading.snapshot);
-    let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT {snapshot}");
+    let (snapshot, encoding) = (literal(reading.snapshot), literal(reading.encoding));
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT {snapshot};
+         SET LOCAL client_encoding = {encoding}; {AS_PG_DUMP}"
+    );
     session.batch_execute(&begin).await.context("taking over the snapshot")?;
     Ok(session)
 }
@@ -73,12 +81,17 @@ async fn one(reading: &Reading<'_>) -> Result<Session> {
 /// # Errors
 /// When a table or one of its indexes is wanted by somebody for himself, or he has had it, or it may not be read.
 pub async fn start(sessions: Vec<Session>, tables: &[Large], ranges: Ranges) -> Result<Readers> {
-    // Planning takes the locks of the indexes too, which REINDEX wants for itself while pg_dump does not need them.
     let mut locks = format!("SET LOCAL lock_timeout = '{LOCK_WAIT}';");
+    for table in tables {
+        let _ = write!(locks, "LOCK TABLE ONLY {} IN ACCESS SHARE MODE;", quoted(&table.schema, &table.name));
+    }
+    // Planning takes the locks of the indexes too, which REINDEX wants for itself while pg_dump does not need them. They are tried,
+    // and not kept: whoever makes an index anew waits for no more than a range.
+    locks.push_str("SAVEPOINT tried;");
     for table in tables {
         let _ = write!(locks, "SELECT FROM ONLY {} LIMIT 0;", quoted(&table.schema, &table.name));
     }
-    locks.push_str("SET LOCAL lock_timeout = 0");
+    locks.push_str("ROLLBACK TO tried; RELEASE tried; SET LOCAL lock_timeout = 0");
     try_join_all(sessions.iter().map(|session| session.batch_execute(&locks))).await.map_err(|error| {
         error.as_db_error().map_or_else(|| anyhow!("{error}"), |said| anyhow!("{}", said.message()))
     })?;
@@ -212,8 +225,9 @@ impl Line {
 async fn read(session: &Session, names: &Names, tables: &[Large], range: Range, line: &Line) -> Result<()> {
     let table = &tables[range.table];
     let shown = || format!("reading {}", quoted(&table.schema, &table.name));
+    session.batch_execute(&range.begin()).await.with_context(shown)?;
     {
-        let stream = session.copy_out(&table.copy(range.from, range.until)).await.with_context(shown)?;
+        let stream = session.copy_out(&table.copy(range.until.is_none())).await.with_context(shown)?;
         let mut stream = pin!(stream);
         let mut rows = BytesMut::with_capacity(PIECE_BYTES);
         while let Some(row) = stream.try_next().await.with_context(shown)? {
@@ -233,5 +247,6 @@ async fn read(session: &Session, names: &Names, tables: &[Large], range: Range, 
             line.put(rows.freeze()).await?;
         }
     }
+    session.batch_execute(Range::END).await.with_context(shown)?;
     names.still_mean(session, table).await
 }

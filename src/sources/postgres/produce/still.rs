@@ -20,11 +20,14 @@ WHERE c.oid = ANY ($1) AND c.relfilenode = pg_catalog.pg_relation_filenode(c.oid
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
       AND i.identity IS DISTINCT FROM pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname))";
 
-/// A table whose rows lie elsewhere than the snapshot says.
+/// A table whose rows lie elsewhere than the snapshot says; of an extension's own only those whose rows are saved.
 const REWRITTEN: &str = "
 SELECT pg_catalog.textsend(pg_catalog.format('%I.%I', n.nspname, c.relname))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.relfilenode <> 0 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid
+    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'
+      AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND NOT c.oid = ANY (COALESCE(x.extconfig, '{}')))
   AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid) LIMIT 1";
 
 /// Whether these tables, which the session has locked, are what its snapshot sees: by their names and their columns' names, and by

@@ -15,7 +15,7 @@ from result import lines, machine, said
 
 ALLOWED = 1.25
 
-KINDS = [("size", "database, MB"), ("tables", "tables"), ("list", "backups listed")]
+KINDS = [("size", "database, MB"), ("tables", "tables"), ("list", "backups listed"), ("rules", "backups judged by retention")]
 
 
 def gather(runs, bkp):
@@ -66,7 +66,7 @@ def table(path):
 
 
 def grown(counted, name, runs):
-    print(f"\n{counted + ': ' + name:<32}{'wall s':>10}{'CPU client':>12}{'server':>9}{'bkp MB':>9}{'all MB':>9}")
+    print(f"\n{counted + ': ' + name:<46}{'wall s':>10}{'CPU client':>12}{'server':>9}{'bkp MB':>9}{'all MB':>9}")
     counts = sorted({int(one["count"]) for one in runs})
     points = {"wall_s": [], "cpu_s": [], "bkp_peak_mb": []}
     for count in counts:
@@ -76,7 +76,7 @@ def grown(counted, name, runs):
         row["cpu_s"] = row["client_cpu_s"] + row["server_cpu_s"]
         for figure, of in points.items():
             of.append((count, row[figure]))
-        print(f"{count:>32}{row['wall_s']:>10.2f}{row['client_cpu_s']:>12.2f}{row['server_cpu_s']:>9.2f}{row['bkp_peak_mb']:>9.0f}{row['peak_mb']:>9.0f}")
+        print(f"{count:>46}{row['wall_s']:>10.2f}{row['client_cpu_s']:>12.2f}{row['server_cpu_s']:>9.2f}{row['bkp_peak_mb']:>9.0f}{row['peak_mb']:>9.0f}")
     for figure, of in (("time", "wall_s"), ("CPU", "cpu_s"), ("memory", "bkp_peak_mb")):
         print(f"  {figure}: {verdict(points[of])}")
 

@@ -2,7 +2,6 @@
 
 mod child;
 mod dwellers;
-mod gate;
 mod hold;
 mod relay;
 mod stop;
@@ -11,7 +10,6 @@ mod task;
 
 pub use child::{Consumer, Ended, Producer, Program, ended, output};
 pub use dwellers::end_all_in;
-pub use gate::{GATE, Gated};
 pub use hold::{Held, Holding, WORD as HOLD_WORD, hold};
 pub use relay::{WORD as RELAY_WORD, own_program, relay};
 pub use stop::Stop;

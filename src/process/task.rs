@@ -116,7 +116,7 @@ fn held(input: &[u8]) -> Result<Stdio> {
     Ok(Stdio::from(file))
 }
 
-pub(super) async fn lines(stdout: ChildStdout, stderr: ChildStderr, line: &mut (impl FnMut(Line<'_>) + Send)) {
+async fn lines(stdout: ChildStdout, stderr: ChildStderr, line: &mut (impl FnMut(Line<'_>) + Send)) {
     let (mut out, mut err) = (BufReader::new(stdout).split(b'\n'), BufReader::new(stderr).split(b'\n'));
     let (mut out_open, mut err_open) = (true, true);
     while out_open || err_open {
@@ -134,10 +134,10 @@ pub(super) async fn lines(stdout: ChildStdout, stderr: ChildStderr, line: &mut (
 }
 
 /// A child in a group of its own, which ends with this: asked first, so that it can take its lock back, then killed.
-pub(super) struct Living(pub(super) Child);
+struct Living(Child);
 
 impl Living {
-    pub(super) fn pipes(&mut self) -> Result<(ChildStdout, ChildStderr)> {
+    fn pipes(&mut self) -> Result<(ChildStdout, ChildStderr)> {
         let stdout = self.0.stdout.take().context("no pipe from the child")?;
         Ok((stdout, self.0.stderr.take().context("no pipe from the child")?))
     }

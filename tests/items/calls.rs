@@ -1,5 +1,4 @@
-//! How often restic is called, since each call computes its key anew for half a second, and what is begun before its time: nothing of
-//! it may be a backup of a moment that nobody asked for.
+//! How often restic is called, since each call computes its key anew for half a second, and what goes on side by side.
 
 use std::fs;
 
@@ -9,7 +8,6 @@ use super::App;
 use super::quick::{Plain, restic_at, restic_that, snapshot_ids};
 use crate::support::bkp::Bkp;
 use crate::support::run::Ran;
-use crate::support::wait::until;
 use crate::support::workdir::WorkDir;
 
 /// restic that notes what it is called for.
@@ -33,7 +31,7 @@ fn snapshots(told: &Ran) -> Vec<Value> {
 fn a_night_calls_restic_once_for_each_item_and_once_for_the_list() {
     let app = App::quick();
     app.bkp(["backup"]).run().ok();
-    assert_eq!(calls(&app.work, app.bkp(["backup"])), ["backup", "backup", "backup", "snapshots"]);
+    assert_eq!(calls(&app.work, app.bkp(["backup"])), ["backup", "backup", "backup", "cat", "snapshots"]);
     // The list; the roles and the database to prove them, and to load them; the directories to prove them.
     let restore = app.bkp(["restore"]);
     assert_eq!(calls(&app.work, restore), ["dump", "dump", "dump", "dump", "ls", "restore", "snapshots"]);
@@ -69,52 +67,37 @@ fn an_unchanged_tree_is_not_read_again_whoever_saved_it_last() {
 fn nothing_is_read_of_a_directory_before_the_application_is_paused() {
     let plain = Plain::open();
     plain.bkp(["backup"]).run().ok();
-    // By the time of the pause restic holds its lock; what is written then is what is saved.
-    let locked = format!("ls {}/locks | grep -qv tmp", plain.repository().display());
+    // It also changes what the directory is: by its name another one is meant afterwards.
     let pause = plain.work.file(
         "pause",
-        format!(
-            "#!/bin/sh\n{locked} || exit 1\nsleep 1\necho paused >{0}/data/state\nrm {0}/config/app.php\n",
-            plain.files().display()
-        ),
+        format!("#!/bin/sh\nset -e\ncp -a {0} {0}.frozen\nmv {0} {0}.live\nmv {0}.frozen {0}\necho paused >{0}/data/state\n", plain.files().display()),
     );
     fs::set_permissions(&pause, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
-    // Listed after it has begun, so that it has its lock.
+    let backup = plain.bkp(["backup"]).env("BKP_PAUSE_COMMAND", &pause).env("BKP_RESUME_COMMAND", "/bin/true");
+    backup.env("BKP_QUIESCE_ON", "backup").run().ok();
+    let ids = snapshots(&plain.restic(&["snapshots", "--json", "latest"]));
+    let id = ids[0]["id"].as_str().expect("an id");
+    assert_eq!(restic_at(&plain.repository(), &["dump", id, "/data/state"]).text(), "paused");
+    assert_eq!(ids[0]["paths"][0], plain.files().display().to_string());
+}
+
+#[test]
+fn a_directory_of_which_restic_would_choose_another_parent_is_saved_once() {
+    let plain = Plain::open();
+    plain.bkp(["backup"]).run().ok();
+    let first = snapshot_ids(&plain.repository()).remove(0);
+    // Another application's directory of the same host and path, which restic takes for ours.
+    plain.bkp(["backup"]).env("BKP_APP", "other").env("RESTIC_HOST", "shop").run().ok();
+    // Its own choice has begun, and has its lock, when the list comes.
+    let locked = format!("ls {}/locks | grep -qv tmp", plain.repository().display());
     let restic = restic_that(
         &plain.work,
         &format!("case \"$1\" in snapshots) until {locked}; do sleep 0.01; done;; esac\nexec $REAL \"$@\""),
     );
-    let backup = plain.bkp(["backup"]).env("BKP_RESTIC_BIN", restic).env("BKP_PAUSE_COMMAND", &pause);
-    backup.env("BKP_RESUME_COMMAND", "/bin/true").env("BKP_QUIESCE_ON", "backup").run().ok();
-    let ids = snapshots(&plain.restic(&["snapshots", "--json", "latest"]));
-    let id = ids[0]["id"].as_str().expect("an id");
-    assert_eq!(restic_at(&plain.repository(), &["dump", id, "/data/state"]).text(), "paused");
-    let listed = restic_at(&plain.repository(), &["ls", id]).text();
-    assert!(!listed.contains("app.php") && listed.contains("photo.jpg"), "{listed}");
-}
-
-#[test]
-fn a_bkp_killed_before_it_lets_restic_go_on_leaves_no_snapshot() {
-    let plain = Plain::open();
-    // What restic says goes into a file: that nobody hears it would end it, too.
-    // Killed when the directory's restic has its lock and waits, while the list is being made.
-    let locked = format!("ls {}/locks | grep -qv tmp", plain.repository().display());
-    let restic = restic_that(
-        &plain.work,
-        &format!(
-            "case \"$1\" in
-             backup) exec 3<&0; $REAL \"$@\" <&3 >$D/said 2>&1 & wait $!; echo $? >$D/ended; exit 1;;
-             snapshots) until {locked}; do sleep 0.01; done; kill -9 $PPID; exit 1;;
-             esac\nexec $REAL \"$@\""
-        ),
-    );
-    plain.bkp(["backup"]).env("BKP_RESTIC_BIN", restic).run().fails_with(137);
-    until("restic's end", || plain.work.join("faults/ended").exists());
-    let said = fs::read_to_string(plain.work.join("faults/said")).expect("words");
-    assert!(said.contains("invalid pattern"), "{said}");
-    assert!(snapshot_ids(&plain.repository()).is_empty());
-    plain.bkp(["backup"]).run().ok();
-    assert_eq!(snapshot_ids(&plain.repository()).len(), 1);
+    plain.bkp(["backup"]).env("BKP_RESTIC_BIN", restic).run().ok();
+    assert_eq!(snapshot_ids(&plain.repository()).len(), 3);
+    let newest = snapshots(&plain.restic(&["snapshots", "--json", "latest"])).pop().expect("a snapshot");
+    assert_eq!(newest["parent"], Value::from(first));
 }
 
 #[test]

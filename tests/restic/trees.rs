@@ -90,7 +90,7 @@ async fn a_tree_comes_back_as_it_was() {
     let part = place.work.join("part");
     place.repository.restore_tree(id, Some("sub/.config"), &[], &part).await.expect("restored");
     assert_eq!(fs::read(part.join("a b")).expect("there"), noise(100_000));
-    let again = Saving { parent: Some(id.clone()), host: "other".into(), ..saving() };
+    let again = Saving { parent: Some(id.clone()).into(), host: "other".into(), ..saving() };
     place.repository.save_tree(&again, &root, &Tree::default()).await.expect("saved");
     let newest = place.snapshots().await.pop().expect("listed");
     assert_eq!(newest.parent.as_deref(), Some(id.as_str()));

@@ -39,15 +39,6 @@ impl Everywhere<'_> {
         }
     }
 
-    /// Waits until every part is stored; with no store left, the dump failed.
-    pub async fn finish(&mut self) -> Result<()> {
-        let restic = match &mut self.restic {
-            Some(parts) => parts.settle().await,
-            None => Ok(()),
-        };
-        self.settle(Ok(()), restic).await
-    }
-
     /// Gives everything up: what is not committed does not stay.
     pub async fn abort(self) {
         if let Some(pump) = self.bucket {

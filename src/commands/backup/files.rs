@@ -1,16 +1,16 @@
 //! Saving directories: a snapshot for each, rooted there, so that it restores straight into a target.
 
-use std::ffi::OsString;
 use std::path::Path;
+use std::pin::pin;
 
 use anyhow::{Context as _, Result};
 use tokio::task::block_in_place;
 
 use super::parts::{Common, Kept, no_place};
-use crate::commands::catalog::Snapshot;
+use crate::commands::catalog::{Snapshot, snapshots};
 use crate::commands::pausing;
 use crate::commands::repositories::ResticPlaces;
-use crate::repository::restic::{Tree, TreeAhead};
+use crate::repository::restic::{self, Parent, Tree};
 use crate::settings::{Files, Settings};
 use crate::sources::Item;
 use crate::sources::files::{choice, socket};
@@ -24,7 +24,7 @@ pub struct Saved {
 }
 
 /// The snapshot that tells restic which files have not changed: the newest of the same directory, whatever host it came from.
-pub fn parent(known: &[Snapshot], common: &Common, item: &Item) -> Option<String> {
+fn parent(known: &[Snapshot], common: &Common, item: &Item) -> Option<String> {
     known
         .iter()
         .filter(|snapshot| snapshot.item == *item && snapshot.file.is_none())
@@ -34,57 +34,53 @@ pub fn parent(known: &[Snapshot], common: &Common, item: &Item) -> Option<String
         .map(|snapshot| snapshot.id.clone())
 }
 
-fn excludes(settings: &Settings, options: &Files, root: &Path) -> Result<Vec<OsString>> {
-    Ok(choice::exclude_patterns(root, &options.exclude, &pausing::config(settings)?.own_files()))
-}
-
-/// Starts restic for one directory, which waits; not where only some of it is saved, which is looked up when it is saved.
-///
-/// # Errors
-/// When restic cannot be started.
-pub async fn ahead(
-    settings: &Settings,
-    places: &ResticPlaces,
-    common: &Common,
-    root: &Path,
-) -> Result<Option<TreeAhead>> {
-    let item = Item::Files(root.to_owned());
-    let (Some(options), Some((_, repository))) = (&settings.files, places.for_item(&item)) else { return Ok(None) };
-    if !options.include.is_empty() {
-        return Ok(None);
-    }
-    let root = &root.canonicalize().with_context(|| format!("looking at {}", root.display()))?;
-    let tree = Tree { includes: None, excludes: excludes(settings, options, root)? };
-    Ok(Some(repository.tree_ahead(&common.saving(places, &item, None), root, &tree).await?))
-}
-
-/// Saves one directory; `ahead` is its restic, when that waits already. `known` are the snapshots that are there.
+/// Saves one directory. `known` are the snapshots of its repository, once somebody has listed them.
 pub async fn save(
     settings: &Settings,
     options: &Files,
     places: &ResticPlaces,
     common: &Common,
-    (ahead, known): (Option<TreeAhead>, &[Snapshot]),
+    known: &mut Option<Vec<restic::Snapshot>>,
     root: &Path,
 ) -> Result<Saved> {
     let item = Item::Files(root.to_owned());
-    let (_, repository) = places.for_item(&item).ok_or_else(|| no_place(&item))?;
+    let (place, repository) = places.for_item(&item).ok_or_else(|| no_place(&item))?;
     // The path that the kernel tells, by which restic matches what is left out.
     let root = &root.canonicalize().with_context(|| format!("looking at {}", root.display()))?;
     let includes = match options.include.as_slice() {
         [] => None,
         patterns => Some(choice::included(root, patterns)?),
     };
-    let tree = Tree { includes, excludes: excludes(settings, options, root)? };
-    let saving = || async {
-        if let Some(ahead) = ahead
-            && let Some(saved) = ahead.save().await?
-        {
-            return Ok(saved);
+    let excludes = choice::exclude_patterns(root, &options.exclude, &pausing::config(settings)?.own_files());
+    let tree = Tree { includes, excludes };
+    let from = |parent| common.saving(places, &item, parent);
+    let ours = |listed: &[restic::Snapshot]| parent(&snapshots::of_place(listed, place, settings), common, &item);
+    let saving = async {
+        if let Some(listed) = known {
+            return repository.save_tree(&from(ours(listed).into()), root, &tree).await;
         }
-        repository.save_tree(&common.saving(places, &item, parent(known, common, &item)), root, &tree).await
+        // restic chooses by itself while we ask what it should choose; where it chose otherwise, it begins anew.
+        let own = from(Parent::Chosen);
+        let mut begun = Box::pin(repository.save_tree(&own, root, &tree));
+        let mut listing = pin!(repository.snapshots());
+        let listed = tokio::select! {
+            saved = &mut begun => {
+                *known = listing.await.ok();
+                return saved;
+            }
+            listed = &mut listing => listed?,
+        };
+        let (chosen, ours) = (restic::own_choice(&listed, &places.host, root).map(|own| own.id.clone()), ours(&listed));
+        // With a list of what to include, restic has other paths, and by itself finds no snapshot of them.
+        let is_right = tree.includes.is_none() && chosen == ours;
+        *known = Some(listed);
+        if is_right {
+            return begun.await;
+        }
+        block_in_place(|| drop(begun));
+        repository.save_tree(&from(ours.into()), root, &tree).await
     };
-    let saved = saving().await.with_context(|| format!("saving {item}"))?;
+    let saved = saving.await.with_context(|| format!("saving {item}"))?;
     let mut unreadable: Vec<String> =
         saved.unread.iter().map(|unread| format!("{}: {}", unread.path, unread.why)).collect();
     let sockets = block_in_place(|| socket::sockets(root, tree.includes.as_deref(), &options.exclude));

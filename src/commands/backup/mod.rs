@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 use super::held::Held;
 use super::pausing::{self, Reason};
 use super::repositories::Repositories;
-use super::{Context, Run, catalog, now};
+use super::{Context, Run, now};
 use crate::commands::restore::leftovers;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -29,7 +29,7 @@ use crate::sources::postgres::dump::{self, Job};
 use crate::sources::postgres::seal::{FORMAT, Seal};
 use crate::sources::postgres::standby::{self, Watch};
 use crate::sources::postgres::waits::Patience;
-use ahead::{Begun, Unopened};
+use ahead::Unopened;
 use everywhere::Everywhere;
 use parts::{Common, Kept, Parts};
 use plan::Plan;
@@ -78,14 +78,16 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         context.stop.or(bucket::reachable(store)).await?;
     }
     let common = plan.common(&run, settings, &request.tags, false);
-    let (mut repositories, begun) = match request.dry_run {
-        true => (context.stop.or(unopened.open()).await?, Begun::default()),
-        false => context.stop.or(unopened.begin(context, &common)).await?,
+    let mut opened = match request.dry_run {
+        true => context.stop.or(unopened.ask()).await?,
+        false => context.stop.or(unopened.open(context, &common)).await?,
     };
-    if let Some(places) = &repositories.restic {
-        // Before anything is paused, and before half of the run is stored.
-        parts::all_have_places(places, &common.plan)?;
-    }
+    // Before anything is paused, and before half of the run is stored.
+    let have_places = |there: &Repositories| match &there.restic {
+        Some(places) => parts::all_have_places(places, &common.plan),
+        None => Ok(()),
+    };
+    have_places(&opened.repositories)?;
     if request.dry_run {
         if context.json {
             report::json(&plan.record(&settings.app))?;
@@ -94,21 +96,23 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     }
 
     let session_name = session_name.as_str();
-    let save = async |repositories: &Repositories, begun: &Begun| {
+    let save = async |repositories: &Repositories| {
         let (run, plan, common) = (&run, &plan, &common);
-        let saving = Saving { context, run, repositories, plan, session_name, common, begun };
+        let saving = Saving { context, run, repositories, plan, session_name, common };
         let everything = async |_: Option<&mut Pause<'_>>| saving.everything(held.session.as_ref()).await;
         pausing::around(context, run, Reason::Backup, everything).await
     };
-    let saved = match save(&repositories, &begun).await {
-        // Nothing is stored where it was assumed: it is looked for by asking.
-        Err(error) if begun.assumed && ahead::is_elsewhere(&error) => {
-            repositories = context.stop.or(unopened.open()).await?;
-            if let Some(places) = &repositories.restic {
-                parts::all_have_places(places, &common.plan)?;
+    let saved = match save(&opened.repositories).await {
+        Err(error) if opened.is_elsewhere(&error) => match context.stop.or(unopened.ask()).await {
+            Ok(there) => {
+                opened = there;
+                match have_places(&opened.repositories) {
+                    Ok(()) => save(&opened.repositories).await,
+                    Err(error) => Err(error),
+                }
             }
-            save(&repositories, &Begun::default()).await
-        }
+            Err(error) => Err(error),
+        },
         saved => saved,
     };
     if saved.is_err() {
@@ -116,16 +120,15 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     }
     let saved = saved?;
     // A signal now only keeps the locks of the dead.
-    let _ = context
-        .stop
-        .or(async {
-            begun.tidied().await;
-            Ok(())
-        })
-        .await;
+    let tidied = async {
+        opened.tidied().await;
+        Ok(())
+    };
+    let _ = context.stop.or(tidied).await;
+    let repositories = &opened.repositories;
 
     let dropped = leftovers::drop_replaced(settings, &held, &run, &saved).await;
-    let forgotten = forget_old(context, &held, &repositories, &run).await;
+    let forgotten = forget_old(context, &held, repositories, &run).await;
     if let Some(store) = &repositories.bucket {
         bucket::sweep(store, &run).await;
     }
@@ -150,8 +153,6 @@ struct Saving<'a> {
     plan: &'a Plan,
     session_name: &'a str,
     common: &'a Common,
-    /// What of it is begun already.
-    begun: &'a Begun,
 }
 
 impl Saving<'_> {
@@ -173,22 +174,13 @@ impl Saving<'_> {
             _ => Saved::default(),
         };
         if let (Some(options), Some(places)) = (&settings.files, &self.repositories.restic) {
-            let mut listed = None;
+            let mut known = None;
             // Also where one repository lacks the dump: the other is to have all of the run.
             for root in &self.plan.roots {
-                let (ahead, all) = match self.begun.tree() {
-                    Some(looked) => looked,
-                    None => self.context.stop.or(ahead::tree(settings, common, places, root, listed)).await?,
-                };
-                let known = match places.for_item(&Item::Files(root.clone())) {
-                    Some((place, _)) => catalog::snapshots::of_place(&all, place, settings),
-                    None => Vec::new(),
-                };
-                let saving = files::save(settings, options, places, common, (ahead, &known), root);
+                let saving = files::save(settings, options, places, common, &mut known, root);
                 let tree = self.context.stop.or(saving).await?;
                 saved.kept.push(tree.kept);
                 saved.unreadable.extend(tree.unreadable);
-                listed = Some(all);
             }
         }
         match saved.half.take() {
@@ -208,8 +200,7 @@ impl Saving<'_> {
                 stores.bucket = Some(self.context.stop.or(bucket::begin(self.run, store, level, attempt)).await?);
             }
             if attempt == 0 {
-                stores.restic =
-                    self.repositories.restic.as_ref().map(|places| Parts::new(places, common, self.begun.streams()));
+                stores.restic = self.repositories.restic.as_ref().map(|places| Parts::new(places, common));
             }
             if self.dump(session, stores, &mut saved).await? {
                 return Ok(saved);
@@ -235,11 +226,7 @@ impl Saving<'_> {
             },
             jobs: settings.jobs,
         };
-        let producing = async {
-            let dumped = dump::dump(&job, session, &mut stores).await?;
-            stores.finish().await.map(|()| dumped)
-        };
-        let produced = self.context.stop.or(producing).await;
+        let produced = self.context.stop.or(dump::dump(&job, session, &mut stores)).await;
         let sealed = produced.and_then(|dumped| {
             let seal = Seal {
                 format: FORMAT,

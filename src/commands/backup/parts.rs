@@ -3,12 +3,11 @@
 
 use anyhow::{Context as _, Result};
 
-use super::ahead::Task;
 use crate::commands::catalog::tags::{Tags, encode};
 use crate::commands::repositories::ResticPlaces;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::repository::restic::{Saving, StreamIn};
+use crate::repository::restic::{Parent, Saving, StreamIn};
 use crate::sources::Item;
 use crate::sources::postgres::seal::{FORMAT, Seal, Sealed};
 
@@ -33,7 +32,7 @@ pub struct Common {
 
 impl Common {
     /// How a snapshot of this item is saved.
-    pub fn saving(&self, places: &ResticPlaces, item: &Item, parent: Option<String>) -> Saving {
+    pub fn saving(&self, places: &ResticPlaces, item: &Item, parent: Parent) -> Saving {
         let ours = Tags {
             run: self.run.clone(),
             app: self.app.clone(),
@@ -65,17 +64,11 @@ fn shown<S: serde::Serializer>(item: &Item, serializer: S) -> Result<S::Ok, S::E
     serializer.collect_str(item)
 }
 
-/// Streams whose restic was started before their time.
-pub type Ahead = Vec<(Item, StreamIn)>;
-
 /// Takes a dump and makes snapshots of its parts.
 pub struct Parts<'a> {
     places: &'a ResticPlaces,
     common: &'a Common,
-    ahead: Ahead,
     open: Option<Open>,
-    /// A part that is whole, and that restic stores while the next one is produced.
-    storing: Option<Task<Result<Kept>>>,
     /// The snapshots that are made.
     pub kept: Vec<Kept>,
 }
@@ -93,28 +86,19 @@ impl Open {
         self.bytes += sql.len() as u64;
         self.stream.write(sql).await
     }
-
-    /// Lets restic make its snapshot: the one act that makes it a backup.
-    async fn stored(self) -> Result<Kept> {
-        let Open { item, stream, bytes, .. } = self;
-        let saved = stream.commit().await.with_context(|| format!("saving {item}"))?;
-        tracing::info!("saved {item} as snapshot {}", &saved.id[..saved.id.len().min(8)]);
-        Ok(Kept { added_bytes: saved.added_bytes(), snapshot: saved.id, item, bytes })
-    }
 }
 
 impl<'a> Parts<'a> {
-    /// No part is begun yet.
-    pub fn new(places: &'a ResticPlaces, common: &'a Common, ahead: Ahead) -> Parts<'a> {
-        Parts { places, common, ahead, open: None, storing: None, kept: Vec::new() }
+    /// Nothing is begun yet.
+    pub fn new(places: &'a ResticPlaces, common: &'a Common) -> Parts<'a> {
+        Parts { places, common, open: None, kept: Vec::new() }
     }
 
-    /// Starts restic for one item, unless that was done.
+    /// Starts restic for one item.
     pub async fn begin(&mut self, item: &Item) -> Result<()> {
-        let stream = match self.ahead.iter().position(|(its, _)| its == item) {
-            Some(at) => self.ahead.swap_remove(at).1,
-            None => begun(self.places, self.common, item)?,
-        };
+        let (_, repository) = self.places.for_item(item).ok_or_else(|| no_place(item))?;
+        let saving = self.common.saving(self.places, item, Parent::None);
+        let stream = repository.save_stream(&saving, &file_name(item, self.places.is_split()))?;
         self.open = Some(Open { item: item.clone(), stream, digest: blake3::Hasher::new(), bytes: 0 });
         Ok(())
     }
@@ -124,9 +108,8 @@ impl<'a> Parts<'a> {
         self.open.as_mut().context("no part is open")?.write(sql).await
     }
 
-    /// Seals the part and lets restic store it.
+    /// Seals the part and lets restic make its snapshot: the one act that makes it a backup.
     pub async fn end(&mut self, rows: Sealed, closing: &[u8]) -> Result<()> {
-        self.settle().await?;
         let mut open = self.open.take().context("no part is open")?;
         open.write(closing).await?;
         let databases = match &open.item {
@@ -147,27 +130,17 @@ impl<'a> Parts<'a> {
             digest: format!("blake3:{}", open.digest.finalize().to_hex()),
         };
         open.stream.write(seal.line()?.as_bytes()).await?;
-        match self.ahead.is_empty() {
-            true => self.kept.push(open.stored().await?),
-            // The next one's restic waits for its data already.
-            false => self.storing = Some(Task(tokio::spawn(open.stored()))),
-        }
+        let stream = open.stream;
+        let saved = stream.commit().await.with_context(|| format!("saving {}", open.item))?;
+        tracing::info!("saved {} as snapshot {}", open.item, &saved.id[..saved.id.len().min(8)]);
+        self.kept.push(Kept {
+            item: open.item,
+            added_bytes: saved.added_bytes(),
+            snapshot: saved.id,
+            bytes: open.bytes,
+        });
         Ok(())
     }
-
-    /// Waits until what is whole is stored.
-    pub async fn settle(&mut self) -> Result<()> {
-        if let Some(mut storing) = self.storing.take() {
-            self.kept.push((&mut storing.0).await.context("storing a part")??);
-        }
-        Ok(())
-    }
-}
-
-/// Starts restic for one item.
-pub fn begun(places: &ResticPlaces, common: &Common, item: &Item) -> Result<StreamIn> {
-    let (_, repository) = places.for_item(item).ok_or_else(|| no_place(item))?;
-    repository.save_stream(&common.saving(places, item, None), &file_name(item, places.is_split()))
 }
 
 /// Whether there is a repository for everything that the run sets out to save.

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::ahead::Begun;
 use super::plan::Plan;
 use super::{Saved, Saving, bucket, parts};
 use crate::commands::repositories::Repositories;
@@ -119,9 +118,8 @@ impl Safety {
         let run = Run::begin()?;
         let name = run.session_name("backup");
         let (context, plan) = (&self.context, &self.plan);
-        let (common, begun) = (plan.common(&run, &context.settings, &[], true), Begun::default());
-        let saving =
-            Saving { context, run: &run, repositories, plan, session_name: &name, common: &common, begun: &begun };
+        let common = plan.common(&run, &context.settings, &[], true);
+        let saving = Saving { context, run: &run, repositories, plan, session_name: &name, common: &common };
         let session = session.filter(|_| context.settings.postgres.is_some());
         let saved = saving.everything(session).await.and_then(whole);
         if let Err(error) = saved {

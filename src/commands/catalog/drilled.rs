@@ -18,7 +18,7 @@ use super::{Saved, Snapshot, snapshots};
 use crate::commands::repositories::{Place, ResticPlaces};
 use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
-use crate::repository::restic::{self, Repository, Saving};
+use crate::repository::restic::{self, Parent, Repository, Saving};
 use crate::settings::Settings;
 
 /// Its tag, and its host.
@@ -196,7 +196,7 @@ async fn save_in_time(repository: &Repository, proven: &Statement, evidence: &[u
 
 async fn save(repository: &Repository, proven: &Statement, evidence: &[u8]) -> Result<()> {
     let time = Some(Timestamp::UNIX_EPOCH);
-    let saving = Saving { host: PROOF.to_owned(), tags: proven.tags(), time, parent: None };
+    let saving = Saving { host: PROOF.to_owned(), tags: proven.tags(), time, parent: Parent::None };
     let mut stream = repository.save_stream(&saving, FILE)?;
     stream.write(evidence).await?;
     stream.commit().await?;

@@ -7,7 +7,6 @@
 //! | [`repo`] | a repository: is it there, make it, what is in it, forget, prune, check |
 //! | [`stream`] | one file out of a stream: whole, or not at all |
 //! | [`tree`] | a directory, saved and restored |
-//! | [`ahead`] | a directory's restic, started before its time |
 //! | [`read`] | a stored file as a stream |
 //! | [`weigh`] | every directory of a snapshot read, and what it holds |
 //! | [`locks`] | who holds it; whose lock a dead process left |
@@ -21,7 +20,6 @@
 //! - A lock of a process that may be alive is not removed: see [`locks`].
 
 pub mod address;
-pub mod ahead;
 mod call;
 pub mod keys;
 pub mod locks;
@@ -35,13 +33,12 @@ pub mod tree;
 pub mod weigh;
 
 pub use address::Address;
-pub use ahead::{TreeAhead, own_choice};
 pub use keys::Key;
 pub use locks::Lock;
 pub use output::{Entry, Snapshot, Summary};
 pub use program::{Options, Restic};
 pub use read::Reading;
-pub use repo::{Checked, Password, Probe, Repository, Saving};
+pub use repo::{Checked, Parent, Password, Probe, Repository, Saving};
 pub use stream::{SavedSnapshot, StreamIn};
-pub use tree::{Restored, SavedTree, Tree};
+pub use tree::{Restored, SavedTree, Tree, own_choice};
 pub use weigh::Weight;

@@ -50,6 +50,24 @@ pub enum Probe {
     Missing,
 }
 
+/// Which snapshot has the files that need not be read again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Parent {
+    /// None: every file is read.
+    #[default]
+    None,
+    /// This one.
+    Snapshot(String),
+    /// The one that restic chooses: the newest of the same host and path.
+    Chosen,
+}
+
+impl From<Option<String>> for Parent {
+    fn from(snapshot: Option<String>) -> Parent {
+        snapshot.map_or(Parent::None, Parent::Snapshot)
+    }
+}
+
 /// What a new snapshot is to say of itself.
 #[derive(Debug, Clone, Default)]
 pub struct Saving {
@@ -57,8 +75,8 @@ pub struct Saving {
     pub host: String,
     /// Its tags; none has a comma.
     pub tags: Vec<String>,
-    /// The snapshot to take unchanged files from; without one, every file is read.
-    pub parent: Option<String>,
+    /// Where unchanged files are taken from.
+    pub parent: Parent,
     /// The time it is said to be of, to the second; now without.
     pub time: Option<Timestamp>,
 }
@@ -66,17 +84,12 @@ pub struct Saving {
 impl Saving {
     /// All of them.
     pub(super) fn arguments(&self) -> Result<Vec<OsString>> {
-        let mut all = self.labels()?;
-        match &self.parent {
-            Some(parent) => all.extend(["--parent".into(), parent.into()]),
-            None => all.push("--force".into()),
-        }
-        Ok(all)
-    }
-
-    /// All but the parent, which restic looks for itself then.
-    pub(super) fn labels(&self) -> Result<Vec<OsString>> {
         let mut all: Vec<OsString> = vec!["--host".into(), self.host.as_str().into()];
+        match &self.parent {
+            Parent::Snapshot(parent) => all.extend(["--parent".into(), parent.into()]),
+            Parent::None => all.push("--force".into()),
+            Parent::Chosen => {}
+        }
         for tag in &self.tags {
             // restic would make two of it.
             if tag.contains(',') || tag.is_empty() {

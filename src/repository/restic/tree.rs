@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::call::{Answer, Call};
-use super::output::Message;
+use super::output::{Message, Snapshot};
 use super::repo::{Repository, Saving};
 use super::stream::{SavedSnapshot, saved};
 use crate::error::Failure;
@@ -50,17 +50,6 @@ pub struct Restored {
     pub not_owned: usize,
 }
 
-pub(super) const TO_DO: &str = "save files";
-
-/// Without counting first: nobody watches a bar, and each unreadable directory would be told twice.
-pub(super) const BACKUP: [&str; 3] = ["backup", "--json", "--no-scan"];
-
-impl Tree {
-    pub(super) fn exclude_arguments(&self) -> impl Iterator<Item = OsString> {
-        self.excludes.iter().flat_map(|pattern| [OsString::from("--exclude"), pattern.clone()])
-    }
-}
-
 impl Repository {
     /// Saves what is below `root`. Files that cannot be read are in the result, not an error.
     ///
@@ -69,13 +58,23 @@ impl Repository {
     pub async fn save_tree(&self, saving: &Saving, root: &Path, what: &Tree) -> Result<SavedTree> {
         // As restic sees where it works: patterns are held against whole paths.
         let root = root.canonicalize().with_context(|| format!("{} cannot be entered", root.display()))?;
-        let mut call = Call::new(TO_DO, BACKUP).with(saving.arguments()?).with(what.exclude_arguments());
+        // Without counting first: nobody watches a bar, and each unreadable directory would be told twice.
+        let mut call = Call::new("save files", ["backup", "--json", "--no-scan"]).with(saving.arguments()?);
+        for pattern in &what.excludes {
+            call = call.with([OsString::from("--exclude"), pattern.clone()]);
+        }
         let list = what.includes.as_deref().map(list);
         call = call.with(if list.is_some() { &["--files-from-raw", "-"][..] } else { &["."] });
         call.how.directory = Some(&root);
         call.how.input = list.as_deref();
         let answer = self.act(&call).await?;
-        saved_tree(&root, &answer).ok_or_else(|| self.failure(&call, &answer))
+        match saved(&answer.out) {
+            // 3: saved, but not all could be read.
+            Some(snapshot) if matches!(answer.status.code(), Some(0 | 3)) => {
+                Ok(SavedTree { snapshot, unread: unread(&root, &answer) })
+            }
+            _ => Err(self.failure(&call, &answer)),
+        }
     }
 
     /// Restores a snapshot, or what is below one of its directories, into a directory that is made when it is not there.
@@ -142,11 +141,11 @@ impl Repository {
     }
 }
 
-/// What a backup of a tree ended with, unless nothing was saved.
-pub(super) fn saved_tree(root: &Path, answer: &Answer) -> Option<SavedTree> {
-    // 3: saved, but not all could be read.
-    let snapshot = saved(&answer.out).filter(|_| matches!(answer.status.code(), Some(0 | 3)))?;
-    Some(SavedTree { snapshot, unread: unread(root, answer) })
+/// The snapshot that restic takes unchanged files of a directory from when nobody names one: the newest of the same host and path.
+pub fn own_choice<'a>(all: &'a [Snapshot], host: &str, root: &Path) -> Option<&'a Snapshot> {
+    let same =
+        |snapshot: &&Snapshot| snapshot.host == host && snapshot.paths.iter().any(|path| Path::new(path) == root);
+    all.iter().filter(same).max_by_key(|snapshot| snapshot.time)
 }
 
 /// Names that end with a zero byte, which is the one byte that no name has.

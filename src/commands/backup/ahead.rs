@@ -59,20 +59,24 @@ impl Unopened {
         let assumed = self.base.as_ref().filter(|_| only_files && !waits).and_then(Base::assumed);
         match assumed {
             Some(places) => Ok(self.opened(Some(places), true)),
-            None => self.ask().await,
+            None => self.ask(false).await,
         }
     }
 
-    /// Opens them by asking.
+    /// Opens them by asking; a dry run changes nothing in them.
     ///
     /// # Errors
     /// Exit code 10 when there is no restic repository, 12 when the password does not open it.
-    pub async fn ask(&self) -> Result<Opened> {
-        let places = match &self.base {
+    pub async fn ask(&self, dry_run: bool) -> Result<Opened> {
+        let restic = match &self.base {
             Some(base) => Some(base.open().await?),
             None => None,
         };
-        Ok(self.opened(places, false))
+        if dry_run {
+            let repositories = Repositories { bucket: self.repositories.bucket.clone(), restic };
+            return Ok(Opened { repositories, assumed: false, tidying: Mutex::default() });
+        }
+        Ok(self.opened(restic, false))
     }
 
     fn opened(&self, restic: Option<ResticPlaces>, assumed: bool) -> Opened {

@@ -79,7 +79,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     }
     let common = plan.common(&run, settings, &request.tags, false);
     let mut opened = match request.dry_run {
-        true => context.stop.or(unopened.ask()).await?,
+        true => context.stop.or(unopened.ask(true)).await?,
         false => context.stop.or(unopened.open(context, &common)).await?,
     };
     // Before anything is paused, and before half of the run is stored.
@@ -103,7 +103,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         pausing::around(context, run, Reason::Backup, everything).await
     };
     let saved = match save(&opened.repositories).await {
-        Err(error) if opened.is_elsewhere(&error) => match context.stop.or(unopened.ask()).await {
+        Err(error) if opened.is_elsewhere(&error) => match context.stop.or(unopened.ask(false)).await {
             Ok(there) => {
                 opened = there;
                 match have_places(&opened.repositories) {

@@ -19,6 +19,8 @@ pub struct Summary {
     pub app: String,
     /// Version of the server that was dumped.
     pub server: String,
+    /// Version of the client programs that dumped.
+    pub client: String,
     /// Rows per database.
     pub databases: BTreeMap<String, Counted>,
     /// Directories that the run set out to save besides.
@@ -29,6 +31,8 @@ pub struct Summary {
     pub safety: bool,
     /// Length of the SQL before the seal, in bytes.
     pub bytes: u64,
+    /// Its digest: what lacks one is no seal.
+    pub digest: String,
 }
 
 /// One database of a sealed dump.
@@ -62,10 +66,12 @@ impl From<&Seal> for Summary {
             run: seal.run.clone(),
             app: seal.app.clone(),
             server: seal.server.clone(),
+            client: seal.client.clone(),
             databases: seal.databases.iter().map(|(name, sealed)| (name.clone(), rows(&sealed.tables))).collect(),
             files: seal.files.clone(),
             safety: seal.safety,
             bytes: seal.bytes,
+            digest: seal.digest.clone(),
         }
     }
 }

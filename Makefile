@@ -2,7 +2,7 @@
 
 TARGET := $(shell uname -m)-unknown-linux-gnu
 CARGO ?= cargo
-# ISA-L packs dumps fastest, and is built with these; without them everything works, at two thirds of the speed.
+# ISA-L packs dumps fastest, and is built with these; without them everything works, and a backup takes longer.
 FEATURES = $(shell nasm -v >/dev/null 2>&1 && autoreconf --version >/dev/null 2>&1 && libtoolize --version >/dev/null 2>&1 && echo --features isal)
 
 .DEFAULT_GOAL := help

@@ -56,6 +56,10 @@ pub async fn save(
     let from = |parent| common.saving(places, &item, parent);
     let ours = |listed: &[restic::Snapshot]| parent(&snapshots::of_place(listed, place, settings), common, &item);
     let saving = async {
+        // With a list of what to include, restic has other paths, and by itself finds no snapshot of them.
+        if known.is_none() && tree.includes.is_some() {
+            *known = Some(repository.snapshots().await?);
+        }
         if let Some(listed) = known {
             return repository.save_tree(&from(ours(listed).into()), root, &tree).await;
         }
@@ -71,10 +75,8 @@ pub async fn save(
             listed = &mut listing => listed?,
         };
         let (chosen, ours) = (restic::own_choice(&listed, &places.host, root).map(|own| own.id.clone()), ours(&listed));
-        // With a list of what to include, restic has other paths, and by itself finds no snapshot of them.
-        let is_right = tree.includes.is_none() && chosen == ours;
         *known = Some(listed);
-        if is_right {
+        if chosen == ours {
             return begun.await;
         }
         block_in_place(|| drop(begun));

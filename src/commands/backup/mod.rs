@@ -1,9 +1,9 @@
 //! `bkp backup`: one run over all items of the application. Reads as it happens.
 
-mod ahead;
 mod bucket;
 mod everywhere;
 mod files;
+mod opening;
 mod parts;
 mod plan;
 mod record;
@@ -29,8 +29,8 @@ use crate::sources::postgres::dump::{self, Job};
 use crate::sources::postgres::seal::{FORMAT, Seal};
 use crate::sources::postgres::standby::{self, Watch};
 use crate::sources::postgres::waits::Patience;
-use ahead::Unopened;
 use everywhere::Everywhere;
+use opening::Unopened;
 use parts::{Common, Kept, Parts};
 use plan::Plan;
 use record::Record;

@@ -60,7 +60,7 @@ pub(super) struct Answer {
 }
 
 /// What a run says while it lasts.
-pub(super) struct Heard {
+struct Heard {
     address: Address,
     told: bool,
     out: Vec<u8>,
@@ -68,12 +68,12 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    pub fn new(address: &Address) -> Heard {
+    fn new(address: &Address) -> Heard {
         Heard { address: address.clone(), told: false, out: Vec::new(), err: Vec::new() }
     }
 
     /// Keeps a line, unless it is of restic's progress.
-    pub fn line(&mut self, line: Line<'_>) {
+    fn line(&mut self, line: Line<'_>) {
         if let Line::Err(bytes) = line
             && !self.told
             && let Some(why) = refusal::trying_again(bytes)
@@ -96,7 +96,7 @@ impl Heard {
         }
     }
 
-    pub fn answer(self, status: ExitStatus) -> Answer {
+    fn answer(self, status: ExitStatus) -> Answer {
         Answer { status, out: self.out, err: String::from_utf8_lossy(&self.err).into_owned() }
     }
 }
@@ -192,14 +192,16 @@ impl Repository {
 
 /// What is left of the time that a lock is waited for.
 pub(super) struct Patience {
-    until: tokio::time::Instant,
+    limit: Duration,
+    /// From the first time that somebody was in the way.
+    until: Option<tokio::time::Instant>,
     said: bool,
     missed: u8,
 }
 
 impl Patience {
     pub fn new(limit: Duration) -> Patience {
-        Patience { until: tokio::time::Instant::now() + limit, said: false, missed: 0 }
+        Patience { limit, until: None, said: false, missed: 0 }
     }
 
     /// Whether to try again at once where the holder was gone when we looked; not for ever, should others come and go.
@@ -214,7 +216,8 @@ impl Patience {
             [] => "the repository is locked by somebody who is gone again".to_owned(),
             names => format!("the repository at {} is locked by {}", repository.address, names.join(", and by ")),
         };
-        let left = self.until.saturating_duration_since(tokio::time::Instant::now());
+        let now = tokio::time::Instant::now();
+        let left = self.until.get_or_insert(now + self.limit).saturating_duration_since(now);
         if left.is_zero() {
             let failure = Failure::new(held).exit(Exit::Locked);
             let hint = if Here::look().name_is_shared() {

@@ -45,8 +45,8 @@ pub struct StreamIn {
 const TO_DO: &str = "save a stream";
 
 impl Repository {
-    /// Begins a snapshot that holds one file of this name at its root. restic opens the repository while others work:
-    /// [`StreamIn::ready`] waits for that.
+    /// Begins a snapshot that holds one file of this name at its root. restic opens the repository while others work;
+    /// the first [`StreamIn::write`] waits for that.
     ///
     /// # Errors
     /// When the name has a slash, or restic cannot be started.
@@ -75,7 +75,7 @@ impl StreamIn {
     ///
     /// # Errors
     /// When there is no repository, the password does not open it, or a lock is not given up in time.
-    pub async fn ready(&mut self) -> Result<()> {
+    async fn ready(&mut self) -> Result<()> {
         while let Some(patience) = &mut self.patience {
             if self.feed.taken().await? {
                 self.patience = None;

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use super::merge::Key;
 use super::words;
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::server::ident;
 use crate::sources::postgres::spare;
 
 /// Below this a table is read in the time that it takes to begin.
@@ -144,7 +145,6 @@ pub async fn of(session: &Session, sizes: &Sizes, jobs: usize) -> Result<(Vec<La
 
 /// A name as patterns of pg_dump and statements take it.
 pub fn quoted(schema: &str, name: &str) -> String {
-    let ident = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     format!("{}.{}", ident(schema), ident(name))
 }
 
@@ -181,7 +181,7 @@ impl Large {
     /// Asks for the rows of the range that has begun; `last`: of the last one. One text for all of them: a server that counts statements by
     /// their text would forget the application's for ours.
     pub fn copy(&self, last: bool) -> String {
-        let columns: Vec<_> = self.columns.iter().map(|column| super::super::server::ident(column)).collect();
+        let columns: Vec<_> = self.columns.iter().map(|column| ident(column)).collect();
         let end = if last { "" } else { " AND ctid < pg_catalog.current_setting('bkp.until')::pg_catalog.tid" };
         format!(
             "COPY (SELECT {} FROM ONLY {} WHERE ctid >= pg_catalog.current_setting('bkp.from')::pg_catalog.tid{end}) TO STDOUT",

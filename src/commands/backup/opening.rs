@@ -5,10 +5,8 @@
 //! That everything lies in one repository, and that its password is not being changed, is assumed then: where it is not so, nothing was
 //! stored, and what is there is found by asking.
 
-use std::sync::{Mutex, PoisonError};
-
 use anyhow::Result;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::parts::Common;
 use crate::commands::repositories::{Base, Repositories, ResticPlaces};
@@ -31,7 +29,7 @@ pub struct Opened {
     pub repositories: Repositories,
     /// Whether nobody has seen yet that they are there.
     pub assumed: bool,
-    tidying: Mutex<Option<JoinHandle<()>>>,
+    tidying: JoinSet<()>,
 }
 
 impl Unopened {
@@ -58,7 +56,11 @@ impl Unopened {
         let waits = self.bucket().is_some() || pausing::is_wanted(&context.settings, pausing::Reason::Backup)?;
         let assumed = self.base.as_ref().filter(|_| only_files && !waits).and_then(Base::assumed);
         match assumed {
-            Some(places) => Ok(self.opened(Some(places), true)),
+            Some(places) => {
+                let mut opened = self.opened(Some(places), true);
+                opened.tidy();
+                Ok(opened)
+            }
             None => self.ask(false).await,
         }
     }
@@ -72,33 +74,17 @@ impl Unopened {
             Some(base) => Some(base.open().await?),
             None => None,
         };
-        if dry_run {
-            let repositories = Repositories { bucket: self.repositories.bucket.clone(), restic };
-            return Ok(Opened { repositories, assumed: false, tidying: Mutex::default() });
+        let mut opened = self.opened(restic, false);
+        if !dry_run {
+            opened.tidy();
         }
-        Ok(self.opened(restic, false))
+        Ok(opened)
     }
 
     fn opened(&self, restic: Option<ResticPlaces>, assumed: bool) -> Opened {
-        // Looked at before our own locks are there.
-        let tidying = Mutex::new(restic.as_ref().and_then(tidy));
-        Opened { repositories: Repositories { bucket: self.repositories.bucket.clone(), restic }, assumed, tidying }
+        let repositories = Repositories { bucket: self.repositories.bucket.clone(), restic };
+        Opened { repositories, assumed, tidying: JoinSet::new() }
     }
-}
-
-/// Removes the locks of the dead while others save: they are in nobody's way here, but would be in that of a prune or check by hand.
-fn tidy(places: &ResticPlaces) -> Option<JoinHandle<()>> {
-    let locked: Vec<Repository> =
-        places.each().map(|(_, there)| there.clone()).filter(Repository::may_be_locked).collect();
-    let is_empty = locked.is_empty();
-    let tidying = async move {
-        for repository in locked {
-            if let Err(error) = repository.clear_dead_locks().await {
-                tracing::debug!("locks of the dead stay: {error:#}");
-            }
-        }
-    };
-    (!is_empty).then(|| tokio::spawn(tidying))
 }
 
 impl Opened {
@@ -107,19 +93,23 @@ impl Opened {
         self.assumed && matches!(exit_of(error), Exit::NoRepository | Exit::WrongPassword)
     }
 
-    /// Waits until the locks of the dead are gone.
-    pub async fn tidied(&self) {
-        let tidying = self.tidying.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(tidying) = tidying {
-            let _ = tidying.await;
+    /// Removes the locks of the dead while others save: they are in nobody's way here, but would be in that of a prune or check by hand.
+    fn tidy(&mut self) {
+        // Looked at before our own locks are there.
+        let places = self.repositories.restic.iter().flat_map(ResticPlaces::each);
+        let locked: Vec<Repository> =
+            places.map(|(_, there)| there.clone()).filter(Repository::may_be_locked).collect();
+        for repository in locked {
+            self.tidying.spawn(async move {
+                if let Err(error) = repository.clear_dead_locks().await {
+                    tracing::debug!("locks of the dead stay: {error:#}");
+                }
+            });
         }
     }
-}
 
-impl Drop for Opened {
-    fn drop(&mut self) {
-        if let Some(tidying) = self.tidying.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            tidying.abort();
-        }
+    /// Waits until the locks of the dead are gone.
+    pub async fn tidied(&mut self) {
+        while self.tidying.join_next().await.is_some() {}
     }
 }

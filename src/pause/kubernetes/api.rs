@@ -176,21 +176,28 @@ fn silent(ask: &Ask<'_>, why: &str, patience: Duration) -> anyhow::Error {
 
 /// What a request that got no answer means. A certificate is not better the second time.
 fn unsent(ask: &Ask<'_>, error: &reqwest::Error) -> Refused {
-    let mut told = Vec::new();
-    let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let Some(cause) = next {
-        let within = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = within.and_then(|within| within.downcast_ref()).or_else(|| cause.downcast_ref::<rustls::Error>());
-        if let Some(tls @ rustls::Error::InvalidCertificate(_)) = tls {
-            return Refused::Final(
-                Failure::new(format!("{}: this is not the cluster's Kubernetes API: {tls}", ask.what()))
-                    .hint("ca.crt of the pod's service account must be that of the cluster; start the pod anew"),
-            );
-        }
-        told = vec![cause.to_string()];
-        next = cause.source();
+    let causes = causes(error);
+    let tls = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>());
+    if let Some(tls @ rustls::Error::InvalidCertificate(_)) = tls {
+        return Refused::Final(
+            Failure::new(format!("{}: this is not the cluster's Kubernetes API: {tls}", ask.what()))
+                .hint("ca.crt of the pod's service account must be that of the cluster; start the pod anew"),
+        );
     }
-    Refused::Passing(if error.is_timeout() { "no answer in time".to_owned() } else { told.concat() })
+    Refused::Passing(match causes.last() {
+        _ if error.is_timeout() => "no answer in time".to_owned(),
+        Some(cause) => cause.to_string(),
+        None => "no answer".to_owned(),
+    })
+}
+
+/// All that is behind an error, the innermost last. An error of the system that wraps another names that one's source as its own.
+fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std::error::Error + 'static)> {
+    let within = |error: &'a (dyn std::error::Error + 'static)| match error.downcast_ref::<std::io::Error>() {
+        Some(io) => io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static)),
+        None => error.source(),
+    };
+    std::iter::successors(within(error), |error| within(*error)).collect()
 }
 
 fn retry_after(response: &reqwest::Response) -> Option<Duration> {

@@ -47,7 +47,7 @@ pub struct Scaled {
     pub wait: Duration,
     /// How long a question is repeated that the API cannot answer.
     pub patience: Duration,
-    /// The same where the application is given back: worth more than a prompt failure.
+    /// The same where the application is given back, or a restore's work is done: worth more than a prompt failure.
     pub patience_back: Duration,
     /// How often pods are looked for.
     pub pace: Duration,
@@ -114,7 +114,8 @@ impl Scaled {
     /// # Errors
     /// When it cannot be brought to rest again.
     pub async fn still(&self, app: &str, run: &str) -> Result<()> {
-        let api = Api::open(&self.cluster, self.patience)?;
+        // Hours of work hang on it.
+        let api = Api::open(&self.cluster, self.patience_back)?;
         self.until_gone(&api, app, run).await
     }
 
@@ -123,7 +124,7 @@ impl Scaled {
     /// # Errors
     /// All of what could not be given back; its annotation stays.
     pub async fn release(&self, app: &str) -> Result<()> {
-        // Every request has a limit, so this has one.
+        // Has a limit, since every change has one.
         let settled = self.changing.lock().await;
         drop(settled);
         let api = Api::open(&self.cluster, self.patience_back)?;

@@ -126,7 +126,9 @@ fn a_pause_that_is_cancelled_while_a_change_is_under_way_is_given_back() {
         let mut pause = Pause::new(&config, "r1");
         let cancelled = tokio::time::timeout(Duration::from_millis(300), pause.pause()).await;
         assert!(cancelled.is_err());
+        assert_eq!(kube.seen().last().map(String::as_str), Some("Patch web"));
         pause.resume().await.unwrap();
+        kube.until_idle();
     });
     is_as_before(&kube);
 }

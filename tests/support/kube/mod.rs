@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use self::objects::Objects;
 use super::authority::certificate;
 use super::gcs::server::accept;
+use super::wait::until;
 use super::workdir::WorkDir;
 
 /// What goes wrong with one request.
@@ -67,6 +68,7 @@ struct State {
     faults: VecDeque<(Op, Fault)>,
     refused: Option<Op>,
     seen: Vec<String>,
+    late: usize,
 }
 
 impl Kube {
@@ -87,6 +89,7 @@ impl Kube {
             faults: VecDeque::new(),
             refused: None,
             seen: Vec::new(),
+            late: 0,
         }));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let shared = state.clone();
@@ -159,6 +162,11 @@ impl Kube {
         self.state().seen.clone()
     }
 
+    /// Waits until what was to arrive late has arrived.
+    pub fn until_idle(&self) {
+        until("a late request arrives", || self.state().late == 0);
+    }
+
     /// How many pods there are.
     pub fn pods(&self) -> usize {
         self.state().objects.pods()
@@ -217,15 +225,30 @@ async fn serve(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<R
     };
     match &fault {
         Some(Fault::Cut) => return Err(Cut),
-        Some(Fault::Late(late)) => tokio::time::sleep(*late).await,
+        Some(Fault::Late(late)) => {
+            lock(&state).late += 1;
+            let (state, late) = (state.clone(), *late);
+            // As with the real one, a request that came is done, even if nobody waits for the answer any more.
+            let done = tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                let mut state = lock(&state);
+                state.late -= 1;
+                state.answer(op, &path, &query, &token, &body, None)
+            });
+            return done.await.map(|(code, said)| response(code, &said)).map_err(|_| Cut);
+        }
         _ => {}
     }
     let (code, said) = lock(&state).answer(op, &path, &query, &token, &body, fault.as_ref());
     if matches!(fault, Some(Fault::LostReply)) {
         return Err(Cut);
     }
+    Ok(response(code, &said))
+}
+
+fn response(code: u16, said: &Value) -> Response<Full<Bytes>> {
     let body = Full::new(Bytes::from(said.to_string()));
-    Ok(Response::builder().status(code).header("content-type", "application/json").body(body).expect("a response"))
+    Response::builder().status(code).header("content-type", "application/json").body(body).expect("a response")
 }
 
 impl State {

@@ -65,7 +65,7 @@ variables! {
     BKP_RESTIC_BIN, "the first `restic` on the usual paths", plain;
     /// What is scaled to zero while the application is paused, through the Kubernetes API: `deployment/NAME` and `statefulset/NAME`, commas between them.
     BKP_QUIESCE, "", twin;
-    /// How long to wait for the pods of what is scaled to zero to be gone, before nothing is done.
+    /// How long the pods of what is scaled to zero may take to be gone; after that the run fails.
     BKP_QUIESCE_WAIT, "`5m`", twin;
     /// The directory with the service account's `token`, `ca.crt` and `namespace`, for `BKP_QUIESCE`.
     BKP_SERVICE_ACCOUNT_DIR, "`/var/run/secrets/kubernetes.io/serviceaccount`", plain;

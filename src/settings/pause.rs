@@ -67,10 +67,12 @@ pub(super) fn resolve(reader: &mut Reader<'_>) -> Pause {
         reader.fault(BKP_RESUME_COMMAND, format!("not set, but {BKP_PAUSE_COMMAND} is: nothing would go on again"));
     }
     let (on_backup, on_restore) = reader.parsed(BKP_QUIESCE_ON, when).unwrap_or((false, true));
+    let scaled = reader.parsed(BKP_QUIESCE, scaled::parse).unwrap_or_default();
     Pause {
-        scaled: reader.parsed(BKP_QUIESCE, scaled::parse).unwrap_or_default(),
+        // What stands there is none of our business otherwise.
+        cluster: if scaled.is_empty() { Cluster::default() } else { cluster(reader) },
+        scaled,
         scaled_wait: reader.parsed(BKP_QUIESCE_WAIT, span::duration).unwrap_or(WAIT),
-        cluster: cluster(reader),
         maintenance: file.map(|file| (file, content.unwrap_or_default())),
         pause_command,
         resume_command,

@@ -80,8 +80,13 @@ fn what_is_scaled_and_where_the_cluster_is_come_from_the_pod() {
     assert_eq!(pause.scaled_wait, Duration::from_secs(300));
     assert_eq!(pause.cluster.account_dir, std::path::Path::new("/var/run/secrets/kubernetes.io/serviceaccount"));
     for (name, value) in [(BKP_QUIESCE, "web"), (BKP_QUIESCE_WAIT, "long"), (KUBERNETES_SERVICE_PORT, "0")] {
-        assert_eq!(faulty(&[(name, value)]), [name], "{value}");
+        let mut variables = vec![(BKP_QUIESCE, "deploy/web")];
+        variables.retain(|(other, _)| *other != name);
+        variables.push((name, value));
+        assert_eq!(faulty(&variables), [name], "{value}");
     }
+    // Where nothing is scaled nobody looks.
+    settings(&[(KUBERNETES_SERVICE_PORT, "0")]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What the API does wrong, and what it refuses.
 
+use std::time::{Duration, Instant};
+
 use bkp::error::hints_of;
 use bkp::pause::{Maintenance, Pause};
 
@@ -46,6 +48,24 @@ fn an_api_that_is_away_for_a_moment_is_asked_again() {
         (Op::Patch, Fault::Status(429, "too many requests")),
         (Op::List, Fault::Status(500, "etcdserver: leader changed")),
     ]);
+}
+
+#[test]
+fn an_api_that_stays_away_is_given_up_once_and_not_for_each_object() {
+    let (kube, work) = (Kube::start(), WorkDir::new());
+    let mut config = config(&kube, &work);
+    let scaled = config.scaled.as_mut().unwrap();
+    scaled.patience = Duration::from_secs(1);
+    scaled.cluster.port = 1;
+    let begun = Instant::now();
+    let error = within(async {
+        let mut pause = Pause::new(&config, "r1");
+        pause.pause().await.unwrap_err()
+    });
+    let told = format!("{error:#}");
+    assert!(told.contains("looking at statefulset/queue") && told.contains("Connection refused"), "{told}");
+    assert!(hints_of(&error).concat().contains("network policy"), "{error:#}");
+    assert!(begun.elapsed() < Duration::from_millis(1900), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -5,8 +5,8 @@
 //! cluster it is away for a minute or more.
 
 use std::net::Ipv6Addr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -40,8 +40,10 @@ pub struct Api {
     client: reqwest::Client,
     base: String,
     namespace: String,
-    token: std::path::PathBuf,
+    token: PathBuf,
     patience: Duration,
+    /// When the API last said anything that it meant: patience is for its silence as a whole, not for each question in it.
+    heard: Arc<Mutex<Instant>>,
 }
 
 /// Why there is no answer.
@@ -65,7 +67,7 @@ impl From<Unanswered> for anyhow::Error {
 }
 
 impl Api {
-    /// Reads who we are and whom to trust; asks nothing yet. A question is repeated for as long as `patience`.
+    /// Reads who we are and whom to trust; asks nothing yet. Questions are repeated until it has been silent for as long as `patience`.
     ///
     /// # Errors
     /// When this is no pod, or one without a service account.
@@ -79,7 +81,8 @@ impl Api {
         let account = |name: &str| cluster.account_dir.join(name);
         let namespace = read(&account("namespace"))?;
         let base = format!("https://{}/", authority(host, cluster.port));
-        Ok(Api { client: client(&account("ca.crt"))?, base, namespace, token: account("token"), patience })
+        let (client, heard) = (client(&account("ca.crt"))?, Arc::new(Mutex::new(Instant::now())));
+        Ok(Api { client, base, namespace, token: account("token"), patience, heard })
     }
 
     /// How an object is.
@@ -121,12 +124,17 @@ impl Api {
 
     /// Asks until there is an answer that means something. A change may be sent twice: it names the version that it changes.
     async fn ask(&self, ask: &Ask<'_>, request: reqwest::RequestBuilder) -> Result<Bytes, Unanswered> {
-        let until = Instant::now() + self.patience;
+        let heard = || self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *heard() + self.patience;
         let (mut delay, mut tokens, mut is_told) = (Duration::from_millis(200), 1, false);
         loop {
             let request =
                 request.try_clone().context("a request that cannot be repeated").map_err(Unanswered::Failed)?;
-            let (why, asked) = match self.attempt(ask, request).await {
+            let answer = self.attempt(ask, request).await;
+            if !matches!(answer, Err((Refused::Passing(_), _))) {
+                *heard() = Instant::now();
+            }
+            let (why, asked) = match answer {
                 Ok(body) => return Ok(body),
                 Err((Refused::Conflict, _)) => return Err(Unanswered::Conflict),
                 Err((Refused::Missing(failure), _)) => return Err(Unanswered::Missing(failure.into())),

@@ -43,7 +43,7 @@ pub struct Workload {
     pub wanted: u32,
     /// What a pause has noted.
     pub note: Option<Note>,
-    /// Who else said last how many replicas are wanted.
+    /// Who else said last how many replicas are wanted; Kubernetes 1.20 does not tell of `kubectl scale` and of others that scale in its way.
     pub scaled_by: Option<String>,
     version: String,
     /// Whether its controller has seen what is wanted, and has no pods but those that end.

@@ -1,15 +1,25 @@
 //! The application is paused around what needs it to be still, and resumed whatever comes of that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::{Context, Run};
-use crate::pause::{self, Commands, Config, Maintenance, Pause};
+use crate::pause::{self, Commands, Config, Maintenance, Pause, Scaled};
 use crate::settings::Settings;
 
 /// The longest that a pause or resume command may take.
 const LIMIT: Duration = Duration::from_secs(600);
+
+/// How long the Kubernetes API may be away before a pause is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same for giving back: a cluster whose API is upgraded is without one for a minute or more.
+const PATIENCE_BACK: Duration = Duration::from_secs(180);
+
+/// How often pods are looked for that are to go.
+const PACE: Duration = Duration::from_secs(1);
 
 /// Why it would be paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +40,23 @@ pub fn config(settings: &Settings) -> Result<Config> {
         app: settings.app.clone(),
         maintenance: pause.maintenance.clone().map(|(path, content)| Maintenance { path, content }),
         commands,
+        scaled: scaled(settings),
         state: settings.state_dir.clone(),
         limit: LIMIT,
         environment: Vec::new(),
+    })
+}
+
+fn scaled(settings: &Settings) -> Option<Scaled> {
+    let pause = &settings.pause;
+    (!pause.scaled.is_empty()).then(|| Scaled {
+        objects: pause.scaled.clone(),
+        cluster: pause.cluster.clone(),
+        wait: pause.scaled_wait,
+        patience: PATIENCE,
+        patience_back: PATIENCE_BACK,
+        pace: PACE,
+        changing: Arc::default(),
     })
 }
 
@@ -86,5 +110,40 @@ pub async fn resume_left(settings: &Settings, dry_run: bool) -> Result<Vec<Strin
         tracing::warn!("resumed the application, which run {} left paused when it died", left.run);
         resumed.push(left.run);
     }
+    for run in resume_scaled(&config, dry_run).await? {
+        if !resumed.contains(&run) {
+            resumed.push(run);
+        }
+    }
     Ok(resumed)
+}
+
+/// A backup that pauses nothing must not fail because nobody can tell what is paused; who does pause is told by that.
+async fn resume_scaled(config: &Config, dry_run: bool) -> Result<Vec<String>> {
+    let left = match pause::left_scaled(config).await {
+        Ok(left) => left,
+        Err(error) => {
+            tracing::warn!("whether a dead run left something scaled to zero cannot be seen: {error:#}");
+            return Ok(Vec::new());
+        }
+    };
+    for pause::kubernetes::Left { object, run } in &left {
+        match dry_run {
+            true => tracing::info!("run {run} left {object} scaled to zero; a run would scale it back"),
+            false => tracing::warn!("run {run} left {object} scaled to zero when it died; giving it back"),
+        }
+    }
+    if left.is_empty() || dry_run {
+        return Ok(Vec::new());
+    }
+    pause::resume_scaled(config).await?;
+    Ok(left.into_iter().map(|left| left.run).collect())
+}
+
+/// Whether it can be seen what is paused: for whoever asks for nothing else.
+///
+/// # Errors
+/// When the Kubernetes API cannot be asked.
+pub async fn can_be_seen(settings: &Settings) -> Result<()> {
+    pause::left_scaled(&config(settings)?).await.map(|_| ())
 }

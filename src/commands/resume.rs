@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::held::Held;
 use super::restore::leftovers;
-use super::{Context, Run};
+use super::{Context, Run, pausing};
 use crate::exit::Exit;
 use crate::report;
 
@@ -15,7 +15,11 @@ use crate::report;
 pub async fn resume(context: &Context) -> Result<Exit> {
     let run = Run::begin()?;
     let held = context.stop.or(Held::take(context, &run.session_name("resume"))).await?;
-    let given = leftovers::give_back(context, &held, false).await;
+    let given = async {
+        leftovers::give_back(context, &held, false).await?;
+        pausing::can_be_seen(&context.settings).await
+    }
+    .await;
     held.release(&context.settings.app).await;
     given?;
     let app = &context.settings.app;

@@ -9,12 +9,14 @@
 //! | --- | --- | --- |
 //! | maintenance file (`file`) | made, with its content, in one act | removed, if it is still ours |
 //! | commands (`command`) | the pause command ended with 0 | the resume command ended with 0 |
+//! | scaling (`kubernetes`) | scaled to zero, and no pod is left | scaled back to what it was; its note is on the object itself |
 //!
 //! They are paused in this order and resumed in reverse. A step that failed is resumed as well, since it may have done half
 //! of its work: a resume command must be one that can be called twice.
 
 pub mod command;
 pub mod file;
+pub mod kubernetes;
 mod mark;
 #[cfg(test)]
 mod tests;
@@ -26,10 +28,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::error::Failure;
+use crate::error::{self, Failure};
 use crate::process::Stop;
 pub use command::Commands;
 pub use file::Maintenance;
+pub use kubernetes::Scaled;
 use mark::Mark;
 
 /// How an application is paused.
@@ -41,6 +44,8 @@ pub struct Config {
     pub maintenance: Option<Maintenance>,
     /// Programs that pause and resume it.
     pub commands: Option<Commands>,
+    /// What is scaled to zero.
+    pub scaled: Option<Scaled>,
     /// Where the note goes when there is no maintenance file to put it beside. It should outlive the process, and need not exist.
     pub state: PathBuf,
     /// The longest that one command may take.
@@ -52,7 +57,7 @@ pub struct Config {
 impl Config {
     /// Whether there is anything to pause.
     pub fn is_empty(&self) -> bool {
-        self.maintenance.is_none() && self.commands.is_none()
+        self.maintenance.is_none() && self.commands.is_none() && self.scaled.is_none()
     }
 
     /// What a backup leaves out: saved, it would pause the application that is restored from it.
@@ -88,6 +93,11 @@ impl<'a> Pause<'a> {
     /// # Errors
     /// When something of it could not be paused.
     pub async fn pause(&mut self) -> Result<()> {
+        let (config, run) = (self.config, self.mark.run.clone());
+        if let Some(scaled) = &config.scaled {
+            // Before anything is paused: what may not be scaled will not be allowed later either.
+            scaled.ready(&config.app, &run).await?;
+        }
         self.hold_file()?;
         if let Some(commands) = &self.config.commands {
             self.mark.commands = true;
@@ -99,7 +109,22 @@ impl<'a> Pause<'a> {
                     .because(error)
             })?;
         }
+        if let Some(scaled) = &config.scaled {
+            self.is_begun = true;
+            scaled.hold(&config.app, &run).await?;
+        }
         Ok(())
+    }
+
+    /// Makes sure that it is at rest, before what cannot wait: scales to zero again what somebody has scaled meanwhile. May be cancelled.
+    ///
+    /// # Errors
+    /// When it cannot be brought to rest again.
+    pub async fn still(&self) -> Result<()> {
+        match &self.config.scaled {
+            Some(scaled) => scaled.still(&self.config.app, &self.mark.run).await,
+            None => Ok(()),
+        }
     }
 
     /// Pauses again what an exchange of files has taken away with the old tree.
@@ -235,6 +260,28 @@ pub fn drop_unfinished(config: &Config) {
     }
 }
 
+/// What dead runs of this application left scaled to zero, wherever they ran. The application's lock is held.
+///
+/// # Errors
+/// When the API cannot be asked.
+pub async fn left_scaled(config: &Config) -> Result<Vec<kubernetes::Left>> {
+    match &config.scaled {
+        Some(scaled) => scaled.left(&config.app).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Scales back what dead runs left at zero.
+///
+/// # Errors
+/// When something could not be scaled back; its note stays.
+pub async fn resume_scaled(config: &Config) -> Result<()> {
+    match &config.scaled {
+        Some(scaled) => scaled.release(&config.app).await.map_err(|error| still_paused(config, &[error])),
+        None => Ok(()),
+    }
+}
+
 /// Resumes what a dead run left paused.
 ///
 /// # Errors
@@ -246,6 +293,9 @@ pub async fn resume_left(config: &Config, left: &Left) -> Result<()> {
 /// Every step is tried, in reverse; the notes go when all is given back.
 async fn give_back(config: &Config, mark: &Mark) -> Result<()> {
     let mut faults = Vec::new();
+    if let Some(scaled) = &config.scaled {
+        faults.extend(scaled.release(&config.app).await.err());
+    }
     if mark.commands {
         let resumed = match &config.commands {
             Some(commands) => command::run(config, &mark.run, &commands.resume).await,
@@ -265,8 +315,13 @@ async fn give_back(config: &Config, mark: &Mark) -> Result<()> {
     if faults.is_empty() {
         return Ok(());
     }
+    Err(still_paused(config, &faults))
+}
+
+fn still_paused(config: &Config, faults: &[anyhow::Error]) -> anyhow::Error {
     let told: Vec<String> = faults.iter().map(|error| format!("{error:#}")).collect();
-    Err(Failure::new(format!("application {} is still paused: {}", config.app, told.join("; ")))
-        .hint("set right what the message says, then: bkp resume")
-        .into())
+    let hints = faults.iter().flat_map(error::hints_of);
+    Failure::new(format!("application {} is still paused: {}", config.app, told.join("; ")))
+        .hints(hints.chain(["set right what the message says, then: bkp resume".to_owned()]))
+        .into()
 }

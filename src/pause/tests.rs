@@ -19,6 +19,7 @@ impl Bench {
             app: "cloud/eins".to_owned(),
             maintenance: None,
             commands: None,
+            scaled: None,
             state: dir.path().join("state"),
             limit: Duration::from_secs(20),
             environment: vec![("BENCH".to_owned(), dir.path().into())],

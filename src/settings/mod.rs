@@ -15,6 +15,7 @@ mod reader;
 mod resolve;
 pub mod restic;
 pub mod retention;
+pub mod scaled;
 pub mod secret;
 pub mod span;
 mod unknown;

@@ -63,6 +63,12 @@ variables! {
     BKP_RESTIC_LAYOUT, "`auto`: as they are there", twin;
     /// The restic program.
     BKP_RESTIC_BIN, "the first `restic` on the usual paths", plain;
+    /// What is scaled to zero while the application is paused, through the Kubernetes API: `deployment/NAME` and `statefulset/NAME`, commas between them.
+    BKP_QUIESCE, "", twin;
+    /// How long the pods of what is scaled to zero may take to be gone; after that the run fails.
+    BKP_QUIESCE_WAIT, "`5m`", twin;
+    /// The directory with the service account's `token`, `ca.crt` and `namespace`, for `BKP_QUIESCE`.
+    BKP_SERVICE_ACCOUNT_DIR, "`/var/run/secrets/kubernetes.io/serviceaccount`", plain;
     /// A file that stands while the application is paused.
     BKP_MAINTENANCE_FILE, "", twin;
     /// What that file holds.
@@ -227,6 +233,10 @@ variables! {
     AZURE_STORAGE_SAS_TOKEN, "", twin;
     /// Azure: the endpoint of a store that is not Microsoft's.
     AZURE_STORAGE_ENDPOINT, "", twin;
+    /// Kubernetes sets it in every pod: the address of its API.
+    KUBERNETES_SERVICE_HOST, "", plain;
+    /// Kubernetes sets it in every pod: the port of its API.
+    KUBERNETES_SERVICE_PORT, "`443`", plain;
     /// The path of certificate authorities that the store is trusted by, besides the usual ones.
     CERTIFICATE_FILE, "", plain;
 }

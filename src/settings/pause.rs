@@ -1,13 +1,28 @@
 //! How the application is brought to rest, and when.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::names::*;
 use super::reader::Reader;
+use super::scaled::{self, Object};
+use super::span;
+
+/// Longer than the grace that Kubernetes gives a pod usually, several times.
+const WAIT: Duration = Duration::from_secs(300);
+
+/// Where the kubelet puts a service account.
+const ACCOUNT_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// What is paused, and for which commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pause {
+    /// What is scaled to zero, in this order.
+    pub scaled: Vec<Object>,
+    /// How long its pods may take to go.
+    pub scaled_wait: Duration,
+    /// Where the API is that scales.
+    pub cluster: Cluster,
     /// A file that stands while the application rests, and what it holds.
     pub maintenance: Option<(PathBuf, String)>,
     /// What is run to pause the application: words, as a shell would split them.
@@ -18,6 +33,26 @@ pub struct Pause {
     pub on_backup: bool,
     /// Whether a restore does.
     pub on_restore: bool,
+}
+
+/// The cluster that this pod is in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// The API's address or name; none outside of a cluster.
+    pub host: Option<String>,
+    /// Its port.
+    pub port: u16,
+    /// Who we are there: a directory with `token`, `ca.crt` and `namespace`.
+    pub account_dir: PathBuf,
+}
+
+fn cluster(reader: &mut Reader<'_>) -> Cluster {
+    let port = |text: &str| text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "must be a port".to_owned());
+    Cluster {
+        host: reader.value(KUBERNETES_SERVICE_HOST),
+        port: reader.parsed(KUBERNETES_SERVICE_PORT, port).unwrap_or(443),
+        account_dir: reader.value(BKP_SERVICE_ACCOUNT_DIR).unwrap_or_else(|| ACCOUNT_DIR.to_owned()).into(),
+    }
 }
 
 pub(super) fn resolve(reader: &mut Reader<'_>) -> Pause {
@@ -32,7 +67,12 @@ pub(super) fn resolve(reader: &mut Reader<'_>) -> Pause {
         reader.fault(BKP_RESUME_COMMAND, format!("not set, but {BKP_PAUSE_COMMAND} is: nothing would go on again"));
     }
     let (on_backup, on_restore) = reader.parsed(BKP_QUIESCE_ON, when).unwrap_or((false, true));
+    let scaled = reader.parsed(BKP_QUIESCE, scaled::parse).unwrap_or_default();
     Pause {
+        // What stands there is none of our business otherwise.
+        cluster: if scaled.is_empty() { Cluster::default() } else { cluster(reader) },
+        scaled,
+        scaled_wait: reader.parsed(BKP_QUIESCE_WAIT, span::duration).unwrap_or(WAIT),
         maintenance: file.map(|file| (file, content.unwrap_or_default())),
         pause_command,
         resume_command,

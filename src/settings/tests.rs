@@ -70,6 +70,26 @@ fn a_backup_waits_for_tables_as_long_as_it_is_told_and_never_not_at_all() {
 }
 
 #[test]
+fn what_is_scaled_and_where_the_cluster_is_come_from_the_pod() {
+    let pause = settings(&[(BKP_QUIESCE, "deploy/web,sts/queue"), (KUBERNETES_SERVICE_HOST, "fd00::1")]).pause;
+    assert_eq!(
+        pause.scaled.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["deployment/web", "statefulset/queue"]
+    );
+    assert_eq!((pause.cluster.host.as_deref(), pause.cluster.port), (Some("fd00::1"), 443));
+    assert_eq!(pause.scaled_wait, Duration::from_secs(300));
+    assert_eq!(pause.cluster.account_dir, std::path::Path::new("/var/run/secrets/kubernetes.io/serviceaccount"));
+    for (name, value) in [(BKP_QUIESCE, "web"), (BKP_QUIESCE_WAIT, "long"), (KUBERNETES_SERVICE_PORT, "0")] {
+        let mut variables = vec![(BKP_QUIESCE, "deploy/web")];
+        variables.retain(|(other, _)| *other != name);
+        variables.push((name, value));
+        assert_eq!(faulty(&variables), [name], "{value}");
+    }
+    // Where nothing is scaled nobody looks.
+    settings(&[(KUBERNETES_SERVICE_PORT, "0")]);
+}
+
+#[test]
 fn the_higher_name_wins() {
     for names in [
         &[POSTGRES_USER, PGUSER][..],

@@ -2,12 +2,14 @@
 //! comparison of whole clusters. `tests/support/install` fetches the programs.
 #![allow(dead_code)] // Not every test binary uses every tool.
 
+pub mod authority;
 pub mod bkp;
 pub mod cluster;
 pub mod compare;
 pub mod cut;
 pub mod fixtures;
 pub mod gcs;
+pub mod kube;
 pub mod normal;
 pub mod options;
 pub mod parts;

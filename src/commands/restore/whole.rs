@@ -168,6 +168,9 @@ impl<'a> Whole<'a> {
         if let Some(files) = &mut self.files {
             files.stage().await?;
         }
+        if let Some(pause) = &pause {
+            context.stop.or(pause.still()).await?;
+        }
         context.stop.check()?;
         held.still(&context.settings.app).await?;
         let act = Act { safety, ..self.act().await? };

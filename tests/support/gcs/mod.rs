@@ -9,7 +9,7 @@ mod media;
 mod objects;
 mod proxy;
 mod reply;
-mod server;
+pub mod server;
 mod tokens;
 mod uploads;
 

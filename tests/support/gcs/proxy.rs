@@ -1,16 +1,17 @@
 //! A proxy that stands in for Google's hosts: whatever host a client asks it to connect to, the server answers, with a
 //! certificate for that host. For what has a fixed address: the token host, and the store itself.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::{Gcs, server};
+use crate::support::authority::certificate;
+
+/// Google's hosts.
+const NAMES: &str = "DNS:oauth2.googleapis.com,DNS:storage.googleapis.com";
 
 /// A running proxy; it ends when this is dropped.
 pub struct Proxy {
@@ -25,7 +26,7 @@ impl Proxy {
     /// Starts a proxy before a server.
     pub fn before(gcs: &Gcs) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let acceptor = TlsAcceptor::from(Arc::new(certificate(directory.path())));
+        let acceptor = TlsAcceptor::from(Arc::new(certificate(directory.path(), NAMES)));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let hosts = Arc::new(Mutex::new(Vec::new()));
@@ -82,31 +83,4 @@ async fn connect_request(stream: &mut tokio::net::TcpStream) -> Option<String> {
     stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.ok()?;
     let head = String::from_utf8_lossy(&head).into_owned();
     head.strip_prefix("CONNECT ")?.split(' ').next().map(str::to_owned)
-}
-
-/// Makes an authority and a certificate for Google's hosts, as files in `directory`.
-fn certificate(directory: &Path) -> rustls::ServerConfig {
-    let openssl = |arguments: &[&str]| {
-        let output = Command::new("openssl").args(arguments).current_dir(directory).output().expect("openssl runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    openssl(
-        &[&["req", "-x509", "-subj", "/CN=authority of a test", "-keyout", "ca.key", "-out", "ca.pem"], &key[..]]
-            .concat(),
-    );
-    let names = "subjectAltName=DNS:oauth2.googleapis.com,DNS:storage.googleapis.com";
-    let leaf = ["-addext", names, "-addext", "basicConstraints=critical,CA:FALSE", "-CA", "ca.pem", "-CAkey", "ca.key"];
-    openssl(
-        &[&["req", "-x509", "-subj", "/CN=test", "-keyout", "leaf.key", "-out", "leaf.pem"], &key[..], &leaf[..]]
-            .concat(),
-    );
-    let certificates = vec![CertificateDer::from_pem_file(directory.join("leaf.pem")).expect("a certificate")];
-    let key = PrivateKeyDer::from_pem_file(directory.join("leaf.key")).expect("a key");
-    rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .expect("a configuration")
 }

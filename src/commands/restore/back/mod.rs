@@ -100,6 +100,9 @@ pub async fn undo(context: &Context, request: &Request) -> Result<Exit> {
             if let Some(databases) = &mut databases {
                 context.stop.or(databases.stand()).await?;
             }
+            if let Some(pause) = &pause {
+                context.stop.or(pause.still()).await?;
+            }
             context.stop.check()?;
             held.still(&settings.app).await?;
             let renames = databases.as_ref().map(Databases::renames).unwrap_or_default();

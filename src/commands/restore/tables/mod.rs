@@ -17,6 +17,7 @@ use crate::commands::repositories::Repositories;
 use crate::commands::{Context, Run, now};
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::pause::Pause;
 use crate::report;
 use crate::settings::SafetyBackup;
 use crate::sources::postgres::connect::Session;
@@ -118,17 +119,20 @@ pub async fn restore(
     if !request.yes && !report::confirmed("Go ahead?")? {
         bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
     }
-    let work = async |databases: &mut Databases<'_>| {
+    let work = async |databases: &mut Databases<'_>, pause: Option<&mut Pause<'_>>| {
         if let Some(safety) = &safety {
             safety.take(held.session.as_ref(), repositories).await?;
         }
         // A dump of a few tables is as good as a whole one here.
         databases.load(true).await?;
+        if let Some(pause) = pause {
+            context.stop.or(pause.still()).await?;
+        }
         held.still(&context.settings.app).await?;
         take::copied(context, run, request, specs, databases).await
     };
     let reason = if request.in_place { Reason::Restore } else { Reason::Beside };
-    let done = pausing::around(context, run, reason, async |_| work(&mut databases).await).await;
+    let done = pausing::around(context, run, reason, async |pause| work(&mut databases, pause).await).await;
     match &done {
         Ok(_) => databases.drop_sides().await,
         Err(_) => {

@@ -6,7 +6,8 @@ sql() { shop exec postgresql-0 -- psql -h /tmp -U postgres -AtX -v ON_ERROR_STOP
 media=/run/bkp-test/volumes/media
 content() {
     sql -d shop -c "SELECT count(*), md5(string_agg(o::text, ',' ORDER BY id)) FROM orders o"
-    inside sh -c "cd $media && find . -type f -exec sha256sum {} + | sort"
+    # Without what the restore put aside.
+    inside sh -c "cd $media && find . -name '.bkp-*' -prune -o -type f -exec sha256sum {} + | sort"
 }
 # Jobs of a name's beginning that came to an end, and how many of them well.
 succeeded() { [ "$(shop get "job/$1" --output=jsonpath='{.status.succeeded}')" = 1 ]; }
@@ -14,11 +15,13 @@ jobs_of() { shop get jobs --output=name | grep -c "^job.batch/$1" || true; }
 fired() { [ "$(jobs_of backup-)" -gt 0 ]; }
 # A command in the idle pod.
 operator() { shop exec deployment/backup-restore --container backup-app -- "$@"; }
-runs() { operator bkp list --json | grep -o '"id"' | wc -l; }
+runs() { operator bkp list | grep -c "yes, shop" || true; }
 
 inside install -d -o 65532 -g 65532 $media /run/bkp-test/volumes/repository
 inside setpriv --reuid=65532 --regid=65532 --clear-groups sh -c "mkdir $media/photos && echo a photo >$media/photos/1 && echo settings >$media/.hidden"
 apply "$here/shop"
+bound() { [ "$(shop get persistentvolumeclaims --output=jsonpath='{.items[*].status.phase}')" = "Bound Bound" ]; }
+until_so "the volumes" bound
 until_so "PostgreSQL" sql -c "SELECT 1"
 sql -c "CREATE ROLE seller LOGIN PASSWORD 'a canary'" -c "CREATE DATABASE shop OWNER seller" >"$work/said"
 sql -d shop -c "SET ROLE seller" -c "CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS what FROM generate_series(1, 5000) i" >"$work/said"

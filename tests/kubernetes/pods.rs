@@ -91,7 +91,6 @@ fn nothing_speaks_to_the_api_server_unless_it_scales_the_application() {
         for entry in fs::read_dir(project().join(place)).expect("manifests") {
             let path = entry.expect("an entry").path();
             let name = format!("{target}/{}", path.file_name().expect("a name").to_string_lossy());
-            work.dir(target);
             work.file(&name, fs::read(&path).expect("a manifest"));
         }
     }

@@ -131,12 +131,10 @@ fn an_application_is_saved_from_its_volume_by_the_account_that_owns_it() {
             assert_eq!(owner, user, "{app}");
         }
         let Some(files) = setting("BKP_FILES") else { continue };
-        for object in &objects {
-            let (Some(template), false) = (template(object), ["backup-drill", "backup-init"].contains(&name(object))) else {
-                continue;
-            };
+        let own_volume = |object: &&Value| !["backup-drill", "backup-init"].contains(&name(object));
+        for template in objects.iter().filter(own_volume).filter_map(template) {
             let mounts = template["spec"]["containers"][0]["volumeMounts"].as_array().expect("mounts");
-            assert!(mounts.iter().any(|mount| mount["mountPath"] == files.as_str()), "{app} {}", name(object));
+            assert!(mounts.iter().any(|mount| mount["mountPath"] == files.as_str()), "{app}: {files}");
         }
     }
 }

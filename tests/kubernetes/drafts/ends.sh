@@ -8,7 +8,7 @@ operator() { shop exec deployment/backup-restore --container backup-app -- "$@";
 quietly shop scale deployment backup-restore --replicas=1
 quietly shop rollout status deployment backup-restore --timeout=120s
 adopted() { operator sh -c 'grep -lsE "^PPid:.1$" /proc/[0-9]*/status || true'; }
-quietly operator sh -c "sleep 5 & exit 0"
+quietly operator sh -c "sleep 5 >/dev/null 2>&1 & exit 0"
 [ -n "$(adopted)" ] || die "nothing is left behind"
 reaped() { local left && left=$(adopted) && [ -z "$left" ]; }
 until_so "process 1 reaps" reaped

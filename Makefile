@@ -6,7 +6,7 @@ CARGO ?= cargo
 FEATURES = $(shell nasm -v >/dev/null 2>&1 && autoreconf --version >/dev/null 2>&1 && libtoolize --version >/dev/null 2>&1 && echo --features isal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-kills test-systemd lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
+.PHONY: help build images demo test test-kills test-systemd test-kubernetes lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -15,6 +15,9 @@ help: ## what can be made
 build: build-parts ## the static release binary
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --target $(TARGET) $(FEATURES)
 	@echo "target/$(TARGET)/release/bkp"
+
+images: build ## container images, with podman: backup-restore, and one for each application of images/
+	images/build target/$(TARGET)/release/bkp
 
 demo: build-parts ## backs up a real database, breaks it, restores it, compares
 	CARGO_FLAGS="$(FEATURES)" demo/run
@@ -29,6 +32,10 @@ test-kills: install-parts ## restores killed at every point instead of some; pri
 test-systemd: build-parts ## the units of systemd/, run in a booted systemd; needs root
 	$(CARGO) build $(FEATURES)
 	tests/systemd/run
+
+# The first run builds Kubernetes and a Debian for the images: some ten minutes; then two.
+test-kubernetes: build ## images and manifests on a real Kubernetes of one node; needs root
+	tests/kubernetes/run target/$(TARGET)/release/bkp
 
 lint: build-parts ## format and lints
 	$(CARGO) fmt --check

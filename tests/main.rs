@@ -5,6 +5,7 @@
 mod connect;
 mod items;
 mod job;
+mod kubernetes;
 mod quiesce;
 mod restic;
 mod servers;

@@ -1,0 +1,64 @@
+# What the scenarios say of the shop. Sourced by `run`.
+
+media=/run/bkp-test/volumes/media
+repository=/run/bkp-test/volumes/repository
+# As the pods are, on the node.
+as_pod() { inside setpriv --reuid=65532 --regid=65532 --clear-groups "$@"; }
+
+shop() { kubectl --namespace shop "$@"; }
+quietly() { "$@" >"$work/said" 2>&1 || die "$*: $(cat "$work/said")"; }
+sql() { shop exec postgresql-0 -- psql -h /tmp -U postgres -AtX -v ON_ERROR_STOP=1 "$@"; }
+
+# The run book's commands, block by block, as they are written in k8s/README.md; after what makes images and applies manifests.
+as_written() { # number of the block, what it must hold
+    local commands
+    commands=$(awk -v wanted="$(($1 + 1))" '/^```sh$/ { n++; inside = n == wanted; next } /^```$/ { inside = 0 } inside' "$project/k8s/README.md")
+    [[ $commands == *"$2"* ]] || die "block $1 of the run book has no $2"
+    sed "s/{cluster: test, user: admin}/{cluster: test, user: admin, namespace: shop}/" \
+        "$work/admin.kubeconfig" >"$work/shop.kubeconfig"
+    inside env KUBECONFIG="$work/shop.kubeconfig" PATH="$programs:$PATH" bash -exc "$commands" >"$work/said" 2>&1 </dev/null ||
+        die "as the run book says it: $(cat "$work/said")"
+}
+said() { grep -qF "$1" "$work/said" || die "not said: $1: $(cat "$work/said")"; }
+
+# What an operator does not want to lose, without what a restore put aside.
+content() {
+    sql -d shop -c "SELECT count(*), md5(string_agg(o::text, ',' ORDER BY id)) FROM orders o"
+    inside sh -c "cd $media && find . -name '.bkp-*' -prune -o -type f -exec sha256sum {} + | sort"
+}
+
+succeeded() { [ "$(shop get "job/$1" --output=jsonpath='{.status.succeeded}')" = 1 ]; }
+begin() { quietly shop create job --from="cronjob/$1" "$2"; } # CronJob, name
+job() { # CronJob, name
+    begin "$1" "$2"
+    until_so "$2 ends well" succeeded "$2"
+}
+# Exit code and last words of a job's first pod that ended.
+ended() {
+    shop get pods --selector=job-name="$1" --sort-by=.metadata.creationTimestamp \
+        --output=jsonpath='{.items[0].status.containerStatuses[0].state.terminated.exitCode} {.items[0].status.containerStatuses[0].state.terminated.message}'
+}
+ended_with() { [[ $(ended "$1") == "$2 "* ]]; } # job, exit code
+
+# A shop with a server, rows, files and an empty repository, in which nobody works.
+open_shop() {
+    inside rm -rf $media $repository
+    inside install -d -o 65532 -g 65532 $media $repository
+    as_pod sh -c "mkdir $media/photos && echo a photo >$media/photos/1 && echo settings >$media/.hidden"
+    apply "$here/shop"
+    until_so "the volumes" bound
+    until_so "PostgreSQL" sql -c "SELECT 1"
+    quietly sql -c "CREATE ROLE seller LOGIN PASSWORD 'a canary'" -c "CREATE DATABASE shop OWNER seller"
+    quietly sql -d shop -c "SET ROLE seller" \
+        -c "CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS what FROM generate_series(1, 5000) i"
+}
+bound() { [ "$(shop get persistentvolumeclaims --output=jsonpath='{.items[*].status.phase}')" = "Bound Bound" ]; }
+# No secret in any log.
+close_shop() {
+    local pod
+    for pod in $(shop get pods --output=name); do
+        if shop logs "$pod" --all-containers | grep -F canary >"$work/said"; then die "$pod: $(cat "$work/said")"; fi
+    done
+    quietly kubectl delete namespace shop --timeout=120s
+    quietly kubectl delete persistentvolume repository media --timeout=60s
+}

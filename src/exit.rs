@@ -44,4 +44,21 @@ impl Exit {
             Exit::Terminated => 143,
         }
     }
+
+    /// What the number means, for a place where nobody has its table.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => "done",
+            Exit::Failed => "failed, nothing lost",
+            Exit::Usage => "wrong use or settings",
+            Exit::Partial => "saved, but some files could not be read",
+            Exit::RetentionFailed => "saved, but old backups could not be forgotten",
+            Exit::ProofFailed => "a proof failed",
+            Exit::NoRepository => "no repository",
+            Exit::Locked => "locked by another run",
+            Exit::WrongPassword => "wrong password",
+            Exit::Interrupted => "ended by INT",
+            Exit::Terminated => "ended by TERM",
+        }
+    }
 }

@@ -36,6 +36,9 @@ fn main() -> ExitCode {
         }
         Err(said) => said.exit(),
     };
+    if process::is_main() {
+        report::start_last_words();
+    }
     let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
         |runtime| {
             let ended = runtime.block_on(run(cli));

@@ -1,6 +1,7 @@
 //! What people and machines see: log lines on standard error, results on standard output. Nothing else prints.
 
 pub mod metrics;
+mod termination;
 
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +13,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
-use crate::error::hints_of;
 use crate::error::statements::{Failed, failures_of};
+use crate::error::{exit_of, hints_of};
 use crate::settings::Log;
+
+pub use termination::{start as start_last_words, write as last_words};
 
 /// Whether log lines are JSON: then what people read in one list is told one by one, too, with names for its parts.
 static AS_JSON: AtomicBool = AtomicBool::new(false);
@@ -69,7 +72,9 @@ pub fn error(error: &anyhow::Error) {
             said.push(cause);
         }
     }
-    tracing::error!("{}", said.join(": "));
+    let said = said.join(": ");
+    tracing::error!("{said}");
+    last_words(exit_of(error), &said, &hints_of(error));
     for one in
         failures_of(error).filter(|_| AS_JSON.load(Ordering::Relaxed)).iter().flat_map(|failures| &failures.listed)
     {

@@ -10,6 +10,7 @@ mod endurance;
 mod failures;
 mod foreign;
 mod fresh;
+mod last_words;
 mod managed;
 mod members;
 mod names;

@@ -2,12 +2,17 @@
 //! brings them: with a parent outside.
 
 use std::fs;
+use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::bkp::{Bkp, Output, Running};
 use super::parts;
 use super::wait::until;
+use super::workdir::WorkDir;
+
+/// What makes a container of a command.
+const UNSHARE: [&str; 6] = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
 /// TERM in a mask of signals.
 const TERM_BIT: u64 = 1 << (15 - 1);
@@ -45,6 +50,23 @@ impl Container {
             first.is_some()
         });
         Self { running, first: first.expect("process 1") }
+    }
+
+    /// A container of one command, such as a Job's: it ends with that.
+    ///
+    /// # Panics
+    /// Without the right to make namespaces.
+    pub fn of_one(first: Bkp) -> Bkp {
+        assert!(parts::root(), "this test makes namespaces: run the tests as root, or in `unshare --map-root-user`");
+        first.by_way_of(UNSHARE)
+    }
+
+    /// The first command of a container whose `/dev/termination-log` is a file of the test.
+    pub fn with_termination_log(first: Bkp, work: &WorkDir, log: &Path) -> Bkp {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/termination-log.sh");
+        let room = work.dir(&format!("dev-{}", log.file_name().expect("a name").display()));
+        let words = [Path::new("sh"), &script, &room, log].map(|word| word.to_str().expect("UTF-8").to_owned());
+        first.by_way_of(words.iter().map(String::as_str))
     }
 
     /// A command beside process 1, as `kubectl exec` starts it.

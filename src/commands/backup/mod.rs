@@ -138,7 +138,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         (Err(_), true) => Exit::RetentionFailed,
         (Ok(_), true) => Exit::Done,
     };
-    Record::new(&run, &settings.app, &plan, &saved, &forgotten, now()).say(context.json)?;
+    Record::new(&run, &settings.app, &plan, &saved, &forgotten, now()).say(exit, context.json)?;
     if let Err(error) = dropped {
         tracing::warn!("what a restore replaced could not be dropped: {error:#}");
     }

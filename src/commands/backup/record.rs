@@ -11,6 +11,7 @@ use super::plan::Plan;
 use super::{Saved, databases_of};
 use crate::commands::Run;
 use crate::error::hints_of;
+use crate::exit::Exit;
 use crate::report;
 use crate::sources::Item;
 
@@ -76,30 +77,44 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Says it.
+    /// Says it, to whoever asks Kubernetes too.
     ///
     /// # Errors
     /// When standard output is closed.
-    pub fn say(&self, json: bool) -> Result<()> {
-        tracing::info!(
+    pub fn say(&self, exit: Exit, json: bool) -> Result<()> {
+        let saved = self.saved();
+        tracing::info!("{saved}");
+        let (mut faults, mut hints) = (Vec::new(), Vec::new());
+        if !self.unreadable.is_empty() {
+            let count = self.unreadable.len();
+            faults.push(format!("the backup is saved, but {count} files are not in it, as told above"));
+            hints.push("give the account the right to read them, or leave them out with BKP_FILES_EXCLUDE".to_owned());
+        }
+        if let Some(error) = &self.retention_error {
+            faults.push(format!("the backup is saved, but old ones could not be forgotten: {error}"));
+        }
+        hints.extend_from_slice(&self.retention_hints);
+        for fault in &faults {
+            tracing::error!("{fault}");
+        }
+        for hint in &hints {
+            tracing::error!("hint: {hint}");
+        }
+        faults.insert(0, saved);
+        report::last_words(exit, &faults.join("\n"), &hints);
+        if json { report::json(self) } else { Ok(()) }
+    }
+
+    /// The run in one line.
+    fn saved(&self) -> String {
+        format!(
             "saved {} as {} ({} stored) in {:.1} s; {} forgotten",
             self.content().join(" and "),
             self.object.unwrap_or(self.run),
             report::size(self.stored_bytes),
             self.seconds,
             self.forgotten.len()
-        );
-        if !self.unreadable.is_empty() {
-            tracing::error!("the backup is saved, but {} files are not in it, as told above", self.unreadable.len());
-            tracing::error!("hint: give the account the right to read them, or leave them out with BKP_FILES_EXCLUDE");
-        }
-        if let Some(error) = &self.retention_error {
-            tracing::error!("the backup is saved, but old ones could not be forgotten: {error}");
-        }
-        for hint in &self.retention_hints {
-            tracing::error!("hint: {hint}");
-        }
-        if json { report::json(self) } else { Ok(()) }
+        )
     }
 
     /// What was saved, and how much that is: `2 databases (1000 rows, 1.2 MB of SQL)`, `1 directory (3.0 GB)`.

@@ -75,7 +75,9 @@ pub async fn drill(context: &Context, request: &Request) -> Result<Exit> {
     let seconds = evidence.time_to_restore_seconds.unwrap_or_default();
     let checks = evidence.checks.len();
     let proven = if evidence.not_tried.is_empty() { "proven" } else { "proven in part" };
-    tracing::info!("{proven}: {name} restores, in {seconds:.1} s up to the swap; {checks} checks hold");
+    let line = format!("{proven}: {name} restores, in {seconds:.1} s up to the swap; {checks} checks hold");
+    tracing::info!("{line}");
+    report::last_words(Exit::Done, &line, &[]);
     Ok(Exit::Done)
 }
 

@@ -256,7 +256,9 @@ impl<'a> Whole<'a> {
         let seconds = now().duration_since(self.run.began).as_secs_f64();
         let mut names = self.targets().to_vec();
         names.extend(self.files.as_ref().map(Files::names).unwrap_or_default());
-        tracing::info!("restored {} from {name} in {seconds:.1} s", names.join(", "));
+        let line = format!("restored {} from {name} in {seconds:.1} s", names.join(", "));
+        tracing::info!("{line}");
+        report::last_words(Exit::Done, &line, &[]);
         let kept = replaced.join(", ");
         match self.databases.as_ref().and_then(Databases::transaction) {
             _ if replaced.is_empty() => {}

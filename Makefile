@@ -4,20 +4,22 @@ TARGET := $(shell uname -m)-unknown-linux-gnu
 CARGO ?= cargo
 # ISA-L packs dumps fastest, and is built with these; without them everything works, and a backup takes longer.
 FEATURES = $(shell nasm -v >/dev/null 2>&1 && autoreconf --version >/dev/null 2>&1 && libtoolize --version >/dev/null 2>&1 && echo --features isal)
+# With cargo-auditable the binary holds the list of its crates, some kilobytes, for those who look for known faults in it.
+AUDITABLE = $(shell $(CARGO) auditable --version >/dev/null 2>&1 && echo auditable)
 
 .DEFAULT_GOAL := help
-.PHONY: help build images demo test test-kills test-systemd test-kubernetes lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
+.PHONY: help build images demo test test-kills test-systemd test-images test-kubernetes lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 # Static: the binary runs in an image that holds nothing else. A target is named so that build scripts stay dynamic.
 build: build-parts ## the static release binary
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --target $(TARGET) $(FEATURES)
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) $(AUDITABLE) build --release --target $(TARGET) $(FEATURES)
 	@echo "target/$(TARGET)/release/bkp"
 
 images: build ## container images, with podman: backup-restore, and one for each application of images/
-	images/build target/$(TARGET)/release/bkp
+	IMAGES_SBOM=target/backup-restore.spdx.json images/build target/$(TARGET)/release/bkp
 
 demo: build-parts ## backs up a real database, breaks it, restores it, compares
 	CARGO_FLAGS="$(FEATURES)" demo/run
@@ -32,6 +34,10 @@ test-kills: install-parts ## restores killed at every point instead of some; pri
 test-systemd: build-parts ## the units of systemd/, run in a booted systemd; needs root
 	$(CARGO) build $(FEATURES)
 	tests/systemd/run
+
+# A whole build twice: some five minutes.
+test-images: build ## the images with podman, shut in as in a cluster, and built twice; needs root
+	tests/images/run target/$(TARGET)/release/bkp
 
 # The first run builds Kubernetes and a Debian for the images: some ten minutes; then two.
 test-kubernetes: build ## images and manifests on a real Kubernetes of one node; needs root

@@ -82,6 +82,12 @@ pub fn write(at: &Path, mark: &Mark) -> Result<()> {
 
 /// Removes the note; none there is no fault.
 pub fn remove(at: &Path) -> Result<()> {
+    // On a root that is read-only, removing nothing fails for that.
+    if let Err(error) = at.symlink_metadata()
+        && error.kind() == ErrorKind::NotFound
+    {
+        return Ok(());
+    }
     match std::fs::remove_file(at) {
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Err(error).with_context(|| format!("removing {}", at.display()))

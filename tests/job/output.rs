@@ -103,3 +103,12 @@ fn fed(command: &mut Command, input: &[u8]) -> i32 {
     let _ = child.stdin.take().expect("a pipe").write_all(input);
     child.wait().expect("ended").code().unwrap_or(-1)
 }
+
+#[test]
+fn a_state_directory_that_is_read_only_and_empty_is_nothing_to_warn_of() {
+    let shop = Shop::open();
+    let state = shop.work.dir("state");
+    let read_only = "mount -t tmpfs -o ro state \"$BKP_STATE_DIR\" && exec \"$@\"";
+    let backup = shop.bkp(["backup"]).env("BKP_STATE_DIR", &state).by_way_of(["sh", "-c", read_only, "sh"]);
+    backup.by_way_of(["unshare", "--mount"]).run().ok().never_says("WARN");
+}

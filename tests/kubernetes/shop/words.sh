@@ -40,6 +40,13 @@ ended() {
 }
 ended_with() { [[ $(ended "$1") == "$2 "* ]]; } # job, exit code
 
+# Ends a job's process as the kernel does, with nothing said before.
+kill_hard() { # job
+    local id
+    id=$(shop get pods --selector=job-name="$1" --output=jsonpath='{.items[0].status.containerStatuses[0].containerID}')
+    quietly inside ctr -a /run/bkp-test/containerd.sock -n k8s.io tasks kill --signal SIGKILL "${id#containerd://}"
+}
+
 # A lock that somebody holds, which keeps a run where it asks for it.
 hold() { # database, the statement
     shop exec postgresql-0 -- psql -h /tmp -U postgres -d "$1" -c BEGIN -c "$2" -c "SELECT pg_sleep(600)" >/dev/null 2>&1 &
@@ -72,15 +79,18 @@ exits() { # exit code, command; what it says is in `said`
     "${@:2}" >"$work/said" 2>&1 || code=$?
     [ $code = "$1" ] || die "exit code $code instead of $1: ${*:2}: $(cat "$work/said")"
 }
-log_of() { shop logs "job/$1" >"$work/said" 2>&1 || true; } # job; for `said`
+log_of() { shop logs --selector=job-name="$1" --tail=-1 >"$work/said" 2>&1 || true; } # job, all its pods; for `said`
 
 # A shop with a server, rows, files and an empty repository, in which nobody works.
 open_shop() { # the overlay, unless it is this one
     inside rm -rf $media $repository
     inside install -d -o 65532 -g 65532 $media $repository
     as_pod sh -c "mkdir $media/photos && echo a photo >$media/photos/1 && echo settings >$media/.hidden"
-    apply "${1:-$here/shop}"
+    # Before any pod, which a scheduler tries again late if its volume is not there yet.
+    quietly kubectl apply --filename "$here/shop/namespace.yaml"
+    quietly shop apply --filename "$here/shop/volumes.yaml"
     until_so "the volumes" bound
+    apply "${1:-$here/shop}"
     until_so "PostgreSQL" sql -c "SELECT 1"
     quietly sql -c "CREATE ROLE seller LOGIN PASSWORD 'a canary'" -c "CREATE DATABASE shop OWNER seller"
     quietly sql -d shop -c "SET ROLE seller" \

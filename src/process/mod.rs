@@ -1,5 +1,6 @@
 //! Children, pipes and signals: the only place that starts programs.
 
+mod beside;
 mod child;
 mod dwellers;
 mod hold;
@@ -8,6 +9,7 @@ mod stop;
 mod tail;
 mod task;
 
+pub use beside::{Beside, beside, is_first, is_main};
 pub use child::{Consumer, Ended, Producer, Program, ended, output};
 pub use dwellers::end_all_in;
 pub use hold::{Held, Holding, WORD as HOLD_WORD, hold};

@@ -1,5 +1,6 @@
 //! The main job, against real servers: what an operator does, and what happens to them.
 
+mod beside;
 mod between;
 pub(crate) mod bucket;
 mod damage;

@@ -38,6 +38,18 @@ impl Bkp {
         Self { command, input: None, limit: LIMIT, home }
     }
 
+    /// The same by way of a program that is given bkp, or what stands in its place, and its arguments as its own last words.
+    #[must_use]
+    pub fn by_way_of<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut words = words.into_iter();
+        let mut outer = Command::new(words.next().expect("a program"));
+        outer.args(words).arg(self.command.get_program()).args(self.command.get_args()).env_clear();
+        outer.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        outer.current_dir(self.home.path()).process_group(0);
+        self.command = outer;
+        self
+    }
+
     /// bkp that is told how to reach a server and where its clients are; the application is called `shop`.
     pub fn new(cluster: &Cluster) -> Self {
         let mut bkp = Self::bare().env("BKP_APP", "shop");

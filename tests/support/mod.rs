@@ -6,6 +6,7 @@ pub mod authority;
 pub mod bkp;
 pub mod cluster;
 pub mod compare;
+pub mod container;
 pub mod cut;
 pub mod fixtures;
 pub mod gcs;

@@ -3,19 +3,20 @@
 
 open_live
 open_operator
-rules() { shop patch role backup-restore --type=json --patch="[{op: $1, path: $2, value: $3}]"; } # kubectl takes YAML as well
+rules() { shop patch role backup-restore --type=json --patch="[{op: add, path: /rules, value: $1}]"; } # kubectl takes YAML as well
 whole=$(shop get role backup-restore --output=jsonpath='{.rules}')
 
 # Without any, each rule that is told is added as it stands there. Nothing is paused until the last of them is there.
-quietly rules replace /rules "[]"
-rounds=0
+quietly rules "[]"
+rounds=0 given=
 until operator bkp backup >"$work/told" 2>&1; do
     rounds=$((rounds + 1))
     [ $rounds -lt 9 ] || die "no end of rules: $(cat "$work/told")"
     is_as_before
     mapfile -t missing < <(grep -o 'hint: .* with the rule {.*}' "$work/told" | sed 's/.*with the rule //')
     [ ${#missing[@]} -gt 0 ] || die "no rule is told: $(cat "$work/told")"
-    for rule in "${missing[@]}"; do quietly rules add /rules/- "$rule"; done
+    for rule in "${missing[@]}"; do given+=${given:+, }$rule; done
+    quietly rules "[$given]"
 done
 [ $rounds -gt 0 ] || die "it needs no right"
 is_as_before
@@ -33,7 +34,7 @@ hold_dump
 operator bkp backup >"$work/typed" 2>&1 &
 typed=$!
 until_so "the dump waits" waits
-quietly rules replace /rules '[{apiGroups: [apps], resources: [deployments, statefulsets], verbs: [get]}]'
+quietly rules '[{apiGroups: [apps], resources: [deployments, statefulsets], verbs: [get]}]'
 let_go
 code=0
 wait "$typed" || code=$?
@@ -44,7 +45,7 @@ said 'resourceNames: ["web"], verbs: ["patch"]'
 said "bkp resume"
 rests || die "given back without a right: $(replicas)"
 is_noted
-quietly rules replace /rules "$whole"
+quietly rules "$whole"
 exits 0 operator bkp resume
 is_as_before
 close_operator

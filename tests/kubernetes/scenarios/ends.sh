@@ -14,7 +14,7 @@ until_so "process 1 reaps" reaped
 
 # It ends by itself, and is not killed, which a kubelet does after the two minutes of its grace.
 idle() { shop get pods --selector=app=backup-restore --output="jsonpath={.items[0].status.containerStatuses[0].$1}"; }
-quietly operator kill -TERM 1
+quietly operator sh -c 'kill -TERM 1'
 started_again() { [ "$(idle restartCount)" = 1 ]; }
 until_so "the idle container is started again" started_again
 [ "$(idle lastState.terminated.exitCode)" = 0 ] || die "idling ended badly: $(idle lastState)"

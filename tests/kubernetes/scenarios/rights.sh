@@ -4,10 +4,14 @@
 open_live
 open_operator
 rules() { shop patch role backup-restore --type=json --patch="[{op: add, path: /rules, value: $1}]"; } # kubectl takes YAML as well
+# The API server learns of a Role a moment after it is written.
+may() { shop auth can-i "$1" "$2" --quiet --as=system:serviceaccount:shop:backup-restore; }
+may_not() { ! may "$@"; }
 whole=$(shop get role backup-restore --output=jsonpath='{.rules}')
 
 # Without any, each rule that is told is added as it stands there. Nothing is paused until the last of them is there.
 quietly rules "[]"
+until_so "no right is left" may_not get deployments.apps/web
 rounds=0 given=
 until operator bkp backup >"$work/told" 2>&1; do
     rounds=$((rounds + 1))
@@ -24,7 +28,7 @@ verbs() { # of rules: what, whose, may be done; sorted
     python3 -c 'import json, sys
 for rule in json.load(sys.stdin):
     for name in rule.get("resourceNames", [""]):
-        for verb in rule["verbs"]: print(rule["resources"][0], name, verb)' | LC_ALL=C sort
+        for verb in rule["verbs"]: print(rule["resources"][0], name, verb)' | LC_ALL=C sort -u
 }
 granted=$(shop get role backup-restore --output=jsonpath='{.rules}' | verbs)
 [ "$granted" = "$(verbs <<<"$whole")" ] || die "not what the component grants: $granted"
@@ -35,6 +39,7 @@ operator bkp backup >"$work/typed" 2>&1 &
 typed=$!
 until_so "the dump waits" waits
 quietly rules '[{apiGroups: [apps], resources: [deployments, statefulsets], verbs: [get]}]'
+until_so "the right is taken away" may_not patch deployments.apps/web
 let_go
 code=0
 wait "$typed" || code=$?
@@ -46,6 +51,7 @@ said "bkp resume"
 rests || die "given back without a right: $(replicas)"
 is_noted
 quietly rules "$whole"
+until_so "the right is back" may patch deployments.apps/web
 exits 0 operator bkp resume
 is_as_before
 close_operator

@@ -55,7 +55,10 @@ hold() { # database, the statement
 }
 holders="FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)' AND state = 'active'"
 held() { [ "$(sql -c "SELECT count(*) $holders")" = 1 ]; }
-waits() { [ "$(sql -c "SELECT count(*) FROM pg_locks WHERE NOT granted")" -gt 0 ]; }
+# A client, and not the server's own vacuum.
+waits() {
+    [ "$(sql -c "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND backend_type = 'client backend'")" -gt 0 ]
+}
 let_go() {
     quietly sql -c "SELECT pg_terminate_backend(pid) $holders"
     wait "$holder" || true

@@ -28,7 +28,7 @@ pub fn applications() -> Vec<String> {
 /// Everything that is rendered by itself: the base, each application, and what the cluster's tests use.
 pub fn overlays() -> Vec<PathBuf> {
     let apps = applications().into_iter().map(|name| format!("k8s/apps/{name}"));
-    let others = ["k8s/base", "tests/kubernetes/shop"].map(str::to_owned);
+    let others = ["k8s/base", "tests/kubernetes/shop", "tests/kubernetes/live"].map(str::to_owned);
     others.into_iter().chain(apps).map(|path| project().join(path)).collect()
 }
 
@@ -64,6 +64,18 @@ pub fn template(object: &Value) -> Option<&Value> {
         "Deployment" => Some(&object["spec"]["template"]),
         _ => None,
     }
+}
+
+/// The objects of `k8s/base` and of each application's overlay, with where they are from.
+pub fn all() -> Vec<(String, Vec<Value>)> {
+    let apps = applications().into_iter().map(|app| format!("k8s/apps/{app}"));
+    let places = apps.chain(["k8s/base".to_owned()]);
+    places.map(|place| (place.clone(), objects(&project().join(&place)))).collect()
+}
+
+/// The pods of these objects, each with the name of what makes it.
+pub fn pods(objects: &[Value]) -> Vec<(&str, &Value)> {
+    objects.iter().filter_map(|object| Some((name(object), &template(object)?["spec"]))).collect()
 }
 
 /// What an object is called.

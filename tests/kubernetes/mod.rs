@@ -3,6 +3,7 @@
 
 mod manifests;
 mod pods;
+mod quiesce;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,20 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::manifests::{applications, name, objects, project, template};
+use super::manifests::{all, applications, name, objects, pods, project, template};
 use crate::support::pod::image_env;
-use crate::support::workdir::WorkDir;
-
-/// The objects of `k8s/base` and of each overlay.
-fn all() -> Vec<(String, Vec<Value>)> {
-    let apps = applications().into_iter().map(|app| format!("k8s/apps/{app}"));
-    let places = apps.chain(["k8s/base".to_owned()]);
-    places.map(|place| (place.clone(), objects(&project().join(&place)))).collect()
-}
-
-fn pods(objects: &[Value]) -> Vec<(&str, &Value)> {
-    objects.iter().filter_map(|object| Some((name(object), &template(object)?["spec"]))).collect()
-}
 
 #[test]
 fn every_pod_is_restricted_and_has_a_root_that_is_read_only() {
@@ -58,13 +46,17 @@ fn the_pods_of_one_application_differ_in_their_command_alone() {
             .map(|(_, spec)| {
                 let mut spec = spec.clone();
                 spec.as_object_mut().expect("a pod").remove("restartPolicy");
+                // Who may scale the application (super::quiesce) has a token.
+                spec.as_object_mut().expect("a pod").remove("automountServiceAccountToken");
                 let container = spec["containers"][0].as_object_mut().expect("a container");
                 container.remove("args");
                 // The volume of files is where files are, and the drill has room of its own.
                 container.remove("volumeMounts");
                 let entries = container.get_mut("env").and_then(Value::as_array_mut);
                 let entries = entries.map(std::mem::take).unwrap_or_default();
-                let entries = entries.into_iter().filter(|entry| entry["name"] != "BKP_DRILL_SCRATCH");
+                let entries = entries
+                    .into_iter()
+                    .filter(|entry| !["BKP_DRILL_SCRATCH", "BKP_QUIESCE"].map(Value::from).contains(&entry["name"]));
                 let entries: Vec<Value> = entries.collect();
                 container.insert("env".into(), entries.into());
                 let volumes = spec["volumes"].as_array_mut().expect("volumes");
@@ -74,44 +66,6 @@ fn the_pods_of_one_application_differ_in_their_command_alone() {
             .collect();
         assert!(common.windows(2).all(|two| two[0] == two[1]), "{common:#?}");
     }
-}
-
-#[test]
-fn nothing_speaks_to_the_api_server_unless_it_scales_the_application() {
-    for (place, objects) in all() {
-        assert!(objects.iter().all(|object| object["kind"] != "Role"), "{place}");
-        for (pod, spec) in pods(&objects) {
-            assert_eq!(spec["automountServiceAccountToken"], false, "{place} {pod}");
-        }
-    }
-    let work = WorkDir::new();
-    let kustomization = json!({ "resources": ["base"], "components": ["quiesce"] });
-    work.file("kustomization.yaml", kustomization.to_string());
-    for (place, target) in [("k8s/base", "base"), ("k8s/components/quiesce", "quiesce")] {
-        for entry in fs::read_dir(project().join(place)).expect("manifests") {
-            let path = entry.expect("an entry").path();
-            let name = format!("{target}/{}", path.file_name().expect("a name").to_string_lossy());
-            work.file(&name, fs::read(&path).expect("a manifest"));
-        }
-    }
-    let objects = objects(work.path());
-    assert!(pods(&objects).iter().all(|(_, spec)| spec["automountServiceAccountToken"] == true));
-    let role = objects.iter().find(|object| object["kind"] == "Role").expect("a role");
-    let mut granted: Vec<String> = Vec::new();
-    for rule in role["rules"].as_array().expect("rules") {
-        for resource in rule["resources"].as_array().expect("resources") {
-            granted.push(format!("{} {}", resource.as_str().expect("a name"), rule["verbs"]));
-        }
-    }
-    granted.sort();
-    let wanted = [
-        r#"deployments ["get","patch"]"#,
-        r#"deployments/scale ["get","patch"]"#,
-        r#"pods ["list"]"#,
-        r#"statefulsets ["get","patch"]"#,
-        r#"statefulsets/scale ["get","patch"]"#,
-    ];
-    assert_eq!(granted, wanted);
 }
 
 #[test]

@@ -9,6 +9,20 @@ use super::{config, is_as_before, is_paused, within};
 use crate::support::kube::{Fault, Kube, Op};
 use crate::support::workdir::WorkDir;
 
+/// Pauses while this happens, and resumes.
+fn is_unmoved_by_the_first(faults: &[(Op, Fault)]) {
+    let (kube, work) = (Kube::start(), WorkDir::new());
+    let config = config(&kube, &work);
+    within(async {
+        let mut pause = Pause::new(&config, "r1");
+        faults.iter().for_each(|(op, fault)| kube.fault(*op, fault.clone()));
+        pause.pause().await.unwrap();
+        is_paused(&kube, "r1");
+        pause.resume().await.unwrap();
+    });
+    is_as_before(&kube);
+}
+
 /// Pauses and resumes while this happens; nothing of it may be seen.
 fn is_unmoved_by(faults: &[(Op, Fault)]) {
     let (kube, work) = (Kube::start(), WorkDir::new());
@@ -108,17 +122,20 @@ fn a_missing_right_is_told_as_the_rule_to_add_before_anything_is_paused() {
     assert!(hints.concat().contains("{apiGroups: [\"\"], resources: [\"pods\"], verbs: [\"list\"]}"), "{hints:?}");
     assert!(!kube.seen().iter().any(|seen| seen.starts_with("Patch")));
     kube.forbid(Op::Patch);
-    // Only the change itself tells this one.
-    let work = WorkDir::new();
-    let config = config(&kube, &work);
-    let error = within(async {
-        let mut pause = Pause::new(&config, "r1");
-        let error = pause.pause().await.unwrap_err();
-        pause.resume().await.unwrap();
-        error
-    });
-    assert!(hints_of(&error).concat().contains("verbs: [\"patch\"]"), "{error:#}");
-    is_as_before(&kube);
+    let (_, hints) = refusal(&kube);
+    assert!(hints.concat().contains("verbs: [\"patch\"]"), "{hints:?}");
+    assert!(!kube.seen().iter().any(|seen| seen.starts_with("Patch")));
+}
+
+#[test]
+fn what_cannot_be_rehearsed_is_done_and_what_a_policy_refuses_is_not_begun() {
+    let unrehearsed = Fault::Status(400, "admission webhook \"audit.policy.example\" does not support dry run");
+    is_unmoved_by_the_first(&[(Op::Rehearse, unrehearsed), (Op::Rehearse, Fault::Changed)]);
+    let kube = Kube::start();
+    kube.fault(Op::Rehearse, Fault::Status(403, "admission webhook \"replicas.policy.example\" denied the request"));
+    let (told, hints) = refusal(&kube);
+    assert!(told.contains("replicas.policy.example") && hints.concat().contains("policy"), "{told} {hints:?}");
+    assert!(!kube.seen().iter().any(|seen| seen.starts_with("Patch")));
 }
 
 #[test]

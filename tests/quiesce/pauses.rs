@@ -105,6 +105,21 @@ fn what_was_scaled_meanwhile_stays_as_it_is_found() {
 }
 
 #[test]
+fn a_note_that_is_taken_away_meanwhile_is_not_needed_by_who_wrote_it() {
+    let (kube, work) = (Kube::start(), WorkDir::new());
+    let config = config(&kube, &work);
+    within(async {
+        let mut pause = Pause::new(&config, "r1");
+        pause.pause().await.unwrap();
+        kube.take_note("web");
+        kube.take_note("queue");
+        pause.still().await.unwrap();
+        pause.resume().await.unwrap();
+    });
+    is_as_before(&kube);
+}
+
+#[test]
 fn what_was_at_zero_before_stays_at_zero() {
     let (kube, work) = (Kube::start(), WorkDir::new());
     kube.scale("web", 0, "kubectl-scale");

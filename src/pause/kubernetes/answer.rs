@@ -12,6 +12,8 @@ pub enum Ask<'a> {
     Look(&'a Object),
     /// To change it.
     Change(&'a Object),
+    /// What a change of it would say, without doing it.
+    Rehearse(&'a Object),
     /// Its pods.
     Pods(&'a Object),
 }
@@ -21,7 +23,7 @@ impl Ask<'_> {
     pub fn what(&self) -> String {
         match self {
             Ask::Look(object) => format!("looking at {object}"),
-            Ask::Change(object) => format!("scaling {object}"),
+            Ask::Change(object) | Ask::Rehearse(object) => format!("scaling {object}"),
             Ask::Pods(object) => format!("looking for the pods of {object}"),
         }
     }
@@ -30,7 +32,9 @@ impl Ask<'_> {
     pub fn rule(&self) -> String {
         let (group, resource, verb, name) = match self {
             Ask::Look(object) => ("apps", object.kind.resource(), "get", Some(&object.name)),
-            Ask::Change(object) => ("apps", object.kind.resource(), "patch", Some(&object.name)),
+            Ask::Change(object) | Ask::Rehearse(object) => {
+                ("apps", object.kind.resource(), "patch", Some(&object.name))
+            }
             Ask::Pods(_) => ("", "pods", "list", None),
         };
         let names = name.map(|name| format!(", resourceNames: [\"{name}\"]")).unwrap_or_default();
@@ -49,6 +53,8 @@ pub enum Refused {
     Conflict,
     /// There is no such object.
     Missing(Failure),
+    /// It cannot be rehearsed: only doing it tells.
+    Unrehearsed,
     /// Give up.
     Final(Failure),
 }
@@ -69,6 +75,12 @@ pub fn refused(ask: &Ask<'_>, namespace: &str, code: u16, body: &[u8]) -> Refuse
         401 => Refused::Token(failure().hint(
             "the pod's service account is not accepted: look whether it was deleted or made anew, then start the pod anew",
         )),
+        // An admission webhook that would do something elsewhere.
+        400 if matches!(ask, Ask::Rehearse(_)) && words.contains("does not support dry run") => Refused::Unrehearsed,
+        // Every authorizer's refusal is worded so by the API server; the rest is said by what admits changes.
+        403 if !words.contains(" cannot ") => Refused::Final(
+            failure().hint("a policy of the cluster refuses it: let that policy allow it, or take it out of BKP_QUIESCE"),
+        ),
         403 => Refused::Final(failure().hint(format!(
             "give the pod's service account a Role in namespace {namespace} with the rule {}",
             ask.rule()

@@ -99,12 +99,26 @@ impl Api {
     /// # Errors
     /// When somebody has, or it is refused.
     pub async fn change(&self, object: &Object, patch: &Value) -> Result<(), Unanswered> {
-        let request = self
-            .client
-            .patch(format!("{}?fieldManager={MANAGER}", self.path_of(object)))
+        self.ask(&Ask::Change(object), self.patch(object, patch, "")).await.map(|_| ())
+    }
+
+    /// Sends a change that is not done, and finds what would refuse it: a right that is missing, a policy.
+    ///
+    /// # Errors
+    /// What was found.
+    pub async fn rehearse(&self, object: &Object, patch: &Value) -> Result<(), Unanswered> {
+        match self.ask(&Ask::Rehearse(object), self.patch(object, patch, "&dryRun=All")).await {
+            // It is decided anew when it is done.
+            Ok(_) | Err(Unanswered::Conflict) => Ok(()),
+            Err(unanswered) => Err(unanswered),
+        }
+    }
+
+    fn patch(&self, object: &Object, patch: &Value, how: &str) -> reqwest::RequestBuilder {
+        self.client
+            .patch(format!("{}?fieldManager={MANAGER}{how}", self.path_of(object)))
             .header(CONTENT_TYPE, "application/merge-patch+json")
-            .body(patch.to_string());
-        self.ask(&Ask::Change(object), request).await.map(|_| ())
+            .body(patch.to_string())
     }
 
     /// The pods of an object that are not gone.
@@ -136,6 +150,7 @@ impl Api {
             }
             let (why, asked) = match answer {
                 Ok(body) => return Ok(body),
+                Err((Refused::Unrehearsed, _)) => return Ok(Bytes::new()),
                 Err((Refused::Conflict, _)) => return Err(Unanswered::Conflict),
                 Err((Refused::Missing(failure), _)) => return Err(Unanswered::Missing(failure.into())),
                 Err((Refused::Final(failure), _)) => return Err(Unanswered::Failed(failure.into())),

@@ -16,6 +16,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,13 +29,19 @@ use self::pods::Pod;
 use self::seen::{Hold, Release, Workload};
 use crate::error::{self, Failure};
 use crate::settings::pause::Cluster;
-use crate::settings::scaled::Object;
+use crate::settings::scaled::{Kind, Object};
 
 /// How often an object that somebody scales again is scaled to zero again.
 const AGAIN: u32 = 3;
 
 /// How often a change is decided anew because somebody else changed the object meanwhile; its controller does so many times as it starts or ends pods.
 const DECISIONS: u32 = 20;
+
+/// What to do when pods do not go.
+const NOT_GONE: &str = "wait longer with BKP_QUIESCE_WAIT; a pod on a node that is lost goes when the node is back, or is deleted from the cluster";
+
+/// The same for StatefulSets. A controller ends their pods one by one, from the last, and waits where one is not ready that has such a one before it.
+const NOT_READY: &str = "pods of a StatefulSet that are not ready keep each other from ending: kubectl delete pod them, or let it have podManagementPolicy: Parallel";
 
 /// What is scaled, where, and how long everything may take.
 #[derive(Debug, Clone)]
@@ -52,8 +59,11 @@ pub struct Scaled {
     /// How often pods are looked for.
     pub pace: Duration,
     /// Held while a change is under way: one whose run is cancelled still arrives, and must not do so after it was given back.
-    pub changing: Arc<Mutex<()>>,
+    pub changing: Arc<Mutex<Known>>,
 }
+
+/// What this process has scaled to zero, and how many replicas there were: for a note that somebody takes away.
+pub type Known = BTreeMap<String, u32>;
 
 /// What a dead run left scaled to zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,8 +173,10 @@ impl Scaled {
     /// Scales one to zero, and says how many replicas it had; nothing where it is at zero without us.
     async fn scale_to_zero(&self, api: &Api, object: &Object, app: &str, run: &str) -> Result<Option<u32>> {
         for _ in 0..DECISIONS {
-            let Hold::Scale { patch, from } = api.look(object).await?.hold(object, app, run)? else { return Ok(None) };
-            match self.change(api, object, patch).await {
+            let Hold::Scale { patch, from, was } = api.look(object).await?.hold(object, app, run)? else {
+                return Ok(None);
+            };
+            match self.change(api, object, patch, Some(was)).await {
                 Err(Unanswered::Conflict) => {}
                 changed => return Ok(changed.map(|()| Some(from))?),
             }
@@ -172,13 +184,24 @@ impl Scaled {
         Err(anyhow::Error::from(Unanswered::Conflict).context(format!("scaling {object}")))
     }
 
-    /// Sends a change to its end, whatever becomes of whoever asks for it.
-    async fn change(&self, api: &Api, object: &Object, patch: serde_json::Value) -> Result<(), Unanswered> {
-        let changing = self.changing.clone().lock_owned().await;
+    /// Sends a change to its end, whatever becomes of whoever asks for it. `was` is what it had, if this scales it to zero.
+    async fn change(
+        &self,
+        api: &Api,
+        object: &Object,
+        patch: serde_json::Value,
+        was: Option<u32>,
+    ) -> Result<(), Unanswered> {
+        let mut known = self.changing.clone().lock_owned().await;
         let (api, object) = (api.clone(), object.clone());
         let sent = tokio::spawn(async move {
             let changed = api.change(&object, &patch).await;
-            drop(changing);
+            match was {
+                // No answer is no proof that it did not arrive.
+                Some(was) if !matches!(changed, Err(Unanswered::Conflict)) => known.insert(object.to_string(), was),
+                None if changed.is_ok() => known.remove(&object.to_string()),
+                _ => None,
+            };
             changed
         });
         sent.await.map_err(|error| Unanswered::Failed(error.into()))?
@@ -205,18 +228,19 @@ impl Scaled {
             }
             let waiting = waiting.join("; ");
             if Instant::now() >= until {
-                return Err(Failure::new(format!(
-                    "not gone after {} s: {waiting}",
-                    self.wait.as_secs()
-                ))
-                .hint("wait longer with BKP_QUIESCE_WAIT; a pod on a node that is lost goes when the node is back, or is deleted from the cluster")
-                .into());
+                return Err(Failure::new(format!("not gone after {} s: {waiting}", self.wait.as_secs()))
+                    .hints([NOT_GONE].into_iter().chain(self.has_sets().then_some(NOT_READY)))
+                    .into());
             }
             if !std::mem::replace(&mut is_told, true) {
                 tracing::info!("waiting for pods to be gone, {} s at most: {waiting}", self.wait.as_secs());
             }
             sleep(self.pace).await;
         }
+    }
+
+    fn has_sets(&self) -> bool {
+        self.objects.iter().any(|object| object.kind == Kind::StatefulSet)
     }
 
     async fn again(
@@ -249,15 +273,19 @@ impl Scaled {
                 }
                 Err(unanswered) => return Err(unanswered.into()),
             };
-            let (patch, to) = match workload.release(app) {
+            let known = self.changing.lock().await.get(&object.to_string()).copied();
+            let (patch, to) = match workload.release(app, known) {
                 Release::Nothing => return Ok(()),
                 Release::Back { patch, to } => (patch, Some(to)),
                 Release::AsFound { patch } => (patch, None),
             };
-            match (self.change(api, object, patch).await, to) {
+            match (self.change(api, object, patch, None).await, to) {
                 (Err(Unanswered::Conflict), _) => {}
                 (Err(unanswered), _) => return Err(unanswered.into()),
                 (Ok(()), Some(to)) => {
+                    if workload.note.is_none() {
+                        tracing::warn!("somebody took the note away from {object} while it was paused");
+                    }
                     tracing::info!("scaled {object} back to {to}");
                     return Ok(());
                 }
@@ -276,12 +304,12 @@ impl Scaled {
 
 async fn ready(api: &Api, object: &Object, app: &str, run: &str) -> Result<()> {
     let workload = api.look(object).await?;
-    workload.hold(object, app, run)?;
+    if let Hold::Scale { patch, .. } = workload.hold(object, app, run)? {
+        api.rehearse(object, &patch).await?;
+    }
     let pods = api.pods(object, &workload).await?;
-    // A pod's host name is its name.
     let own = rustix::system::uname();
-    let own = own.nodename().to_string_lossy();
-    if pods.iter().any(|pod| pod.name == own) {
+    if pods.iter().any(|pod| pod.is_host(&own.nodename().to_string_lossy())) {
         bail!(
             Failure::new(format!("{object} is what this pod belongs to: scaled to zero, nobody would scale it back"))
                 .hint("take it out of BKP_QUIESCE")

@@ -12,10 +12,23 @@ use crate::settings::scaled::{Kind, Object};
 /// A pod that is not gone yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
-    /// Its name, which is its host name too.
+    /// Its name.
     pub name: String,
     node: Option<String>,
     is_ending: bool,
+}
+
+/// The most that a host name holds of a pod's name.
+const HOST_NAME: usize = 63;
+
+impl Pod {
+    /// Whether it is the one that calls itself so: its host name is its name, cut off where that is too long.
+    pub fn is_host(&self, host: &str) -> bool {
+        match self.name.get(..HOST_NAME) {
+            Some(cut) => cut.trim_end_matches(['-', '.']) == host,
+            None => self.name == host,
+        }
+    }
 }
 
 /// For a message: which, where, and whether anybody has told it to end.

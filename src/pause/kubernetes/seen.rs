@@ -161,17 +161,20 @@ impl Workload {
         };
         let note = Note { format: FORMAT, app: app.to_owned(), run: run.to_owned(), replicas };
         let text = serde_json::to_string(&note).context("writing the note of a pause")?;
-        Ok(Hold::Scale { patch: self.patch(Some(text), Some(0)), from: self.wanted })
+        Ok(Hold::Scale { patch: self.patch(Some(text), Some(0)), from: self.wanted, was: replicas })
     }
 
-    /// What gives back what this application has paused.
-    pub fn release(&self, app: &str) -> Release {
-        match &self.note {
-            Some(note) if note.app == app && self.wanted == 0 => {
-                Release::Back { patch: self.patch(None, Some(note.replicas)), to: note.replicas }
-            }
-            Some(note) if note.app == app => Release::AsFound { patch: self.patch(None, None) },
-            _ => Release::Nothing,
+    /// What gives back what this application has paused. `known` is how many replicas there were, if this very process scaled it: who
+    /// replaces the whole object, or tidies up annotations, takes the note away.
+    pub fn release(&self, app: &str, known: Option<u32>) -> Release {
+        let was = match &self.note {
+            Some(note) => Some(note.replicas).filter(|_| note.app == app),
+            None => known,
+        };
+        match was {
+            Some(to) if self.wanted == 0 => Release::Back { patch: self.patch(None, Some(to)), to },
+            Some(_) => Release::AsFound { patch: self.patch(None, None) },
+            None => Release::Nothing,
         }
     }
 
@@ -198,6 +201,8 @@ pub enum Hold {
         patch: Value,
         /// How many replicas are wanted now; zero if a dead run scaled it.
         from: u32,
+        /// How many are wanted when it is given back.
+        was: u32,
     },
     /// Nothing: this run has scaled it.
     Held,

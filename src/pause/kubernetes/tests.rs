@@ -80,7 +80,7 @@ fn what_was_before_a_dead_run_is_what_counts() {
 fn what_somebody_keeps_at_zero_stays_there() {
     let workload = seen(&told(0, None));
     assert_eq!(workload.hold(&deployment(), "taiga", "r1").unwrap(), Hold::Idle);
-    assert_eq!(workload.release("taiga"), Release::Nothing);
+    assert_eq!(workload.release("taiga", None), Release::Nothing);
 }
 
 #[test]
@@ -88,18 +88,26 @@ fn what_another_application_has_paused_is_not_touched() {
     let workload = seen(&told(0, note("jira", "r9", 2)));
     let error = workload.hold(&deployment(), "taiga", "r1").unwrap_err();
     assert!(error.to_string().contains("run r9 of application jira"), "{error}");
-    assert_eq!(workload.release("taiga"), Release::Nothing);
+    assert_eq!(workload.release("taiga", None), Release::Nothing);
 }
 
 #[test]
 fn it_is_given_back_unless_somebody_has_scaled_it() {
-    let Release::Back { patch, to } = seen(&told(0, note("taiga", "r1", 3))).release("taiga") else { panic!() };
+    let Release::Back { patch, to } = seen(&told(0, note("taiga", "r1", 3))).release("taiga", None) else { panic!() };
     let gone = json!({"resourceVersion": "4711", "annotations": {ANNOTATION: null}});
     assert_eq!((to, patch), (3, json!({"metadata": gone, "spec": {"replicas": 3}})));
 
     let scaled = seen(&told(5, note("taiga", "r1", 3)));
-    assert_eq!(scaled.release("taiga"), Release::AsFound { patch: json!({"metadata": gone}) });
+    assert_eq!(scaled.release("taiga", None), Release::AsFound { patch: json!({"metadata": gone}) });
     assert_eq!(scaled.scaler(), "argocd-controller");
+}
+
+#[test]
+fn a_note_that_somebody_took_away_is_remembered_by_who_wrote_it() {
+    let Release::Back { patch, to } = seen(&told(0, None)).release("taiga", Some(3)) else { panic!() };
+    assert_eq!((to, &patch["spec"]), (3, &json!({"replicas": 3})));
+    assert!(matches!(seen(&told(2, None)).release("taiga", Some(3)), Release::AsFound { .. }), "replaced as a whole");
+    assert_eq!(seen(&told(0, note("jira", "r9", 2))).release("taiga", Some(3)), Release::Nothing);
 }
 
 #[test]
@@ -158,6 +166,15 @@ fn only_its_own_pods_are_waited_for_and_only_while_they_run() {
     assert_eq!(pods.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>(), ["db-0"]);
 }
 
+#[test]
+fn a_host_name_is_its_pods_name_or_as_much_of_it_as_fits() {
+    let name = format!("{}-bkp-6f8f5bdc7c-rm9j5", "a".repeat(62));
+    let list = json!({"items": [pod(&name, json!({"kind": "StatefulSet", "name": "db", "uid": "u"}), "Running")]});
+    let object = Object { kind: Kind::StatefulSet, name: "db".to_owned() };
+    let pods = alive(&object, "u", list.to_string().as_bytes()).unwrap();
+    assert!(pods[0].is_host(&"a".repeat(62)) && !pods[0].is_host(&"a".repeat(61)));
+}
+
 /// A refusal as the API words it.
 fn status(code: u16, reason: &str, message: &str) -> Vec<u8> {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code})
@@ -182,6 +199,21 @@ fn a_right_that_is_missing_is_told_as_the_rule_to_add() {
         "{apiGroups: [\"apps\"], resources: [\"deployments\"], resourceNames: [\"taiga-back\"], verbs: [\"patch\"]}";
     assert!(hint.contains("namespace taiga") && hint.contains(rule), "{hint}");
     assert_eq!(Ask::Pods(&object).rule(), "{apiGroups: [\"\"], resources: [\"pods\"], verbs: [\"list\"]}");
+}
+
+#[test]
+fn what_a_policy_refuses_is_not_told_as_a_missing_right() {
+    let object = deployment();
+    let words = "admission webhook \"replicas.policy.example\" denied the request: never less than one";
+    let answer = refused(&Ask::Rehearse(&object), "taiga", 403, &status(403, "Forbidden", words));
+    let Refused::Final(failure) = answer else { panic!("{answer:?}") };
+    let (what, hint) = told_of(failure);
+    assert!(what.contains("never less than one") && hint.contains("policy") && !hint.contains("Role"), "{what} {hint}");
+
+    let words = "admission webhook \"audit.policy.example\" does not support dry run";
+    let body = status(400, "BadRequest", words);
+    assert!(matches!(refused(&Ask::Rehearse(&object), "taiga", 400, &body), Refused::Unrehearsed));
+    assert!(matches!(refused(&Ask::Change(&object), "taiga", 400, &body), Refused::Final(_)));
 }
 
 #[test]

@@ -40,13 +40,60 @@ ended() {
 }
 ended_with() { [[ $(ended "$1") == "$2 "* ]]; } # job, exit code
 
+# Ends a job's process as the kernel does, with nothing said before.
+kill_hard() { # job
+    local id
+    id=$(shop get pods --selector=job-name="$1" --output=jsonpath='{.items[0].status.containerStatuses[0].containerID}')
+    quietly inside ctr -a /run/bkp-test/containerd.sock -n k8s.io tasks kill --signal SIGKILL "${id#containerd://}"
+}
+
+# A lock that somebody holds, which keeps a run where it asks for it.
+hold() { # database, the statement
+    shop exec postgresql-0 -- psql -h /tmp -U postgres -d "$1" -c BEGIN -c "$2" -c "SELECT pg_sleep(600)" >/dev/null 2>&1 &
+    holder=$!
+    until_so "the lock of $1" held
+}
+holders="FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)' AND state = 'active'"
+held() { [ "$(sql -c "SELECT count(*) $holders")" = 1 ]; }
+# A client, and not the server's own vacuum.
+waits() {
+    [ "$(sql -c "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND backend_type = 'client backend'")" -gt 0 ]
+}
+let_go() {
+    quietly sql -c "SELECT pg_terminate_backend(pid) $holders"
+    wait "$holder" || true
+}
+# What stops a dump in its middle.
+hold_dump() { hold shop "LOCK TABLE orders"; }
+
+# The idle pod, and what is typed there.
+open_operator() {
+    quietly shop scale deployment backup-restore --replicas=1
+    quietly shop rollout status deployment backup-restore --timeout=120s
+}
+close_operator() {
+    quietly shop scale deployment backup-restore --replicas=0
+    until_so "no operator's pod" no_pod app=backup-restore
+}
+operator() { shop exec deployment/backup-restore --container backup-app -- "$@"; }
+no_pod() { [ -z "$(shop get pods --selector="$1" --output=name)" ]; }
+exits() { # exit code, command; what it says is in `said`
+    local code=0
+    "${@:2}" >"$work/said" 2>&1 || code=$?
+    [ $code = "$1" ] || die "exit code $code instead of $1: ${*:2}: $(cat "$work/said")"
+}
+log_of() { shop logs --selector=job-name="$1" --tail=-1 >"$work/said" 2>&1 || true; } # job, all its pods; for `said`
+
 # A shop with a server, rows, files and an empty repository, in which nobody works.
-open_shop() {
+open_shop() { # the overlay, unless it is this one
     inside rm -rf $media $repository
     inside install -d -o 65532 -g 65532 $media $repository
     as_pod sh -c "mkdir $media/photos && echo a photo >$media/photos/1 && echo settings >$media/.hidden"
-    apply "$here/shop"
+    # Before any pod, which a scheduler tries again late if its volume is not there yet.
+    quietly kubectl apply --filename "$here/shop/namespace.yaml"
+    quietly shop apply --filename "$here/shop/volumes.yaml"
     until_so "the volumes" bound
+    apply "${1:-$here/shop}"
     until_so "PostgreSQL" sql -c "SELECT 1"
     quietly sql -c "CREATE ROLE seller LOGIN PASSWORD 'a canary'" -c "CREATE DATABASE shop OWNER seller"
     quietly sql -d shop -c "SET ROLE seller" \

@@ -48,6 +48,8 @@ pub enum Op {
     Get,
     /// Of an object.
     Patch,
+    /// Of an object, without doing it; whatever forbids the one forbids the other.
+    Rehearse,
     /// Of pods.
     List,
 }
@@ -147,6 +149,11 @@ impl Kube {
         self.state().objects.scale(name, replicas, manager);
     }
 
+    /// What a tool does that wants no annotations but its own.
+    pub fn take_note(&self, name: &str) {
+        self.state().objects.take_note(name);
+    }
+
     /// Whoever scales this to zero finds it scaled to so many again by another tool, so many times.
     pub fn scaled_again(&self, name: &str, replicas: u64, times: u32) {
         self.state().objects.again = Some((name.to_owned(), replicas, times));
@@ -212,6 +219,7 @@ async fn serve(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<R
     let token = token.trim_start_matches("Bearer ").to_owned();
     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
     let op = match request.method().as_str() {
+        "PATCH" if query.contains("dryRun=All") => Op::Rehearse,
         "PATCH" => Op::Patch,
         _ if name == "pods" => Op::List,
         _ => Op::Get,
@@ -269,12 +277,13 @@ impl State {
             return status(401, "Unauthorized", "Unauthorized");
         }
         let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if self.refused == Some(op) {
+        let is_refused = |op| self.refused == Some(op);
+        if is_refused(op) || (op == Op::Rehearse && is_refused(Op::Patch)) {
             let (group, resource) = match op {
                 Op::List => ("", "pods"),
                 _ => ("apps", "deployments"),
             };
-            let verb = format!("{op:?}").to_lowercase();
+            let verb = format!("{op:?}").to_lowercase().replace("rehearse", "patch");
             return status(
                 403,
                 "Forbidden",
@@ -294,6 +303,7 @@ impl State {
                 let patch = (op == Op::Patch).then(|| serde_json::from_slice(body).expect("a patch"));
                 self.objects.object(path, patch)
             }
+            Op::Rehearse => self.objects.object(path, None),
             _ => status(404, "NotFound", "the server could not find the requested resource"),
         }
     }

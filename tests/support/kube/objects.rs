@@ -90,6 +90,13 @@ impl Objects {
         }
     }
 
+    /// Takes the note away and nothing else.
+    pub fn take_note(&mut self, name: &str) {
+        let object = self.find(name).expect("an object");
+        object["metadata"]["annotations"].as_object_mut().expect("annotations").remove("bkp/paused").expect("a note");
+        self.touch(name);
+    }
+
     /// Reads or changes one object.
     pub fn object(&mut self, path: &str, patch: Option<Value>) -> (u16, Value) {
         let mut parts = path.rsplit('/');

@@ -1,6 +1,7 @@
 //! The manifests of `k8s/` as kustomize renders them: valid in several versions of Kubernetes, as shut in as they can be, and of
 //! one mind with the images. `make test-kubernetes` gives them to a cluster.
 
+mod chart;
 mod manifests;
 mod pods;
 

@@ -85,6 +85,25 @@ database() { # its name
     quietly in_app apply -f - <"$here/apps/postgres.yaml"
     until_so "PostgreSQL" sql -c "SELECT 1"
 }
+# Deployments of the application's, which do nothing.
+stand_ins() { # names
+    local name
+    for name in "$@"; do
+        quietly in_app apply -f - <<YAML
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: $name}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: $name}}
+  template:
+    metadata: {labels: {app: $name}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: $name, image: localhost/bkp-test-postgres, imagePullPolicy: Never, command: [sleep, infinity]}]
+YAML
+    done
+}
 # As the application's account, on the node.
 as_owner() { inside setpriv --reuid="$(inside stat -c %u "$files")" --regid="$(inside stat -c %g "$files")" --clear-groups sh -c "cd $files && $1"; }
 # What is on the volume, without what a restore put aside: names, owners, modes and content.

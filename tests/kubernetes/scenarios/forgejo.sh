@@ -5,7 +5,7 @@
 start_s3
 open_app forgejo forgejo-data-pvc 1000
 database forgejo
-quietly in_app create deployment forgejo --image=localhost/bkp-test-postgres -- sleep infinity
+stand_ins forgejo
 
 quietly sql -c "CREATE ROLE forgejo LOGIN PASSWORD 'a canary'" -c "CREATE DATABASE forgejo OWNER forgejo"
 quietly sql -d forgejo -c "SET ROLE forgejo" -c "CREATE TABLE repository AS SELECT i AS id, md5(i::text) AS name FROM generate_series(1, 3000) i"

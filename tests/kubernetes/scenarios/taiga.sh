@@ -7,9 +7,7 @@ start_s3
 open_app taiga taiga-media-data 999
 database taiga
 taiga=(taiga-gateway-deployment taiga-front-deployment taiga-back-deployment taiga-async-deployment)
-for name in "${taiga[@]}"; do quietly in_app create deployment "$name" --image=localhost/bkp-test-postgres -- sleep infinity; done
-quietly in_app patch deployment "${taiga[@]}" --patch \
-    '{"spec": {"template": {"spec": {"containers": [{"name": "bkp-test-postgres", "imagePullPolicy": "Never"}], "terminationGracePeriodSeconds": 0}}}}'
+stand_ins "${taiga[@]}"
 
 quietly sql -c "CREATE ROLE taiga LOGIN PASSWORD 'a canary'" -c "CREATE DATABASE taiga OWNER taiga"
 quietly sql -d taiga -c "SET ROLE taiga" -c "CREATE TABLE userstories AS SELECT i AS id, md5(i::text) AS subject FROM generate_series(1, 3000) i"

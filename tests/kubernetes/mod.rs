@@ -2,7 +2,9 @@
 //! one mind with the images. `make test-kubernetes` gives them to a cluster.
 
 mod chart;
+mod field;
 mod manifests;
+mod pages;
 mod pods;
 
 use std::fs;

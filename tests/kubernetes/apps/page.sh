@@ -44,9 +44,13 @@ answer() {
 }
 no_pod() { [ -z "$(in_app get pods --selector=app=backup-restore --output=name)" ]; }
 
-# Nothing stands on a page that was not played.
+# Nothing stands on a page that was not played; what stands within its text is, now.
 all_played() {
-    local blocks
+    local blocks command
+    while read -r command; do
+        quietly inside env PATH="$work/bin:$PATH" bash -ec "$command"
+        grep -q . "$work/said" || die "it says nothing: $command"
+    done < <(grep -o '`kubectl [^`]*`' "$project/docs/$page.md" | tr -d '`')
     blocks=$(grep -c '^```sh$' "$project/docs/$page.md")
     [ "$(printf '%s\n' "${played[@]}" | sort -u | wc -l)" = "$blocks" ] || die "$page.md has $blocks blocks; played: ${played[*]}"
 }

@@ -48,6 +48,7 @@ succeeds bkp-db@myconf
 as_postgres pg_dumpall --clean | gzip --rsyncable | on_repository backup --quiet --host myconf --stdin --stdin-filename postgres-myconf.sql.gz
 on_terminal "$(block 5 | sed 's/bkp restore/bkp list/')"
 said '  dump '
+on_terminal "$(grep -o '`journalctl [^`]*`' "$project/$page" | tr -d '`')"
 [ "$(grep -c '^```sh$' "$project/$page")" = 6 ] || die "$page has blocks that are not played"
 inside systemctl disable --quiet --now bkp@myconf.timer bkp-db@myconf.timer
 as_postgres psql -qc "DROP DATABASE myconf"

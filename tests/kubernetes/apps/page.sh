@@ -48,7 +48,7 @@ no_pod() { [ -z "$(in_app get pods --selector=app=backup-restore --output=name)"
 all_played() {
     local blocks command
     while read -r command; do
-        quietly inside env PATH="$work/bin:$PATH" bash -ec "$command"
+        quietly inside env PATH="$work/bin:$PATH" bash -ec "$command" </dev/null
         grep -q . "$work/said" || die "it says nothing: $command"
     done < <(grep -o '`kubectl [^`]*`' "$project/docs/$page.md" | tr -d '`')
     blocks=$(grep -c '^```sh$' "$project/docs/$page.md")

@@ -151,8 +151,9 @@ fn a_package_of_the_chart_holds_what_it_reads_of_the_manifests() {
     let mut helm = Command::new(tool("helm"));
     let ran = run(helm.env("HOME", work.path()).arg("package").arg(chart()).arg("--destination").arg(work.path()), b"");
     assert!(ran.success, "{}", ran.stderr);
-    let archive = fs::read_dir(work.path()).expect("a directory").map(|entry| entry.expect("an entry").path());
-    let archive = archive.filter(|path| path.extension().is_some_and(|kind| kind == "tgz")).next().expect("an archive");
+    let entries = fs::read_dir(work.path()).expect("a directory").map(|entry| entry.expect("an entry").path());
+    let mut archives = entries.filter(|path| path.extension().is_some_and(|kind| kind == "tgz"));
+    let archive = archives.next().expect("an archive");
     let mut helm = Command::new(tool("helm"));
     let ran = run(helm.env("HOME", work.path()).args(["template", "backup-restore"]).arg(archive), b"");
     assert!(ran.success, "{}", ran.stderr);

@@ -1,5 +1,7 @@
 //! What is in the field: names, volumes and commands that manifests of today have, which the overlays and the image go on with.
 
+use std::fs;
+
 use serde_json::Value;
 
 use super::manifests::{applications, name, objects, project, template};
@@ -81,4 +83,19 @@ fn an_overlay_has_the_names_volumes_and_settings_that_are_in_the_field() {
 
 fn name_of(entry: &Value) -> &str {
     entry["name"].as_str().expect("a name")
+}
+
+#[test]
+fn the_account_of_an_image_has_its_group_where_kubernetes_looks_for_it() {
+    let base = fs::read_to_string(project().join("images/Dockerfile")).expect("the Dockerfile");
+    let numbers =
+        base.split_once("for number in ").and_then(|(_, rest)| rest.split_once(';')).expect("a list of accounts").0;
+    // www-data is Debian's own.
+    let known: Vec<&str> = numbers.split_whitespace().chain(["33"]).collect();
+    for app in applications() {
+        let dockerfile = fs::read_to_string(project().join("images").join(&app).join("Dockerfile")).expect("an image");
+        let Some(user) = dockerfile.lines().find_map(|line| line.strip_prefix("USER ")) else { continue };
+        let (number, group) = user.split_once(':').expect("a user and a group");
+        assert!(number == group && known.contains(&number), "{app}: {user}");
+    }
 }

@@ -44,9 +44,13 @@ pub fn render(work: &WorkDir, overlay: &Path) -> PathBuf {
 /// The objects that an overlay becomes.
 pub fn objects(overlay: &Path) -> Vec<Value> {
     let work = WorkDir::new();
-    let text = fs::read(render(&work, overlay)).expect("rendered");
+    read(&fs::read(render(&work, overlay)).expect("rendered"))
+}
+
+/// The objects of such a file.
+pub fn read(text: &[u8]) -> Vec<Value> {
     let script = "import json, sys, yaml; json.dump(list(yaml.safe_load_all(sys.stdin)), sys.stdout)";
-    let ran = run(Command::new(tool("venv/bin/python")).args(["-c", script]), &text);
+    let ran = run(Command::new(tool("venv/bin/python")).args(["-c", script]), text);
     assert!(ran.success, "{}", ran.stderr);
     serde_json::from_slice(&ran.stdout).expect("a list of objects")
 }

@@ -1,7 +1,10 @@
 //! The manifests of `k8s/` as kustomize renders them: valid in several versions of Kubernetes, as shut in as they can be, and of
 //! one mind with the images. `make test-kubernetes` gives them to a cluster.
 
+mod chart;
+mod field;
 mod manifests;
+mod pages;
 mod pods;
 mod quiesce;
 

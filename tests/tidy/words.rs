@@ -53,6 +53,7 @@ fn no_word_is_there_that_says_nothing_later() {
         "tests",
         "benches",
         "images",
+        "docs",
         "k8s",
         "systemd",
         "build.rs",

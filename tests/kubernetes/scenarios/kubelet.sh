@@ -12,7 +12,8 @@ rests || die "it does not rest any more: $(replicas)"
 
 # Without an API server nothing can be given back, and kubectl leads nowhere: what holds the backup is ended on the node.
 container=$(shop get pod postgresql-0 --output=jsonpath='{.status.containerStatuses[0].containerID}')
-stop apiserver
+# Asked to end, it waits a minute for whoever watches.
+stop apiserver KILL
 quietly inside ctr -a /run/bkp-test/containerd.sock -n k8s.io tasks exec --exec-id let-go "${container#containerd://}" \
     psql -h /tmp -U postgres -c "SELECT pg_terminate_backend(pid) $holders"
 wait "$holder" || true

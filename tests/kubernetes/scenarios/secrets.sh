@@ -15,16 +15,4 @@ job backup right-password
 
 as_written 4 change-password
 job backup new-password
-
-# The database's password is another one, and the pod that an operator works in finds it where it was.
-open_operator
-quietly sql -c "ALTER ROLE postgres PASSWORD 'another canary'"
-exits 1 operator bkp backup
-said "password authentication failed"
-said "hint:"
-quietly shop patch secret postgres-secret --patch '{"stringData": {"postgres-password": "another canary"}}'
-in_place() { operator grep -qx "another canary" /var/run/secrets/postgres/postgres-password; }
-until_so "the kubelet puts it in place" in_place
-exits 0 operator bkp backup
-close_operator
 close_shop

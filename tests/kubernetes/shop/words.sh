@@ -94,10 +94,14 @@ open_shop() { # the overlay, unless it is this one
     quietly shop apply --filename "$here/shop/volumes.yaml"
     until_so "the volumes" bound
     apply "${1:-$here/shop}"
-    until_so "PostgreSQL" sql -c "SELECT 1"
+    # A pod of that name that is just ending would answer as well.
+    until_so "PostgreSQL" serves
     quietly sql -c "CREATE ROLE seller LOGIN PASSWORD 'a canary'" -c "CREATE DATABASE shop OWNER seller"
     quietly sql -d shop -c "SET ROLE seller" \
         -c "CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS what FROM generate_series(1, 5000) i"
+}
+serves() {
+    shop get pod postgresql-0 --output=jsonpath='{.status.conditions[?(@.type=="Ready")].status}' | grep -qx True && sql -c "SELECT 1"
 }
 bound() { [ "$(shop get persistentvolumeclaims --output=jsonpath='{.items[*].status.phase}')" = "Bound Bound" ]; }
 # No secret in any log.

@@ -68,6 +68,9 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::Rewrite(given) => return commands::rewrite::rewrite(&Request::new(given)?),
         _ => {}
     }
+    if let Command::Doctor { within } = cli.command {
+        return commands::doctor::doctor(&Process, Stop::on_signals()?, cli.json, within).await;
+    }
     let settings = resolved.map_err(|faults| Failure::new(faults.to_string()).exit(Exit::Usage))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -84,6 +87,6 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::ChangePassword => commands::change_password::change_password(&context).await,
         Command::Resume => commands::resume::resume(&context).await,
         Command::Forget { dry_run } => commands::forget::forget(&context, dry_run).await,
-        Command::Rewrite(_) | Command::Wait => Ok(Exit::Done),
+        Command::Rewrite(_) | Command::Wait | Command::Doctor { .. } => Ok(Exit::Done),
     }
 }

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod catalog;
 pub mod change_password;
 pub mod check;
+pub mod doctor;
 pub mod drill;
 pub mod forget;
 pub mod held;

@@ -60,8 +60,8 @@ pub fn output() -> impl Write {
     std::io::stdout().lock()
 }
 
-/// Tells an error, its causes and what to do: once, at the edge.
-pub fn error(error: &anyhow::Error) {
+/// An error and its causes as one text.
+pub fn told(error: &anyhow::Error) -> String {
     let mut said: Vec<String> = Vec::new();
     for cause in error.chain().map(ToString::to_string) {
         // Libraries repeat their source in their own words.
@@ -69,7 +69,17 @@ pub fn error(error: &anyhow::Error) {
             said.push(cause);
         }
     }
-    tracing::error!("{}", said.join(": "));
+    said.join(": ")
+}
+
+/// Whether whoever reads standard output sees colours, and wants to.
+pub fn has_colours(no_color: bool) -> bool {
+    !no_color && std::io::stdout().is_terminal()
+}
+
+/// Tells an error, its causes and what to do: once, at the edge.
+pub fn error(error: &anyhow::Error) {
+    tracing::error!("{}", told(error));
     for one in
         failures_of(error).filter(|_| AS_JSON.load(Ordering::Relaxed)).iter().flat_map(|failures| &failures.listed)
     {

@@ -30,6 +30,12 @@ const USUAL_JOBS: usize = 4;
 /// # Errors
 /// Every fault there is, by name and reason.
 pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<Settings, Faults> {
+    let (settings, faults) = inspect(environment, overrides);
+    if faults.0.is_empty() { Ok(settings) } else { Err(faults) }
+}
+
+/// The same for whoever only looks: in the place of what is faulty stands its default, or nothing. Nobody may act on that.
+pub fn inspect(environment: &dyn Environment, overrides: &Overrides) -> (Settings, Faults) {
     let mut reader = Reader::new(environment, overrides);
     let files = files::resolve(&mut reader);
     let postgres = match only_files(&mut reader, files.is_some()) {
@@ -81,7 +87,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         reader.warn(name);
     }
     let warnings = std::mem::take(&mut reader.warnings);
-    reader.finish(Settings {
+    let settings = Settings {
         app,
         postgres,
         saved_roles,
@@ -102,7 +108,8 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         log,
         client_dirs,
         warnings,
-    })
+    };
+    (settings, reader.into_faults())
 }
 
 /// How lines are written, whatever else is wrong: the faults themselves are told in this form.

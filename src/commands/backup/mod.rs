@@ -1,11 +1,11 @@
 //! `bkp backup`: one run over all items of the application. Reads as it happens.
 
-mod bucket;
+pub(super) mod bucket;
 mod everywhere;
 mod files;
 mod opening;
 mod parts;
-mod plan;
+pub(super) mod plan;
 mod record;
 pub mod retain;
 pub mod safety;

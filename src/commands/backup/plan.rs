@@ -118,7 +118,11 @@ impl Plan {
 }
 
 impl Dump {
-    async fn plan(settings: &Settings, postgres: &Postgres, session: &Session) -> Result<Dump> {
+    /// Decides for the databases alone.
+    ///
+    /// # Errors
+    /// When no client programs fit the server, or a named database cannot be saved.
+    pub async fn plan(settings: &Settings, postgres: &Postgres, session: &Session) -> Result<Dump> {
         let installed = clients::installed(&settings.client_dirs).await?;
         let client = clients::for_dump(&installed, session.server_version_major())?.clone();
         let here = server::databases(session).await?;

@@ -41,16 +41,9 @@ pub async fn doctor(environment: &dyn Environment, stop: Stop, json: bool, withi
     let context = Context { settings, stop, json };
     let run = Run::begin()?;
 
-    let areas = areas(&context, &run.id, within);
-    let looks = areas.into_iter().map(|(area, look)| {
-        let is_spoiled = spoiled.contains(&area);
-        async move {
-            match is_spoiled {
-                true => vec![skipped(area, "its settings have faults")],
-                false => in_time(area, within, look).await,
-            }
-        }
-    });
+    findings.extend(spoiled.iter().map(|area| skipped(*area, "its settings have faults")));
+    let areas = areas(&context, &run.id, within, &spoiled);
+    let looks = areas.into_iter().map(|(area, look)| in_time(area, within, look));
     let looked = async { Ok(join_all(looks).await) };
     findings.extend(context.stop.or(looked).await?.into_iter().flatten());
 
@@ -63,10 +56,13 @@ pub async fn doctor(environment: &dyn Environment, stop: Stop, json: bool, withi
     Ok(if report.faults > 0 { Exit::Usage } else { Exit::Done })
 }
 
-/// What the settings speak of.
-fn areas<'a>(context: &'a Context, run: &'a str, within: Duration) -> Vec<(Area, BoxFuture<'a, Vec<Finding>>)> {
+/// What is looked at.
+type Looks<'a> = Vec<(Area, BoxFuture<'a, Vec<Finding>>)>;
+
+/// What the settings speak of, less what their faults are about.
+fn areas<'a>(context: &'a Context, run: &'a str, within: Duration, spoiled: &[Area]) -> Looks<'a> {
     let settings = &context.settings;
-    let mut areas: Vec<(Area, BoxFuture<'a, Vec<Finding>>)> = Vec::new();
+    let mut areas: Looks<'a> = Vec::new();
     if let Some(postgres) = &settings.postgres {
         areas.push((Area::Server, server::look(context, postgres).boxed()));
     }
@@ -87,7 +83,10 @@ fn areas<'a>(context: &'a Context, run: &'a str, within: Duration) -> Vec<(Area,
     }
     areas.push((Area::Pause, pause::look(settings, run).boxed()));
     areas.push((Area::Left, left::here(context).boxed()));
-    areas.push((Area::Left, left::copies(context).boxed()));
+    if !spoiled.contains(&Area::Server) {
+        areas.push((Area::Left, left::copies(context).boxed()));
+    }
+    areas.retain(|(area, _)| !spoiled.contains(area));
     areas
 }
 

@@ -79,7 +79,9 @@ fn in_value(name: &str, value: &[u8]) -> Option<Doubt> {
     Some(Doubt {
         name: name.to_owned(),
         what: format!("{odd}, which is part of the value"),
-        mend: format!("write it without; in a Secret of Kubernetes, made by `printf %s`, not by `echo`, if {name} is of one"),
+        mend: format!(
+            "write it without; in a Secret of Kubernetes, made by `printf %s`, not by `echo`, if {name} is of one"
+        ),
         is_fault: value.starts_with(BOM),
     })
 }
@@ -88,7 +90,8 @@ fn in_value(name: &str, value: &[u8]) -> Option<Doubt> {
 fn in_file(name: &str, path: &Path, bytes: &[u8]) -> Option<Doubt> {
     let shown = path.display();
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let (line, windows) = line.strip_suffix(b"\r").filter(|_| line.len() < bytes.len()).map_or((line, false), |line| (line, true));
+    let (line, windows) =
+        line.strip_suffix(b"\r").filter(|_| line.len() < bytes.len()).map_or((line, false), |line| (line, true));
     if let Some(odd) = oddity(line) {
         return Some(Doubt {
             name: name.to_owned(),
@@ -134,7 +137,10 @@ mod tests {
     use super::*;
 
     fn told(environment: &Made) -> Vec<(String, bool)> {
-        doubts(environment).into_iter().map(|doubt| (format!("{} {}", doubt.name, doubt.what), doubt.is_fault)).collect()
+        doubts(environment)
+            .into_iter()
+            .map(|doubt| (format!("{} {}", doubt.name, doubt.what), doubt.is_fault))
+            .collect()
     }
 
     #[test]

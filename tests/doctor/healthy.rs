@@ -1,5 +1,6 @@
 //! Nothing is wrong, and nothing is touched.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -9,9 +10,9 @@ use crate::items::quick::snapshot_ids;
 use crate::support::compare::{Snapshot, assert_same};
 use crate::support::run::run;
 
-/// Every file below a directory, ours as well, with its time and its content.
+/// Every file below a directory, ours as well, with its time and its content. A directory that something came to and went from has another time.
 fn everything(at: &Path) -> String {
-    let script = "find . -printf '%P %y %m %T@\\n' | sort; find . -type f -print0 | sort -z | xargs -0 -r md5sum";
+    let script = "find . -printf '%P %y %m\\n' | sort; find . -type f -printf '%P %T@\\n' | sort; find . -type f -print0 | sort -z | xargs -0 -r md5sum";
     let ran = run(Command::new("sh").args(["-c", script]).current_dir(at), b"");
     assert!(ran.success, "{}", ran.stderr);
     ran.text().to_owned()
@@ -21,6 +22,8 @@ fn everything(at: &Path) -> String {
 fn a_healthy_setup_has_no_fault_and_is_left_as_it_was() {
     let app = App::quick();
     let dumps = app.work.dir("dumps");
+    let password = app.work.join("password");
+    std::fs::set_permissions(password, std::fs::Permissions::from_mode(0o600)).expect("chmod");
     app.bkp(["backup"]).bucket(&dumps).run().ok();
     let catalogue = Snapshot::of(&app.cluster);
     let databases = app.cluster.databases();
@@ -37,7 +40,11 @@ fn a_healthy_setup_has_no_fault_and_is_left_as_it_was() {
     // For people: aligned lines, counts last, no colours where there is no terminal.
     let said = app.bkp(["doctor"]).bucket(&dumps).run().ok();
     let lines: Vec<&str> = said.stdout.lines().collect();
-    assert!(lines.iter().all(|line| line.starts_with("ok       ") || line.ends_with("0 warnings, 0 faults")), "{}", said.stdout);
+    assert!(
+        lines.iter().all(|line| line.starts_with("ok       ") || line.ends_with("0 warnings, 0 faults")),
+        "{}",
+        said.stdout
+    );
     assert!(lines.last().is_some_and(|line| line.ends_with("ok, 0 warnings, 0 faults")), "{}", said.stdout);
     assert!(!said.stdout.contains('\x1b'));
 }

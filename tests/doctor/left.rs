@@ -12,7 +12,11 @@ fn what_a_restore_put_aside_is_told_with_its_size() {
     app.bkp(["backup"]).run().ok();
     app.bkp(["restore"]).run().ok();
     let told = Told::by(app.bkp([]), 0);
-    let told = told.has("warning", "left", &["database shop", "shop__was_", "MB", "the next sealed backup", "bkp restore --undo"]);
+    let told = told.has(
+        "warning",
+        "left",
+        &["database shop", "shop__was_", "MB", "the next sealed backup", "bkp restore --undo"],
+    );
     told.has("warning", "left", &["put files", "aside", "bkp restore --undo"]);
     app.bkp(["backup"]).run().ok();
     Told::by(app.bkp([]), 0).is_ok_in(&["left"]);
@@ -22,9 +26,15 @@ fn what_a_restore_put_aside_is_told_with_its_size() {
 fn another_run_that_holds_the_lock_is_named_and_is_no_fault() {
     let app = App::quick();
     // Somebody keeps a table, so the backup waits with its locks held.
-    let keeper = app.cluster.client("psql").arg("-dshop").arg("-c").arg("BEGIN; LOCK orders; SELECT pg_sleep(600)").spawn();
+    let keeper =
+        app.cluster.client("psql").arg("-dshop").arg("-c").arg("BEGIN; LOCK orders; SELECT pg_sleep(600)").spawn();
     let mut keeper = keeper.expect("psql");
-    until("a lock", || app.cluster.psql("shop", "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'orders'::regclass") == "1");
+    until("a lock", || {
+        app.cluster.psql(
+            "shop",
+            "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'orders'::regclass",
+        ) == "1"
+    });
     let running = app.bkp(["backup"]).spawn();
     until("a run", || app.cluster.psql("postgres", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") != "0");
     Told::by(app.bkp([]), 0).has("warning", "left", &["is locked by bkp backup", "BKP_LOCK_WAIT"]);

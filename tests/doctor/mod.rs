@@ -30,7 +30,10 @@ impl Told {
         assert_eq!(report["warnings"].as_u64(), Some(count("warning")));
         assert_eq!(code == 2, count("fault") > 0, "{findings:#?}");
         // Nobody is left without a word of what to do.
-        assert!(findings.iter().all(|finding| finding["verdict"] == "ok" || finding["mend"].is_string()), "{findings:#?}");
+        assert!(
+            findings.iter().all(|finding| finding["verdict"] == "ok" || finding["mend"].is_string()),
+            "{findings:#?}"
+        );
         Told { findings, output }
     }
 
@@ -38,10 +41,15 @@ impl Told {
     #[track_caller]
     fn has(self, verdict: &str, area: &str, words: &[&str]) -> Told {
         let fits = |finding: &&Value| {
-            let text = format!("{} mend: {}", finding["what"].as_str().unwrap_or_default(), finding["mend"]);
+            let part = |name: &str| finding[name].as_str().unwrap_or_default();
+            let text = format!("{} mend: {}", part("what"), part("mend"));
             finding["verdict"] == verdict && finding["area"] == area && words.iter().all(|words| text.contains(words))
         };
-        assert!(self.findings.iter().any(|finding| fits(&finding)), "no {verdict} of {area} with {words:?}: {:#?}", self.findings);
+        assert!(
+            self.findings.iter().any(|finding| fits(&finding)),
+            "no {verdict} of {area} with {words:?}: {:#?}",
+            self.findings
+        );
         self
     }
 

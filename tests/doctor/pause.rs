@@ -6,7 +6,10 @@ use crate::support::bkp::Bkp;
 use crate::support::kube::{Kube, Op};
 
 fn scaled(plain: &Plain, kube: &Kube) -> Bkp {
-    let bkp = plain.bkp([]).env("BKP_QUIESCE", "deployment/web,statefulset/queue").env("KUBERNETES_SERVICE_HOST", "127.0.0.1");
+    let bkp = plain
+        .bkp([])
+        .env("BKP_QUIESCE", "deployment/web,statefulset/queue")
+        .env("KUBERNETES_SERVICE_HOST", "127.0.0.1");
     bkp.env("KUBERNETES_SERVICE_PORT", kube.port().to_string()).env("BKP_SERVICE_ACCOUNT_DIR", kube.account())
 }
 
@@ -45,7 +48,8 @@ fn a_right_that_is_lacking_is_told_with_the_role_that_gives_it() {
 fn commands_that_cannot_be_run_are_told_and_none_is_run() {
     let plain = Plain::open();
     let touch = format!("touch {}", plain.work.join("paused").display());
-    let with = |pause: &str, resume: &str| plain.bkp([]).env("BKP_PAUSE_COMMAND", pause).env("BKP_RESUME_COMMAND", resume);
+    let with =
+        |pause: &str, resume: &str| plain.bkp([]).env("BKP_PAUSE_COMMAND", pause).env("BKP_RESUME_COMMAND", resume);
     Told::by(with(&touch, "/nonexistent/resume now"), 2).has("fault", "pause", &["/nonexistent/resume", "whole path"]);
     Told::by(with(&touch, "/bin/true"), 0).is_ok_in(&["pause"]);
     assert!(!plain.work.join("paused").exists());

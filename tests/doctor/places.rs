@@ -19,14 +19,21 @@ fn a_password_that_opens_nothing_and_a_repository_that_is_not_there_are_faults()
     let told = Told::by(app.bkp([]).env("RESTIC_REPOSITORY", app.work.join("nowhere")), 2);
     told.has("fault", "restic", &["there is no restic repository", "bkp init"]).is_ok_in(&["server", "files"]);
     assert!(!app.work.join("nowhere").exists());
-    Told::by(app.bkp([]).env("BKP_RESTIC_BIN", "/nonexistent/restic"), 2).has("fault", "restic", &["/nonexistent/restic"]);
+    Told::by(app.bkp([]).env("BKP_RESTIC_BIN", "/nonexistent/restic"), 2).has(
+        "fault",
+        "restic",
+        &["/nonexistent/restic"],
+    );
 }
 
 #[test]
 fn a_lock_is_told_with_who_holds_it_and_whether_that_one_is_dead() {
     let plain = Plain::open();
     let mut restic = Command::new(parts::restic("0.18"));
-    restic.env_clear().env("RESTIC_REPOSITORY", plain.repository()).env("RESTIC_PASSWORD_FILE", plain.work.join("password"));
+    restic
+        .env_clear()
+        .env("RESTIC_REPOSITORY", plain.repository())
+        .env("RESTIC_PASSWORD_FILE", plain.work.join("password"));
     restic.args(["--no-cache", "backup", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut holder = restic.spawn().expect("restic");
     let locks = || fs::read_dir(plain.repository().join("locks")).expect("locks").count();
@@ -43,7 +50,11 @@ fn a_lock_is_told_with_who_holds_it_and_whether_that_one_is_dead() {
 fn a_repository_that_cannot_be_written_is_a_fault() {
     let plain = Plain::open();
     let _read_only = Mounted::read_only(&plain.repository());
-    Told::by(plain.bkp([]), 2).has("ok", "restic", &["the password opens it"]).has("fault", "restic", &["read-only"]);
+    Told::by(plain.bkp([]), 2).has("ok", "restic", &["the password opens it"]).has(
+        "fault",
+        "restic",
+        &["cannot write to", "Read-only", "readOnly: false"],
+    );
 }
 
 #[test]

@@ -20,15 +20,14 @@ use crate::settings::address::BucketAddress;
 const CONTENT: &[u8] = b"bkp doctor tries rights with this object; it may be deleted\n";
 
 /// Tries everything.
-pub async fn look(context: &Context, address: &BucketAddress) -> Vec<Finding> {
+pub async fn look(context: &Context, address: &BucketAddress, findings: &mut Vec<Finding>) {
     let store = match context.store() {
         Ok(store) => store,
-        Err(error) => return vec![Finding::of(Area::Bucket, &error)],
+        Err(error) => return findings.push(Finding::of(Area::Bucket, &error)),
     };
-    let mut findings = Vec::new();
     match bucket::reachable(&store).await {
         Ok(()) => findings.push(Finding::ok(Area::Bucket, format!("{address} is there and can be listed"))),
-        Err(error) => return vec![Finding::of(Area::Bucket, &error)],
+        Err(error) => return findings.push(Finding::of(Area::Bucket, &error)),
     }
     if let BucketAddress::Directory(directory) = address
         && let Ok(dumps) = store.list(FOLDER).await
@@ -36,13 +35,11 @@ pub async fn look(context: &Context, address: &BucketAddress) -> Vec<Finding> {
         let last = dumps.iter().max_by_key(|object| object.modified).map_or(0, |object| object.bytes);
         findings.push(room::of_dumps(directory, last).unwrap_or_else(|error| Finding::of(Area::Room, &error)));
     }
-    findings.extend(probe(context, &store, matches!(address, BucketAddress::Directory(_))).await);
-    findings
+    probe(context, &store, matches!(address, BucketAddress::Directory(_)), findings).await;
 }
 
 /// Creates, reads and deletes, as far as that is allowed; what is there of an earlier doctor is as good.
-async fn probe(context: &Context, store: &Store, is_here: bool) -> Vec<Finding> {
-    let mut findings = Vec::new();
+async fn probe(context: &Context, store: &Store, is_here: bool, findings: &mut Vec<Finding>) {
     let before = now();
     match create(store).await {
         Ok(made) => {
@@ -52,24 +49,28 @@ async fn probe(context: &Context, store: &Store, is_here: bool) -> Vec<Finding> 
                 findings.push(clock::verdict("the store", object.modified, before, now()));
             }
         }
-        Err(error) => {
-            findings.push(Finding::of(Area::Bucket, &store_failure(error)));
-            return findings;
-        }
+        Err(error) => return findings.push(Finding::of(Area::Bucket, &store_failure(error))),
     }
     let forgets = !context.settings.retention.keeps_everything();
     findings.push(match read(store).await {
         Ok(()) => Finding::ok(Area::Bucket, "objects can be read"),
         // Retention reads the seals of what it is about to forget.
-        Err(error) if forgets => refused(error, "every backup ends with exit code 4, because retention reads seals; and nothing can be restored", false),
+        Err(error) if forgets => refused(
+            error,
+            "every backup ends with exit code 4, because retention reads seals; and nothing can be restored",
+            false,
+        ),
         Err(error) => refused(error, "this account cannot list what is sealed, nor restore", true),
     });
     findings.push(match store.delete(PROBE).await {
         Ok(()) => Finding::ok(Area::Bucket, "objects can be deleted"),
-        Err(error) if forgets => refused(error, &format!("every backup ends with exit code 4, because retention deletes; {PROBE} stays"), false),
+        Err(error) if forgets => refused(
+            error,
+            &format!("every backup ends with exit code 4, because retention deletes; {PROBE} stays"),
+            false,
+        ),
         Err(error) => refused(error, &format!("retention cannot work, which is not asked for; {PROBE} stays"), true),
     });
-    findings
 }
 
 /// The new object; nothing when one was there, which was not overwritten.

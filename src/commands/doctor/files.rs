@@ -44,7 +44,10 @@ fn one(settings: &Settings, files: &Files, at: &Path, until: Instant, findings: 
             let more = unreadable.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let user = rustix::process::geteuid().as_raw();
-            let what = format!("user {user} cannot read {}{more}: a backup without them ends with exit code 3", named.join(", "));
+            let what = format!(
+                "user {user} cannot read {}{more}: a backup without them ends with exit code 3",
+                named.join(", ")
+            );
             let mend = "run as the files' owner or as root (securityContext.runAsUser), or leave them out with BKP_FILES_EXCLUDE";
             // What is left out by a pattern is not asked of us; which that is, only restic knows.
             let finding = Finding::fault(Area::Files, what, mend);

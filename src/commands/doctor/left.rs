@@ -33,7 +33,8 @@ pub async fn on_server(context: &Context, session: &Session) -> Result<Vec<Findi
             "wait for it to end, or set BKP_LOCK_WAIT (for example 10m)",
         )]);
     }
-    let mut findings = vec![Finding::ok(Area::Left, format!("nobody holds the lock of application {app} on the server"))];
+    let mut findings =
+        vec![Finding::ok(Area::Left, format!("nobody holds the lock of application {app} on the server"))];
     for database in server::databases(session).await? {
         let Some(journal) = database.journal().filter(|journal| journal.app == *app) else { continue };
         if journal.state == State::Loading {
@@ -59,10 +60,12 @@ pub async fn here(context: &Context) -> Vec<Finding> {
             }
         }
         match block_in_place(|| exchange::leftovers(&root)) {
-            Ok(left) => findings.extend(left.iter().filter(|left| !matches!(left.found, Found::Replaced)).map(|left| {
-                let what = format!("{}: run {} died here and left .bkp-{}", root.display(), left.run, left.run);
-                Finding::warning(Area::Left, what, RESUME)
-            })),
+            Ok(left) => {
+                findings.extend(left.iter().filter(|left| !matches!(left.found, Found::Replaced)).map(|left| {
+                    let what = format!("{}: run {} died here and left .bkp-{}", root.display(), left.run, left.run);
+                    Finding::warning(Area::Left, what, RESUME)
+                }))
+            }
             Err(error) => findings.push(Finding::of(Area::Left, &error)),
         }
     }
@@ -84,7 +87,13 @@ async fn paused(context: &Context) -> Vec<Finding> {
     match seen.await {
         Ok(runs) => runs
             .into_iter()
-            .map(|run| Finding::warning(Area::Left, format!("run {run} has paused the application, and is dead unless a lock is held"), RESUME))
+            .map(|run| {
+                Finding::warning(
+                    Area::Left,
+                    format!("run {run} has paused the application, and is dead unless a lock is held"),
+                    RESUME,
+                )
+            })
             .collect(),
         Err(error) => vec![Finding::of(Area::Left, &error)],
     }

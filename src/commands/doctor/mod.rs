@@ -42,8 +42,7 @@ pub async fn doctor(environment: &dyn Environment, stop: Stop, json: bool, withi
     let run = Run::begin()?;
 
     findings.extend(spoiled.iter().map(|area| skipped(*area, "its settings have faults")));
-    let areas = areas(&context, &run.id, within, &spoiled);
-    let looks = areas.into_iter().map(|(area, look)| in_time(area, within, look));
+    let looks = looks(&context, &run.id, within, &spoiled);
     let looked = async { Ok(join_all(looks).await) };
     findings.extend(context.stop.or(looked).await?.into_iter().flatten());
 
@@ -51,52 +50,68 @@ pub async fn doctor(environment: &dyn Environment, stop: Stop, json: bool, withi
     let report = Report::of(&context.settings.app, &findings);
     match json {
         true => report::json(&report)?,
-        false => report::text(&report.text(report::has_colours(environment.get("NO_COLOR").is_some_and(|value| !value.is_empty()))))?,
+        false => report::text(
+            &report.text(report::has_colours(environment.get("NO_COLOR").is_some_and(|value| !value.is_empty()))),
+        )?,
     }
     Ok(if report.faults > 0 { Exit::Usage } else { Exit::Done })
 }
 
-/// What is looked at.
-type Looks<'a> = Vec<(Area, BoxFuture<'a, Vec<Finding>>)>;
+/// One of what is looked at.
+type Look<'a> = BoxFuture<'a, Vec<Finding>>;
 
 /// What the settings speak of, less what their faults are about.
-fn areas<'a>(context: &'a Context, run: &'a str, within: Duration, spoiled: &[Area]) -> Looks<'a> {
+fn looks<'a>(context: &'a Context, run: &'a str, within: Duration, spoiled: &[Area]) -> Vec<Look<'a>> {
     let settings = &context.settings;
-    let mut areas: Looks<'a> = Vec::new();
-    if let Some(postgres) = &settings.postgres {
-        areas.push((Area::Server, server::look(context, postgres).boxed()));
+    let is_meant = |area: Area| !spoiled.contains(&area);
+    let mut looks: Vec<Look<'a>> = Vec::new();
+    if let Some(postgres) = settings.postgres.as_ref().filter(|_| is_meant(Area::Server)) {
+        let look = async |findings: &mut Vec<Finding>| server::look(context, postgres, findings).await;
+        looks.push(in_time(Area::Server, within, look).boxed());
     }
-    if let Some(bucket) = &settings.bucket {
-        areas.push((Area::Bucket, bucket::look(context, &bucket.address).boxed()));
+    if let Some(bucket) = settings.bucket.as_ref().filter(|_| is_meant(Area::Bucket)) {
+        let look = async |findings: &mut Vec<Finding>| bucket::look(context, &bucket.address, findings).await;
+        looks.push(in_time(Area::Bucket, within, look).boxed());
     }
-    if settings.restic.is_some() {
-        areas.push((Area::Restic, restic::look(context).boxed()));
+    if settings.restic.is_some() && is_meant(Area::Restic) {
+        looks.push(
+            in_time(Area::Restic, within, async |findings: &mut Vec<Finding>| restic::look(context, findings).await)
+                .boxed(),
+        );
     }
-    if let Some(options) = &settings.files {
-        let (settings, options) = (settings.clone(), options.clone());
+    if let Some(options) = settings.files.as_ref().filter(|_| is_meant(Area::Files)) {
         // On a thread of its own: a network file system may not answer.
-        let looked = async move {
+        let look = async move |findings: &mut Vec<Finding>| {
+            let (settings, options) = (settings.clone(), options.clone());
             let looked = tokio::task::spawn_blocking(move || files::look(&settings, &options, within / 2)).await;
-            looked.unwrap_or_else(|error| vec![Finding::of(Area::Files, &error.into())])
+            findings.extend(looked.unwrap_or_else(|error| vec![Finding::of(Area::Files, &error.into())]));
         };
-        areas.push((Area::Files, looked.boxed()));
+        looks.push(in_time(Area::Files, within, look).boxed());
     }
-    areas.push((Area::Pause, pause::look(settings, run).boxed()));
-    areas.push((Area::Left, left::here(context).boxed()));
-    if !spoiled.contains(&Area::Server) {
-        areas.push((Area::Left, left::copies(context).boxed()));
+    if is_meant(Area::Pause) {
+        let look = async |findings: &mut Vec<Finding>| findings.extend(pause::look(settings, run).await);
+        looks.push(in_time(Area::Pause, within, look).boxed());
     }
-    areas.retain(|(area, _)| !spoiled.contains(area));
-    areas
+    if is_meant(Area::Left) {
+        let look = async |findings: &mut Vec<Finding>| findings.extend(left::here(context).await);
+        looks.push(in_time(Area::Left, within, look).boxed());
+        if is_meant(Area::Server) {
+            let look = async |findings: &mut Vec<Finding>| findings.extend(left::copies(context).await);
+            looks.push(in_time(Area::Left, within, look).boxed());
+        }
+    }
+    looks
 }
 
-async fn in_time(area: Area, within: Duration, look: BoxFuture<'_, Vec<Finding>>) -> Vec<Finding> {
-    match tokio::time::timeout(within, look).await {
-        Ok(findings) => findings,
-        Err(_) => vec![Finding::fault(
+/// What was found until then stays found.
+async fn in_time(area: Area, within: Duration, look: impl AsyncFnOnce(&mut Vec<Finding>)) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if tokio::time::timeout(within, look(&mut findings)).await.is_err() {
+        findings.push(Finding::fault(
             area,
             format!("no answer within {} s", within.as_secs()),
             "look at the address, the network policy and the other side; wait longer with --within",
-        )],
+        ));
     }
+    findings
 }

@@ -70,7 +70,10 @@ fn notes(state: &Path) -> Finding {
         Ok(()) => Finding::ok(Area::Pause, format!("what is paused can be noted in {}", state.display())),
         Err(error) => Finding::warning(
             Area::Pause,
-            format!("nothing can be noted in {}: {error}; a run that is killed leaves the application paused and no note", state.display()),
+            format!(
+                "nothing can be noted in {}: {error}; a run that is killed leaves the application paused and no note",
+                state.display()
+            ),
             "set BKP_STATE_DIR to a directory on a volume that lasts and can be written",
         ),
     }

@@ -1,5 +1,7 @@
 //! restic: the program, the repositories, the password, the right to write, and who holds a lock.
 
+use rustix::fs::Access;
+
 use super::finding::{Area, Finding};
 use super::room;
 use crate::commands::Context;
@@ -10,7 +12,7 @@ use crate::repository::restic::Repository;
 use crate::sources::Item;
 
 /// Opens what is there, and takes a lock as a backup would.
-pub async fn look(context: &Context) -> Vec<Finding> {
+pub async fn look(context: &Context, findings: &mut Vec<Finding>) {
     let opened = async {
         match Base::of(context).await? {
             Some(base) => base.open().await.map(Some),
@@ -19,27 +21,27 @@ pub async fn look(context: &Context) -> Vec<Finding> {
     };
     let places = match opened.await {
         Ok(Some(places)) => places,
-        Ok(None) => return Vec::new(),
-        Err(error) => return vec![Finding::of(Area::Restic, &error)],
+        Ok(None) => return,
+        Err(error) => return findings.push(Finding::of(Area::Restic, &error)),
     };
-    let mut findings = Vec::new();
     for (_, repository) in places.each() {
-        findings.push(Finding::ok(Area::Restic, format!("{} is there and the password opens it", repository.address())));
-        findings.extend(locked(repository).await);
+        findings
+            .push(Finding::ok(Area::Restic, format!("{} is there and the password opens it", repository.address())));
+        locked(repository, findings).await;
     }
     let settings = &context.settings;
-    let mut wanted: Vec<Item> = settings.files.iter().flat_map(|files| &files.roots).cloned().map(Item::Files).collect();
+    let mut wanted: Vec<Item> =
+        settings.files.iter().flat_map(|files| &files.roots).cloned().map(Item::Files).collect();
     if settings.postgres.is_some() {
         wanted.push(Item::Dump);
     }
     for item in wanted.iter().filter(|item| places.for_item(item).is_none()) {
         findings.push(Finding::fault(Area::Restic, format!("there is no repository for {item}"), "bkp init"));
     }
-    findings
 }
 
-async fn locked(repository: &Repository) -> Vec<Finding> {
-    let mut findings = Vec::new();
+async fn locked(repository: &Repository, findings: &mut Vec<Finding>) {
+    let before = findings.len();
     if repository.may_be_locked() {
         match repository.locks_and_dead().await {
             Ok(locks) => findings.extend(locks.into_iter().map(|(lock, is_dead)| match is_dead {
@@ -57,14 +59,22 @@ async fn locked(repository: &Repository) -> Vec<Finding> {
             Err(error) => findings.push(Finding::of(Area::Restic, &error)),
         }
     }
+    if let Some(directory) = repository.address().directory() {
+        findings.push(room::of_repository(directory).unwrap_or_else(|error| Finding::of(Area::Room, &error)));
+        // restic would try for a quarter of an hour.
+        if let Err(error) = rustix::fs::access(directory.join("locks"), Access::WRITE_OK | Access::EXEC_OK) {
+            let user = rustix::process::geteuid().as_raw();
+            return findings.push(Finding::fault(
+                Area::Restic,
+                format!("user {user} cannot write to {}: {error}", directory.display()),
+                "mount it writable (readOnly: false), or run as its owner (securityContext.runAsUser, fsGroup)",
+            ));
+        }
+    }
     match repository.try_lock().await {
         Ok(()) => findings.push(Finding::ok(Area::Restic, "a lock could be taken there, and was given back")),
         // Told above, with its holder.
-        Err(error) if exit_of(&error) == Exit::Locked && !findings.is_empty() => {}
+        Err(error) if exit_of(&error) == Exit::Locked && findings.len() > before => {}
         Err(error) => findings.push(Finding::of(Area::Restic, &error)),
     }
-    if let Some(directory) = repository.address().directory() {
-        findings.push(room::of_repository(directory).unwrap_or_else(|error| Finding::of(Area::Room, &error)));
-    }
-    findings
 }

@@ -19,7 +19,10 @@ pub async fn look(context: &Context, session: &Session, databases: &[String]) ->
     let target = Target::ask(session).await?;
     let role = ident(&target.connecting.to_string());
     if target.superuser {
-        return Ok(vec![Finding::ok(Area::Rights, format!("{} is a superuser and may do everything", target.connecting))]);
+        return Ok(vec![Finding::ok(
+            Area::Rights,
+            format!("{} is a superuser and may do everything", target.connecting),
+        )]);
     }
     let mut findings = Vec::new();
     for database in databases {
@@ -145,7 +148,9 @@ async fn to_swap(session: &Session, databases: &[String], role: &str) -> Result<
     match (strange.is_empty(), signals) {
         (false, _) => findings.push(Finding::warning(
             Area::Rights,
-            format!("{role} may not end the sessions of {strange}, which are connected now: a restore cannot shut them out"),
+            format!(
+                "{role} may not end the sessions of {strange}, which are connected now: a restore cannot shut them out"
+            ),
             grant,
         )),
         (true, true) => findings.push(Finding::ok(Area::Rights, format!("{role} may end the sessions of others"))),

@@ -19,7 +19,10 @@ pub async fn on_server(session: &Session, postgres: &Postgres, databases: &[Stri
     let needed: u64 = sizes.map(|bytes| u64::try_from(bytes).unwrap_or(0)).sum();
     let room = Room::ask_for(session, postgres.port, needed).await?;
     let Some(free) = room.free() else {
-        let what = format!("a restore needs about {} more on the server; how much is free there cannot be seen from here", size(needed));
+        let what = format!(
+            "a restore needs about {} more on the server; how much is free there cannot be seen from here",
+            size(needed)
+        );
         return Ok(vec![Finding::ok(Area::Room, what)]);
     };
     let mend = "enlarge the server's volume, or restore one database at a time with --only";
@@ -36,6 +39,10 @@ pub fn of_files(root: &Path, needed: u64) -> Result<Finding> {
 /// Room for one more like the last dump, in a directory.
 pub fn of_dumps(directory: &Path, needed: u64) -> Result<Finding> {
     let free = volume::free_bytes(directory)?;
+    if needed == 0 {
+        let said = format!("there is no dump yet to measure by, and the volume of the bucket has {} free", size(free));
+        return Ok(Finding::ok(Area::Room, said));
+    }
     let mend = format!("enlarge the volume of {}, or let BKP_KEEP_DAILY and the like keep less", directory.display());
     Ok(judged("the next dump", needed, free, "the volume of the bucket", &mend))
 }
@@ -68,6 +75,9 @@ mod tests {
     #[test]
     fn what_cannot_fit_is_a_fault_and_what_may_not_a_warning() {
         let verdict = |free| judged("it", 4_000, free, "there", "mend").verdict;
-        assert_eq!([999, 1_000, 3_999, 4_000].map(verdict), [Verdict::Fault, Verdict::Warning, Verdict::Warning, Verdict::Ok]);
+        assert_eq!(
+            [999, 1_000, 3_999, 4_000].map(verdict),
+            [Verdict::Fault, Verdict::Warning, Verdict::Warning, Verdict::Ok]
+        );
     }
 }

@@ -14,15 +14,14 @@ use crate::sources::postgres::{server, standby};
 pub const SESSION: &str = "bkp doctor";
 
 /// Everything that needs a session. Nothing of it writes.
-pub async fn look(context: &Context, postgres: &Postgres) -> Vec<Finding> {
+pub async fn look(context: &Context, postgres: &Postgres, findings: &mut Vec<Finding>) {
     let session = match server::maintenance(postgres, SESSION).await {
         Ok(session) => session,
-        Err(error) => return vec![Finding::of(Area::Server, &error)],
+        Err(error) => return findings.push(Finding::of(Area::Server, &error)),
     };
-    let mut findings = Vec::new();
     match connected(&session, postgres).await {
         Ok(finding) => findings.push(finding),
-        Err(error) => return vec![Finding::of(Area::Server, &error)],
+        Err(error) => return findings.push(Finding::of(Area::Server, &error)),
     }
     let databases = match Dump::plan(&context.settings, postgres, &session).await {
         Ok(dump) => {
@@ -45,12 +44,11 @@ pub async fn look(context: &Context, postgres: &Postgres) -> Vec<Finding> {
             Vec::new()
         }
     };
-    gather(&mut findings, Area::Server, on_standby(context, &session).await);
-    gather(&mut findings, Area::Rights, rights::look(context, &session, &databases).await);
-    gather(&mut findings, Area::Room, room::on_server(&session, postgres, &databases).await);
-    gather(&mut findings, Area::Left, left::on_server(context, &session).await);
-    gather(&mut findings, Area::Clock, clock::of_server(&session).await.map(|finding| vec![finding]));
-    findings
+    gather(findings, Area::Server, on_standby(context, &session).await);
+    gather(findings, Area::Rights, rights::look(context, &session, &databases).await);
+    gather(findings, Area::Room, room::on_server(&session, postgres, &databases).await);
+    gather(findings, Area::Left, left::on_server(context, &session).await);
+    gather(findings, Area::Clock, clock::of_server(&session).await.map(|finding| vec![finding]));
 }
 
 /// What was found, or why nothing could be.

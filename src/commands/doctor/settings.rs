@@ -6,16 +6,33 @@ use crate::settings::{Faults, Settings};
 
 /// What there is to say of them.
 pub fn findings(settings: &Settings, faults: &Faults, doubts: &[Doubt]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        faults.0.iter().map(|fault| Finding::fault(Area::Settings, format!("{}: {}", fault.name, fault.reason), format!("correct {}", fault.name))).collect();
+    let mut findings: Vec<Finding> = faults
+        .0
+        .iter()
+        .map(|fault| {
+            Finding::fault(
+                Area::Settings,
+                format!("{}: {}", fault.name, fault.reason),
+                format!("correct {}", fault.name),
+            )
+        })
+        .collect();
     for Doubt { name, what, mend, is_fault } in doubts {
         let verdict = if *is_fault { Verdict::Fault } else { Verdict::Warning };
-        findings.push(Finding { area: Area::Settings, verdict, what: format!("{name}: {what}"), mend: Some(mend.clone()) });
+        findings.push(Finding {
+            area: Area::Settings,
+            verdict,
+            what: format!("{name}: {what}"),
+            mend: Some(mend.clone()),
+        });
     }
     let odd = |what: &String| Finding::warning(Area::Settings, what, "correct or unset it");
     findings.extend(settings.warnings.iter().map(odd));
     if findings.is_empty() {
-        findings.push(Finding::ok(Area::Settings, format!("all settings are understood; the application is {}", settings.app)));
+        findings.push(Finding::ok(
+            Area::Settings,
+            format!("all settings are understood; the application is {}", settings.app),
+        ));
     }
     findings
 }

@@ -61,6 +61,9 @@ pub enum Command {
         /// Tag restic's snapshots with this besides (repeatable)
         #[arg(long = "tag", value_name = "TAG", value_parser = tag)]
         tags: Vec<String>,
+        /// Take it as it is if it is much smaller than before (BKP_SHRINK_LIMIT), and measure what comes by it
+        #[arg(long)]
+        allow_shrink: bool,
     },
     /// Load a backup beside what is live, prove it, then swap
     Restore(Restore),

@@ -78,7 +78,9 @@ async fn run(cli: Cli) -> Result<Exit> {
     let context = Context { settings, stop: Stop::on_signals()?, json: cli.json };
     match cli.command {
         Command::Init { split } => commands::init::init(&context, split).await,
-        Command::Backup { dry_run, tags } => backup::backup(&context, &backup::Request { dry_run, tags }).await,
+        Command::Backup { dry_run, tags, allow_shrink } => {
+            backup::backup(&context, &backup::Request { dry_run, tags, allow_shrink }).await
+        }
         Command::Restore(given) => restore::restore(&context, &given).await,
         Command::List { replaced: true, .. } => commands::list::list_replaced(&context).await,
         Command::List { host, .. } => commands::list::list(&context, host.as_deref()).await,

@@ -66,6 +66,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// What may be forgotten.
     pub retention: Retention,
+    /// By how many percent a backup may be smaller than the one before it; none: by as much as it is.
+    pub shrink_limit: Option<u8>,
     /// How a restore treats what is there.
     pub restore: Restore,
     /// How restores are tried.

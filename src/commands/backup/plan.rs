@@ -83,6 +83,8 @@ impl Plan {
             client: dump.map(|dump| dump.client.version.clone()).unwrap_or_default(),
             tags: tags.to_vec(),
             safety,
+            guarded: false,
+            measure: None,
         }
     }
 

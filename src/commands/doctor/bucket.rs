@@ -12,7 +12,7 @@ use crate::commands::backup::bucket;
 use crate::commands::{Context, now, store_failure};
 use crate::report;
 use crate::repository::bucket::error::StoreError;
-use crate::repository::bucket::layout::{FOLDER, PROBE};
+use crate::repository::bucket::layout::PROBE;
 use crate::repository::bucket::store::{Object, Store};
 use crate::settings::address::BucketAddress;
 
@@ -25,13 +25,12 @@ pub async fn look(context: &Context, address: &BucketAddress, findings: &mut Vec
         Ok(store) => store,
         Err(error) => return findings.push(Finding::of(Area::Bucket, &error)),
     };
-    match bucket::reachable(&store).await {
-        Ok(()) => findings.push(Finding::ok(Area::Bucket, format!("{address} is there and can be listed"))),
+    let dumps = match bucket::reachable(&store).await {
+        Ok(dumps) => dumps,
         Err(error) => return findings.push(Finding::of(Area::Bucket, &error)),
-    }
-    if let BucketAddress::Directory(directory) = address
-        && let Ok(dumps) = store.list(FOLDER).await
-    {
+    };
+    findings.push(Finding::ok(Area::Bucket, format!("{address} is there and can be listed")));
+    if let BucketAddress::Directory(directory) = address {
         let last = dumps.iter().max_by_key(|object| object.modified).map_or(0, |object| object.bytes);
         findings.push(room::of_dumps(directory, last).unwrap_or_else(|error| Finding::of(Area::Room, &error)));
     }

@@ -10,6 +10,7 @@ mod kubernetes;
 mod quiesce;
 mod restic;
 mod servers;
+mod shrink;
 mod store;
 mod support;
 mod systemd;

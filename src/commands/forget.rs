@@ -263,8 +263,10 @@ mod tests {
     fn left(snapshots: Vec<Snapshot>) -> Vec<(Item, i64)> {
         let rules = Retention { within: Some(Span { days: 7, ..Span::default() }), ..Retention::none() };
         let saved = joined(vec![], snapshots);
-        let gone: Vec<&str> =
-            to_go(&saved, ("demo", &BTreeSet::new()), &rules, now(), None).into_iter().map(|one| one.name.as_str()).collect();
+        let gone: Vec<&str> = to_go(&saved, ("demo", &BTreeSet::new()), &rules, now(), None)
+            .into_iter()
+            .map(|one| one.name.as_str())
+            .collect();
         let left = saved.iter().filter(|one| !gone.contains(&one.name.as_str()));
         left.map(|one| (one.snapshots[0].item.clone(), now().duration_since(one.time).as_hours())).collect()
     }

@@ -34,7 +34,9 @@ const NOTICED_BYTES: u64 = 64 << 10;
 /// those of the bucket. Only a measure is at stake: what cannot be read is a warning.
 pub async fn measure(store: &Store, objects: Vec<Object>, app: &str, percent: u8) -> Option<Measure> {
     let mut dumps: Vec<Object> = objects.into_iter().filter(|object| layout::time_of(&object.name).is_some()).collect();
-    dumps.sort_by(|a, b| (layout::time_of(&b.name), layout::taken(&b.name)).cmp(&(layout::time_of(&a.name), layout::taken(&a.name))));
+    dumps.sort_by(|a, b| {
+        (layout::time_of(&b.name), layout::taken(&b.name)).cmp(&(layout::time_of(&a.name), layout::taken(&a.name)))
+    });
     let last = dumps.first().cloned()?;
     let mut told = None;
     for object in dumps.into_iter().take(LOOKED_AT) {
@@ -102,7 +104,8 @@ pub fn suspects(saved: &[Saved], app: &str, percent: Option<u8>) -> BTreeSet<Str
 /// Each item by itself from its oldest snapshot to its newest: one that is not too small is the measure of those after it.
 fn too_small<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, app: &str, percent: u8) -> Vec<(String, String)> {
     let mut items: BTreeMap<&Item, Vec<&Snapshot>> = BTreeMap::new();
-    let is_ours = |one: &&Snapshot| one.app.as_deref() == Some(app) && !one.tags.as_ref().is_some_and(|tags| tags.safety);
+    let is_ours =
+        |one: &&Snapshot| one.app.as_deref() == Some(app) && !one.tags.as_ref().is_some_and(|tags| tags.safety);
     for one in snapshots.filter(is_ours).filter(|one| matches!(one.item, Item::Files(_) | Item::Database(_))) {
         items.entry(&one.item).or_default().push(one);
     }
@@ -203,6 +206,9 @@ mod tests {
         assert_eq!(told(&[night(1, 9_000, 5, true), night(2, 900, 1, true)], 50), Vec::<String>::new());
         assert_eq!(told(&[night(1, 9_000, 5, true), night(2, 0, 0, true)], 50), ["2"]);
         // What was saved before there was a guard is a measure, whatever was there before that.
-        assert_eq!(told(&[night(1, 9_000_000, 50, false), night(2, 9_000, 1, false), night(3, 9_000, 1, true)], 50), Vec::<String>::new());
+        assert_eq!(
+            told(&[night(1, 9_000_000, 50, false), night(2, 9_000, 1, false), night(3, 9_000, 1, true)], 50),
+            Vec::<String>::new()
+        );
     }
 }

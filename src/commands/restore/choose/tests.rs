@@ -53,7 +53,14 @@ fn shop() -> Item {
 /// A snapshot of ours when a run is named, else one of an older script.
 fn snapshot(id: &str, time: &str, item: Item, run: Option<&str>) -> Snapshot {
     let plan = vec![Item::Roles, shop()];
-    let tags = run.map(|run| Tags { run: run.into(), app: "shop".into(), item: item.clone(), plan, safety: false, guarded: false });
+    let tags = run.map(|run| Tags {
+        run: run.into(),
+        app: "shop".into(),
+        item: item.clone(),
+        plan,
+        safety: false,
+        guarded: false,
+    });
     Snapshot {
         id: id.repeat(8),
         time: time.parse().unwrap(),

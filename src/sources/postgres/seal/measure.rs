@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_database_that_is_gone_is_told_unless_nobody_asked_for_it() {
-        let measure = Measure { bytes: 1_000_000, rows: [("shop".into(), 5), ("blog".into(), 7)].into(), unknown: false };
+        let measure =
+            Measure { bytes: 1_000_000, rows: [("shop".into(), 5), ("blog".into(), 7)].into(), unknown: false };
         assert_eq!(dump(5, 10, Some(measure.clone())).shrunk(50), ["database blog is gone, which had 7 rows"]);
         assert!(dump(5, 10, Some(measure.of_only(&["shop".into()]))).shrunk(50).is_empty());
     }

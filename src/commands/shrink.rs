@@ -3,16 +3,18 @@
 //!
 //! What was smaller than it may be never becomes the measure of what comes after it; only who says so makes it that
 //! (`bkp backup --allow-shrink`). A dump in a bucket bears its measure in its seal. Of restic's snapshots one list tells all sizes, and a tag
-//! ([`Tags::guarded`](super::catalog::tags::Tags)) those that were held against the ones before them.
+//! ([`Tags::guarded`]) those that were held against the ones before them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
 use super::backup::Saved as Run;
+use super::backup::parts::Kept;
+use super::catalog::tags::Tags;
 use super::catalog::{self, Saved, Snapshot, dumps, snapshots};
-use super::repositories::Repositories;
-use super::{Context, Run as Id};
+use super::repositories::{Place, Repositories};
+use super::{Context, Run as Id, now};
 use crate::error::Failure;
 use crate::report::size;
 use crate::repository::bucket::layout;
@@ -70,24 +72,64 @@ pub async fn of_run(context: &Context, repositories: &Repositories, run: &Id, sa
     if let Some((_, seal)) = &saved.object {
         told.extend(Summary::from(seal).shrunk(percent));
     }
-    match in_restic(repositories, &context.settings, percent).await {
-        Ok(all) => told.extend(all.into_iter().filter(|(of, _)| *of == run.id).map(|(_, what)| what)),
+    match in_restic(repositories, &context.settings, run, saved).await {
+        Ok(all) => {
+            let small = too_small(all.iter(), &context.settings.app, percent);
+            told.extend(small.into_iter().filter(|(of, _)| *of == run.id).map(|(_, what)| what));
+        }
         Err(error) => tracing::warn!("whether this backup is much smaller than before cannot be told: {error:#}"),
     }
     told
 }
 
-/// What of the runs in restic is too small, by run.
-async fn in_restic(repositories: &Repositories, settings: &Settings, percent: u8) -> Result<Vec<(String, String)>> {
+/// What was in restic before, and what this run has added.
+async fn in_restic(repositories: &Repositories, settings: &Settings, run: &Id, saved: &Run) -> Result<Vec<Snapshot>> {
     let Some(places) = &repositories.restic else { return Ok(Vec::new()) };
-    let mut all = Vec::new();
-    for (place, repository) in places.each() {
-        let listed = places.list(place, repository).await?;
-        all.extend(snapshots::of_place(&listed, place, settings));
-        // Retention wants the same list next.
-        places.keep_list(place, listed);
+    let (mut all, mut listed): (Vec<Snapshot>, BTreeSet<Place>) = Default::default();
+    for kept in saved.kept.iter().filter(|kept| kept.item != Item::Roles) {
+        let Some((place, repository)) = places.for_item(&kept.item) else { continue };
+        // Each call of restic takes half a second: the directories' repository was listed when they were saved.
+        let of_files = saved.kept.iter().any(|kept| {
+            matches!(kept.item, Item::Files(_)) && places.for_item(&kept.item).is_some_and(|(at, _)| at == place)
+        });
+        match saved.before.as_ref().filter(|_| of_files) {
+            _ if !listed.insert(place) => {}
+            Some(before) => all.extend(snapshots::of_place(before, place, settings)),
+            None => {
+                let now = places.list(place, repository).await?;
+                all.extend(snapshots::of_place(&now, place, settings));
+                // Retention wants the same list next.
+                places.keep_list(place, now);
+            }
+        }
     }
-    Ok(too_small(all.iter(), &settings.app, percent))
+    all.retain(|one| one.tags.as_ref().is_none_or(|tags| tags.run != run.id));
+    all.extend(saved.kept.iter().map(|kept| of_kept(kept, settings, run)));
+    Ok(all)
+}
+
+/// What this run has saved, as a list would tell it.
+fn of_kept(kept: &Kept, settings: &Settings, run: &Id) -> Snapshot {
+    let (item, app) = (kept.item.clone(), settings.app.clone());
+    Snapshot {
+        id: kept.snapshot.clone(),
+        time: now(),
+        host: String::new(),
+        place: Place::All,
+        item: item.clone(),
+        file: None,
+        tags: Some(Tags {
+            run: run.id.clone(),
+            app: app.clone(),
+            item,
+            plan: Vec::new(),
+            safety: false,
+            guarded: true,
+        }),
+        app: Some(app),
+        bytes: Some(kept.bytes),
+        files: Some(kept.files),
+    }
 }
 
 /// Runs that are smaller than they may be. They take no place in the retention, so that nothing is forgotten for them.
@@ -156,8 +198,6 @@ pub fn failure(run: &Id, shrunk: &[String], percent: u8) -> Failure {
 mod tests {
     use jiff::{SignedDuration, Timestamp};
 
-    use super::super::catalog::tags::Tags;
-    use super::super::repositories::Place;
     use super::*;
 
     fn night(number: i64, bytes: u64, files: u64, guarded: bool) -> Snapshot {

@@ -18,7 +18,7 @@ fn on_google(cluster: &Cluster, gcs: &Gcs) -> Bkp {
 #[test]
 fn every_permission_is_tried_and_the_probe_is_gone_afterwards() {
     let (cluster, gcs) = (Cluster::start(15), Gcs::start());
-    Told::by(on_google(&cluster, &gcs), 0).is_ok_in(&["bucket"]);
+    Told::by(on_google(&cluster, &gcs), 0).all_ok_in(&["bucket"]);
     assert_eq!(gcs.objects(), Vec::<String>::new());
     assert_eq!(gcs.open_uploads(), 0);
     let log = gcs.log();
@@ -32,7 +32,7 @@ fn what_an_account_may_not_do_is_told_by_what_will_not_work() {
     let (cluster, gcs) = (Cluster::start(15), Gcs::start());
     gcs.forbid([Op::Start, Op::Finish]);
     let told = Told::by(on_google(&cluster, &gcs), 2);
-    told.has("fault", "bucket", &["does not allow to create", "storage.objects."]).is_ok_in(&["server"]);
+    told.has("fault", "bucket", &["does not allow to create", "storage.objects."]).all_ok_in(&["server"]);
     gcs.forbid([Op::List]);
     Told::by(on_google(&cluster, &gcs), 2).has("fault", "bucket", &["does not allow to list", "storage.objects."]);
 
@@ -60,7 +60,7 @@ fn a_bucket_that_is_not_there_is_told_with_what_makes_it() {
     let told = Told::by(on_google(&cluster, &gcs).env("BKP_BUCKET", "gs://another-bucket"), 2);
     told.has("fault", "bucket", &["gs://another-bucket", "correct BKP_BUCKET"]);
     let told = Told::by(Bkp::new(&cluster).bucket(&work.join("nowhere")), 2);
-    told.has("fault", "bucket", &["bkp init"]).is_ok_in(&["server"]);
+    told.has("fault", "bucket", &["bkp init"]).all_ok_in(&["server"]);
     assert!(!work.join("nowhere").exists());
 }
 
@@ -73,6 +73,6 @@ fn a_directory_that_cannot_be_written_is_a_fault_and_one_that_keeps_what_it_has_
     mode(0o755);
     Told::by(as_nobody(), 2).has("fault", "bucket", &["does not allow to create"]);
     mode(0o777);
-    Told::by(as_nobody(), 0).is_ok_in(&["bucket", "room"]);
+    Told::by(as_nobody(), 0).all_ok_in(&["bucket", "room"]);
     assert_eq!(fs::read_dir(&dumps).expect("a directory").count(), 0);
 }

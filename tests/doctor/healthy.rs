@@ -30,7 +30,7 @@ fn a_healthy_setup_has_no_fault_and_is_left_as_it_was() {
     let before = || (everything(&app.files()), everything(&dumps), snapshot_ids(&app.repository()));
     let seen = before();
     let told = Told::by(app.bkp([]).bucket(&dumps), 0);
-    told.is_ok_in(&["settings", "server", "rights", "bucket", "restic", "files", "room", "left", "clock"]);
+    told.all_ok_in(&["settings", "server", "rights", "bucket", "restic", "files", "room", "left", "clock"]);
     assert_eq!(before(), seen);
     assert_same(&catalogue, &Snapshot::of(&app.cluster));
     assert_eq!(app.cluster.databases(), databases);
@@ -53,6 +53,6 @@ fn a_healthy_setup_has_no_fault_and_is_left_as_it_was() {
 fn a_bucket_without_a_dump_is_left_empty() {
     let app = App::quick();
     let dumps = app.work.dir("dumps");
-    Told::by(app.bkp([]).bucket(&dumps), 0).is_ok_in(&["bucket"]);
+    Told::by(app.bkp([]).bucket(&dumps), 0).all_ok_in(&["bucket"]);
     assert_eq!(std::fs::read_dir(&dumps).expect("a directory").count(), 0);
 }

@@ -19,7 +19,7 @@ fn what_a_restore_put_aside_is_told_with_its_size() {
     );
     told.has("warning", "left", &["put files", "aside", "bkp restore --undo"]);
     app.bkp(["backup"]).run().ok();
-    Told::by(app.bkp([]), 0).is_ok_in(&["left"]);
+    Told::by(app.bkp([]), 0).all_ok_in(&["left"]);
 }
 
 #[test]
@@ -64,5 +64,5 @@ fn an_application_that_a_dead_run_left_paused_is_told_and_stays_so() {
     told.has("warning", "left", &["has paused the application", "bkp resume"]).has("ok", "pause", &["can be made"]);
     assert!(file.exists(), "changes nothing");
     with_file(["resume"]).run().ok();
-    Told::by(app.bkp([]).env("BKP_MAINTENANCE_FILE", &file), 0).is_ok_in(&["left", "pause"]);
+    Told::by(app.bkp([]).env("BKP_MAINTENANCE_FILE", &file), 0).all_ok_in(&["left", "pause"]);
 }

@@ -55,7 +55,7 @@ impl Told {
 
     /// Nothing but what is as it should be, in these areas.
     #[track_caller]
-    fn is_ok_in(self, areas: &[&str]) -> Told {
+    fn all_ok_in(self, areas: &[&str]) -> Told {
         for area in areas {
             let of_it: Vec<&Value> = self.findings.iter().filter(|finding| finding["area"] == *area).collect();
             assert!(!of_it.is_empty() && of_it.iter().all(|finding| finding["verdict"] == "ok"), "{area}: {of_it:#?}");

@@ -21,7 +21,7 @@ fn is_untouched(kube: &Kube) {
 #[test]
 fn every_object_is_tried_as_a_pause_would_and_none_is_changed() {
     let (plain, kube) = (Plain::open(), Kube::start());
-    let told = Told::by(scaled(&plain, &kube), 0).is_ok_in(&["pause"]);
+    let told = Told::by(scaled(&plain, &kube), 0).all_ok_in(&["pause"]);
     told.has("ok", "pause", &["deployment/web"]).has("ok", "pause", &["statefulset/queue"]);
     is_untouched(&kube);
     let seen = kube.seen();
@@ -34,7 +34,7 @@ fn a_right_that_is_lacking_is_told_with_the_role_that_gives_it() {
     for (op, verb) in [(Op::Get, "get"), (Op::Patch, "patch"), (Op::List, "list")] {
         kube.forbid(op);
         let told = Told::by(scaled(&plain, &kube), 2).has("fault", "pause", &["forbidden", verb, "mend:"]);
-        told.is_ok_in(&["restic", "files"]);
+        told.all_ok_in(&["restic", "files"]);
         is_untouched(&kube);
     }
     kube.allow();
@@ -51,6 +51,6 @@ fn commands_that_cannot_be_run_are_told_and_none_is_run() {
     let with =
         |pause: &str, resume: &str| plain.bkp([]).env("BKP_PAUSE_COMMAND", pause).env("BKP_RESUME_COMMAND", resume);
     Told::by(with(&touch, "/nonexistent/resume now"), 2).has("fault", "pause", &["/nonexistent/resume", "whole path"]);
-    Told::by(with(&touch, "/bin/true"), 0).is_ok_in(&["pause"]);
+    Told::by(with(&touch, "/bin/true"), 0).all_ok_in(&["pause"]);
     assert!(!plain.work.join("paused").exists());
 }

@@ -15,9 +15,9 @@ fn a_password_that_opens_nothing_and_a_repository_that_is_not_there_are_faults()
     let app = App::quick();
     app.work.file("password", "another one\n");
     let told = Told::by(app.bkp([]), 2).has("fault", "restic", &["password", "RESTIC_PASSWORD_FILE"]);
-    told.is_ok_in(&["server", "files"]).output.never_says("another one");
+    told.all_ok_in(&["server", "files"]).output.never_says("another one");
     let told = Told::by(app.bkp([]).env("RESTIC_REPOSITORY", app.work.join("nowhere")), 2);
-    told.has("fault", "restic", &["there is no restic repository", "bkp init"]).is_ok_in(&["server", "files"]);
+    told.has("fault", "restic", &["there is no restic repository", "bkp init"]).all_ok_in(&["server", "files"]);
     assert!(!app.work.join("nowhere").exists());
     Told::by(app.bkp([]).env("BKP_RESTIC_BIN", "/nonexistent/restic"), 2).has(
         "fault",
@@ -62,10 +62,10 @@ fn a_directory_that_is_missing_empty_or_not_readable_is_a_fault() {
     let plain = Plain::open();
     let away = plain.work.join("away");
     fs::rename(plain.files(), &away).expect("moved");
-    Told::by(plain.bkp([]), 2).has("fault", "files", &["is not there", "is the volume mounted"]).is_ok_in(&["restic"]);
+    Told::by(plain.bkp([]), 2).has("fault", "files", &["is not there", "is the volume mounted"]).all_ok_in(&["restic"]);
     fs::create_dir(plain.files()).expect("mkdir");
     let told = Told::by(plain.bkp([]), 2);
-    told.has("fault", "files", &["is empty", "BKP_FILES_ALLOW_EMPTY=1"]).is_ok_in(&["restic"]);
+    told.has("fault", "files", &["is empty", "BKP_FILES_ALLOW_EMPTY=1"]).all_ok_in(&["restic"]);
     fs::remove_dir(plain.files()).expect("removed");
     fs::rename(&away, plain.files()).expect("moved");
 

@@ -24,13 +24,13 @@ fn a_server_that_is_away_or_refuses_is_a_fault_and_the_bucket_is_looked_at_all_t
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
     let told =
         Told::by(shop(&cluster, &work).env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", nobody.to_string()), 2);
-    told.has("fault", "server", &["cannot be reached", "POSTGRES_HOST"]).is_ok_in(&["bucket", "settings"]);
+    told.has("fault", "server", &["cannot be reached", "POSTGRES_HOST"]).all_ok_in(&["bucket", "settings"]);
     let told = Told::by(shop(&cluster, &work).env("POSTGRES_HOST", "no.such.host.invalid"), 2);
-    told.has("fault", "server", &["no.such.host.invalid"]).is_ok_in(&["bucket"]);
+    told.has("fault", "server", &["no.such.host.invalid"]).all_ok_in(&["bucket"]);
     let told = Told::by(shop(&cluster, &work).env("POSTGRES_PASSWORD", "wrong-secret"), 2);
-    told.has("fault", "server", &["password"]).is_ok_in(&["bucket"]).output.never_says("wrong-secret");
+    told.has("fault", "server", &["password"]).all_ok_in(&["bucket"]).output.never_says("wrong-secret");
     let told = Told::by(shop(&cluster, &work).env("POSTGRES_DB", "shopp"), 2);
-    told.has("fault", "server", &["there is no database shopp", "POSTGRES_DB"]).is_ok_in(&["bucket"]);
+    told.has("fault", "server", &["there is no database shopp", "POSTGRES_DB"]).all_ok_in(&["bucket"]);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn clients_older_than_the_server_are_told_with_the_package_that_helps() {
     let (cluster, work) = open(18);
     let told = Told::by(shop(&cluster, &work).without("BKP_PG_BIN"), 2);
     told.has("fault", "server", &["no client programs for a PostgreSQL 18 server", "postgresql-client-18"])
-        .is_ok_in(&["bucket"]);
+        .all_ok_in(&["bucket"]);
 }
 
 #[test]

@@ -43,8 +43,8 @@ fn every_fault_is_told_at_once_and_what_they_are_not_about_is_looked_at() {
     let told = told.has("fault", "settings", &["POSTGRES_DB: set together with POSTGRES_DB_FILE"]);
     let told = told.has("fault", "settings", &["BKP_GZIP_LEVEL", "from 1 to 12"]);
     let told = told.has("warning", "settings", &["BKP_KEPP_DAILY is not known"]);
-    told.has("warning", "server", &["not looked at"]).is_ok_in(&["bucket"]);
+    told.has("warning", "server", &["not looked at"]).all_ok_in(&["bucket"]);
 
     let told = Told::by(Bkp::new(&cluster).env("BKP_BUCKET", "nonsense"), 2);
-    told.has("warning", "bucket", &["not looked at"]).is_ok_in(&["server"]);
+    told.has("warning", "bucket", &["not looked at"]).all_ok_in(&["server"]);
 }

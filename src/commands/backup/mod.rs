@@ -4,7 +4,7 @@ pub(super) mod bucket;
 mod everywhere;
 mod files;
 mod opening;
-mod parts;
+pub(super) mod parts;
 pub(super) mod plan;
 mod record;
 pub mod retain;
@@ -22,6 +22,7 @@ use crate::exit::Exit;
 use crate::pause::Pause;
 use crate::report;
 use crate::repository::bucket::store::Object;
+use crate::repository::restic;
 use crate::settings::names::BKP_TABLE_WAIT;
 use crate::sources::Item;
 use crate::sources::postgres::connect::Session;
@@ -57,6 +58,8 @@ pub struct Saved {
     pub rows: u64,
     /// What could not be read.
     pub unreadable: Vec<String>,
+    /// What was in the repository of the directories before, once somebody has listed it.
+    pub before: Option<Vec<restic::Snapshot>>,
     /// Why one of two repositories lacks the dump.
     half: Option<anyhow::Error>,
 }
@@ -200,6 +203,7 @@ impl Saving<'_> {
                 saved.kept.push(tree.kept);
                 saved.unreadable.extend(tree.unreadable);
             }
+            saved.before = known;
         }
         match saved.half.take() {
             None => Ok(saved),

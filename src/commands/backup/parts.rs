@@ -61,6 +61,9 @@ pub struct Kept {
     pub snapshot: String,
     /// What was read to make it, in bytes.
     pub bytes: u64,
+    /// How many files that were, of a tree.
+    #[serde(skip)]
+    pub files: u64,
     /// What the repository grew by, in bytes.
     pub added_bytes: u64,
 }
@@ -144,6 +147,7 @@ impl<'a> Parts<'a> {
             added_bytes: saved.added_bytes(),
             snapshot: saved.id,
             bytes: open.bytes,
+            files: 0,
         });
         Ok(())
     }

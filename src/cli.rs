@@ -61,6 +61,9 @@ pub enum Command {
         /// Tag restic's snapshots with this besides (repeatable)
         #[arg(long = "tag", value_name = "TAG", value_parser = tag)]
         tags: Vec<String>,
+        /// Take it as it is if it is much smaller than before (BKP_SHRINK_LIMIT), and measure what comes by it
+        #[arg(long)]
+        allow_shrink: bool,
     },
     /// Load a backup beside what is live, prove it, then swap
     Restore(Restore),
@@ -83,6 +86,16 @@ pub enum Command {
     Drill(Drill),
     /// Give every restic repository the password of RESTIC_NEW_PASSWORD_FILE; safe to repeat
     ChangePassword,
+    /// Try everything that a backup and a restore will need, change nothing, and say what mends what is wrong
+    ///
+    /// Looks at the settings and their secret files, the server and the role's rights, the bucket (by a small object that is removed again),
+    /// restic, the directories, free space, locks, what dead runs left, the rights in Kubernetes, and the clocks. One line each: ok, warning
+    /// or fault, and below it what mends it. Exit code 0 with warnings, 2 with a fault.
+    Doctor {
+        /// How long an area may take before that is its fault
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = crate::settings::span::duration)]
+        within: std::time::Duration,
+    },
     /// Give back what a dead run left: paused applications, half-made restores
     Resume,
     /// Apply the retention rules by hand; a backup applies them after success

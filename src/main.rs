@@ -71,6 +71,9 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::Rewrite(given) => return commands::rewrite::rewrite(&Request::new(given)?),
         _ => {}
     }
+    if let Command::Doctor { within } = cli.command {
+        return commands::doctor::doctor(&Process, Stop::on_signals()?, cli.json, within).await;
+    }
     let settings = resolved.map_err(|faults| Failure::new(faults.to_string()).exit(Exit::Usage))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -78,7 +81,9 @@ async fn run(cli: Cli) -> Result<Exit> {
     let context = Context { settings, stop: Stop::on_signals()?, json: cli.json };
     match cli.command {
         Command::Init { split } => commands::init::init(&context, split).await,
-        Command::Backup { dry_run, tags } => backup::backup(&context, &backup::Request { dry_run, tags }).await,
+        Command::Backup { dry_run, tags, allow_shrink } => {
+            backup::backup(&context, &backup::Request { dry_run, tags, allow_shrink }).await
+        }
         Command::Restore(given) => restore::restore(&context, &given).await,
         Command::List { replaced: true, .. } => commands::list::list_replaced(&context).await,
         Command::List { host, .. } => commands::list::list(&context, host.as_deref()).await,
@@ -87,6 +92,6 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::ChangePassword => commands::change_password::change_password(&context).await,
         Command::Resume => commands::resume::resume(&context).await,
         Command::Forget { dry_run } => commands::forget::forget(&context, dry_run).await,
-        Command::Rewrite(_) | Command::Wait => Ok(Exit::Done),
+        Command::Rewrite(_) | Command::Wait | Command::Doctor { .. } => Ok(Exit::Done),
     }
 }

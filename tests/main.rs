@@ -3,12 +3,14 @@
 #![allow(clippy::disallowed_methods, reason = "tests start what they test")]
 
 mod connect;
+mod doctor;
 mod items;
 mod job;
 mod kubernetes;
 mod quiesce;
 mod restic;
 mod servers;
+mod shrink;
 mod store;
 mod support;
 mod systemd;

@@ -1,6 +1,6 @@
 //! `bkp forget`: retention by hand. `backup` applies the same after success.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use super::backup::retain::{Saved as Kept, to_forget};
 use super::catalog::{self, Kinds, Saved, drilled};
 use super::held::Held;
 use super::repositories::{Place, Repositories};
-use super::{Context, Run, now, store_failure};
+use super::{Context, Run, now, shrink, store_failure};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::layout;
@@ -66,7 +66,8 @@ pub async fn apply(
     if let Some(unreadable) = saved.iter().find_map(Saved::unreadable) {
         return Err(anyhow::Error::from(unreadable).context("nothing was forgotten"));
     }
-    let mut gone = to_go(&saved, &settings.app, &settings.retention, now(), run);
+    let suspects = shrink::suspects(&saved, &settings.app, settings.shrink_limit);
+    let mut gone = to_go(&saved, (&settings.app, &suspects), &settings.retention, now(), run);
     // A unit that saves files alone has no say in how long databases stay.
     gone.retain(|one| Kinds::set(settings).meets(one.meant()));
     if !dry_run {
@@ -79,8 +80,16 @@ pub async fn apply(
 }
 
 /// What goes, oldest first.
-fn to_go<'a>(saved: &'a [Saved], app: &str, rules: &Retention, now: Timestamp, run: Option<&str>) -> Vec<&'a Saved> {
-    let whole = |one: &Saved| one.sealed_for(app) && one.is_complete() && !one.is_safety();
+fn to_go<'a>(
+    saved: &'a [Saved],
+    (app, suspects): (&str, &BTreeSet<String>),
+    rules: &Retention,
+    now: Timestamp,
+    run: Option<&str>,
+) -> Vec<&'a Saved> {
+    // For one that lost most of its data nothing is forgotten.
+    let is_small = |one: &Saved| one.run.as_ref().is_some_and(|run| suspects.contains(run));
+    let whole = |one: &Saved| one.sealed_for(app) && one.is_complete() && !one.is_safety() && !is_small(one);
     let mut gone: Vec<&Saved> = safety_to_go(saved, app, rules, whole);
     for Series { members, beside } in series(saved, app) {
         let sealed = saved.iter().filter(|one| whole(one) && beside.allows(one.meant()));
@@ -227,6 +236,7 @@ mod tests {
             item: item.clone(),
             plan: vec![item.clone()],
             safety: false,
+            guarded: false,
         });
         Snapshot {
             id: format!("{run}-{by_us}"),
@@ -238,6 +248,7 @@ mod tests {
             app: Some("demo".into()),
             tags,
             bytes: None,
+            files: None,
         }
     }
 
@@ -252,8 +263,10 @@ mod tests {
     fn left(snapshots: Vec<Snapshot>) -> Vec<(Item, i64)> {
         let rules = Retention { within: Some(Span { days: 7, ..Span::default() }), ..Retention::none() };
         let saved = joined(vec![], snapshots);
-        let gone: Vec<&str> =
-            to_go(&saved, "demo", &rules, now(), None).into_iter().map(|one| one.name.as_str()).collect();
+        let gone: Vec<&str> = to_go(&saved, ("demo", &BTreeSet::new()), &rules, now(), None)
+            .into_iter()
+            .map(|one| one.name.as_str())
+            .collect();
         let left = saved.iter().filter(|one| !gone.contains(&one.name.as_str()));
         left.map(|one| (one.snapshots[0].item.clone(), now().duration_since(one.time).as_hours())).collect()
     }

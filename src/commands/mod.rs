@@ -4,6 +4,7 @@ pub mod backup;
 pub mod catalog;
 pub mod change_password;
 pub mod check;
+pub mod doctor;
 pub mod drill;
 pub mod forget;
 pub mod held;
@@ -15,6 +16,7 @@ pub mod repositories;
 pub mod restore;
 pub mod resume;
 pub mod rewrite;
+pub mod shrink;
 pub mod wait;
 
 use anyhow::{Result, bail};

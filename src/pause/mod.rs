@@ -271,6 +271,16 @@ pub async fn left_scaled(config: &Config) -> Result<Vec<kubernetes::Left>> {
     }
 }
 
+/// Whether each object could be scaled, by the API's own word; changes nothing.
+///
+/// # Errors
+/// When there is no API to ask.
+pub async fn rehearse_scaled(config: &Config, run: &str) -> Result<Vec<(String, Result<()>)>> {
+    let Some(scaled) = &config.scaled else { return Ok(Vec::new()) };
+    let answers = scaled.rehearse(&config.app, run).await?;
+    Ok(answers.into_iter().map(|(object, answer)| (object.to_string(), answer)).collect())
+}
+
 /// Scales back what dead runs left at zero.
 ///
 /// # Errors

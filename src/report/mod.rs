@@ -63,8 +63,8 @@ pub fn output() -> impl Write {
     std::io::stdout().lock()
 }
 
-/// Tells an error, its causes and what to do: once, at the edge.
-pub fn error(error: &anyhow::Error) {
+/// An error and its causes as one text.
+pub fn told(error: &anyhow::Error) -> String {
     let mut said: Vec<String> = Vec::new();
     for cause in error.chain().map(ToString::to_string) {
         // Libraries repeat their source in their own words.
@@ -72,7 +72,17 @@ pub fn error(error: &anyhow::Error) {
             said.push(cause);
         }
     }
-    let said = said.join(": ");
+    said.join(": ")
+}
+
+/// Whether whoever reads standard output sees colours, and wants to.
+pub fn has_colours(no_color: bool) -> bool {
+    !no_color && std::io::stdout().is_terminal()
+}
+
+/// Tells an error, its causes and what to do: once, at the edge.
+pub fn error(error: &anyhow::Error) {
+    let said = told(error);
     tracing::error!("{said}");
     last_words(exit_of(error), &said, &hints_of(error));
     for one in

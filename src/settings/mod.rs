@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod bucket;
+pub mod doubt;
 pub mod environment;
 pub mod fault;
 pub mod files;
@@ -34,7 +35,7 @@ pub use files::Files;
 pub use pause::Pause;
 pub use postgres::{Databases, Host, Postgres};
 pub use reader::Overrides;
-pub use resolve::{log_form, resolve};
+pub use resolve::{inspect, log_form, resolve};
 pub use restic::Restic;
 pub use retention::Retention;
 pub use secret::Secret;
@@ -65,6 +66,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// What may be forgotten.
     pub retention: Retention,
+    /// By how many percent a backup may be smaller than the one before it; none: by as much as it is.
+    pub shrink_limit: Option<u8>,
     /// How a restore treats what is there.
     pub restore: Restore,
     /// How restores are tried.

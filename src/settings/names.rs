@@ -97,6 +97,8 @@ variables! {
     BKP_KEEP_WITHIN, "", twin;
     /// Never leave fewer sealed runs than this, whatever else is said.
     BKP_KEEP_MIN, "`3`", twin;
+    /// By how much a backup may be smaller than the one before it, in rows and bytes of a database, files and bytes of a directory. Beyond that it is stored, but fails, and nothing is forgotten: `80%`, or `off`.
+    BKP_SHRINK_LIMIT, "`50%`", twin;
     /// How many sessions read or load a database at once; `1` leaves all of it to one `pg_dump` or `psql`.
     BKP_JOBS, "the cores, at most `4`", twin;
     /// Which roles a restore brings back: `missing`, `all` or `none`.

@@ -52,8 +52,8 @@ impl<'a> Reader<'a> {
         self.warnings.push(warning.into());
     }
 
-    pub fn finish<T>(self, value: T) -> Result<T, Faults> {
-        if self.faults.is_empty() { Ok(value) } else { Err(Faults(self.faults)) }
+    pub fn into_faults(self) -> Faults {
+        Faults(self.faults)
     }
 
     /// The first of these names that has a value. All are read, so that a fault in any is told.

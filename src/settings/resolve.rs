@@ -16,6 +16,9 @@ use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
 /// No migration that belongs there takes longer, and an hour later the night is not over.
 const TABLE_WAIT: Duration = Duration::from_secs(3600);
 
+/// What loses more than half overnight has mostly lost it by mistake.
+const SHRINK_PERCENT: u8 = 50;
+
 const APP_LIMIT_BYTES: usize = 63;
 
 /// The compressor is the limit of a dump that several sessions read. Of a mixed database level 1 makes 0.8 % less than
@@ -30,6 +33,12 @@ const USUAL_JOBS: usize = 4;
 /// # Errors
 /// Every fault there is, by name and reason.
 pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<Settings, Faults> {
+    let (settings, faults) = inspect(environment, overrides);
+    if faults.0.is_empty() { Ok(settings) } else { Err(faults) }
+}
+
+/// The same for whoever only looks: in the place of what is faulty stands its default, or nothing. Nobody may act on that.
+pub fn inspect(environment: &dyn Environment, overrides: &Overrides) -> (Settings, Faults) {
     let mut reader = Reader::new(environment, overrides);
     let files = files::resolve(&mut reader);
     let postgres = match only_files(&mut reader, files.is_some()) {
@@ -40,6 +49,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
     let gzip_level = reader.parsed(BKP_GZIP_LEVEL, |text| whole(text, 1..=12)).unwrap_or(GZIP_LEVEL);
     let jobs = reader.parsed(BKP_JOBS, |text| whole(text, 1..=64)).map_or_else(default_jobs, usize::from);
     let retention = retention::resolve(&mut reader);
+    let shrink_limit = reader.parsed(BKP_SHRINK_LIMIT, shrink_limit).unwrap_or(Some(SHRINK_PERCENT));
     let app = app(&mut reader, postgres.as_ref().map(|postgres| &postgres.databases));
     let restic = restic::resolve(&mut reader, &app);
     if files.is_some() && reader.value(RESTIC_REPOSITORY).is_none() {
@@ -81,7 +91,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         reader.warn(name);
     }
     let warnings = std::mem::take(&mut reader.warnings);
-    reader.finish(Settings {
+    let settings = Settings {
         app,
         postgres,
         saved_roles,
@@ -93,6 +103,7 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         pause,
         state_dir: state_dir.into(),
         retention,
+        shrink_limit,
         restore,
         drill,
         metrics_file,
@@ -102,7 +113,8 @@ pub fn resolve(environment: &dyn Environment, overrides: &Overrides) -> Result<S
         log,
         client_dirs,
         warnings,
-    })
+    };
+    (settings, reader.into_faults())
 }
 
 /// How lines are written, whatever else is wrong: the faults themselves are told in this form.
@@ -133,6 +145,15 @@ fn table_wait(text: &str) -> Result<Option<Duration>, String> {
             limit => Ok(Some(limit)),
         },
     }
+}
+
+/// All of it may go by `100%`.
+fn shrink_limit(text: &str) -> Result<Option<u8>, String> {
+    if matches!(text, "off" | "100%") {
+        return Ok(None);
+    }
+    let percent = text.strip_suffix('%').unwrap_or(text).parse().ok().filter(|percent| (1..100).contains(percent));
+    percent.map(Some).ok_or_else(|| "must be from 1% to 100%, or off".to_owned())
 }
 
 fn saved_roles(reader: &mut Reader<'_>, databases: Option<&Databases>) -> SavedRoles {

@@ -16,7 +16,7 @@ mod paths;
 mod power;
 mod preflight;
 mod proofs;
-mod quick;
+pub mod quick;
 mod round_trip;
 mod safety;
 mod saves;
@@ -39,14 +39,14 @@ use crate::support::{fixtures, parts};
 const PASSWORD: &str = "correct horse, battery \"staple\"";
 
 /// A server with the shop, a directory of files, and a place for repositories.
-struct App {
-    cluster: Cluster,
-    work: WorkDir,
+pub struct App {
+    pub cluster: Cluster,
+    pub work: WorkDir,
     restic: PathBuf,
 }
 
 impl App {
-    fn open() -> Self {
+    pub fn open() -> Self {
         let cluster = Cluster::start(15);
         fixtures::shop(&cluster);
         let work = WorkDir::new();
@@ -61,27 +61,27 @@ impl App {
     }
 
     /// The same with a repository that opens in no time.
-    fn quick() -> Self {
+    pub fn quick() -> Self {
         let app = Self::open();
         quick::lay_repository(&app.repository());
         app
     }
 
-    fn files(&self) -> PathBuf {
+    pub fn files(&self) -> PathBuf {
         self.work.join("files")
     }
 
-    fn repository(&self) -> PathBuf {
+    pub fn repository(&self) -> PathBuf {
         self.work.join("repository")
     }
 
     /// bkp with the settings of a pod: databases and files, into one base of repositories.
-    fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
+    pub fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
         self.with_settings(Bkp::new(&self.cluster)).args(arguments)
     }
 
     /// The settings of a pod, but for the server.
-    fn with_settings(&self, bkp: Bkp) -> Bkp {
+    pub fn with_settings(&self, bkp: Bkp) -> Bkp {
         bkp.env("POSTGRES_DB", "shop")
             .env("BKP_FILES", self.files())
             .env("RESTIC_REPOSITORY", self.repository())
@@ -92,7 +92,7 @@ impl App {
     }
 
     /// The real restic, by itself, on one of the repositories.
-    fn restic<const N: usize>(&self, below: &str, arguments: [&str; N]) -> Ran {
+    pub fn restic<const N: usize>(&self, below: &str, arguments: [&str; N]) -> Ran {
         let mut restic = Command::new(parts::restic("0.18"));
         restic.env_clear().env("RESTIC_REPOSITORY", self.repository().join(below)).env("RESTIC_PASSWORD", PASSWORD);
         restic.env("RESTIC_CACHE_DIR", self.work.join("cache")).current_dir(self.work.path());
@@ -100,17 +100,17 @@ impl App {
     }
 
     /// The orders, as the application sees them.
-    fn orders(&self) -> String {
+    pub fn orders(&self) -> String {
         self.cluster.psql("shop", "SELECT count(*), md5(string_agg(o::text, '' ORDER BY o::text)) FROM orders o")
     }
 
     /// Databases and files as they are, told apart from any other state.
-    fn state(&self) -> (String, Vec<String>) {
+    pub fn state(&self) -> (String, Vec<String>) {
         (self.orders(), tree(&self.files()))
     }
 
     /// What an accident does.
-    fn lose_everything(&self) {
+    pub fn lose_everything(&self) {
         self.cluster.psql("shop", "DELETE FROM orders WHERE true");
         fs::remove_dir_all(self.files().join("data")).expect("removed");
         fs::remove_file(self.files().join(".hidden")).expect("removed");

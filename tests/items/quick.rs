@@ -14,7 +14,7 @@ use crate::support::{fixtures, parts};
 
 /// Lays an empty repository. restic makes the key from the password slowly, to thwart guessing: half a second of processor time a
 /// call. The cost stands in the key's file, and this one's is as low as it goes.
-pub(super) fn lay_repository(at: &Path) {
+pub fn lay_repository(at: &Path) {
     let from = fixtures::path("restic");
     fs::create_dir_all(at.join("keys")).expect("mkdir");
     for folder in ["snapshots", "index", "locks", "data"] {
@@ -27,7 +27,7 @@ pub(super) fn lay_repository(at: &Path) {
 }
 
 /// The ids of all snapshots that a repository has, without asking restic.
-pub(super) fn snapshot_ids(repository: &Path) -> Vec<String> {
+pub fn snapshot_ids(repository: &Path) -> Vec<String> {
     let listed = fs::read_dir(repository.join("snapshots")).into_iter().flatten().flatten();
     let mut ids: Vec<String> = listed.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     ids.sort();
@@ -35,7 +35,7 @@ pub(super) fn snapshot_ids(repository: &Path) -> Vec<String> {
 }
 
 /// The real restic on a repository.
-pub(super) fn restic_at(repository: &Path, arguments: &[&str]) -> Ran {
+pub fn restic_at(repository: &Path, arguments: &[&str]) -> Ran {
     let mut restic = Command::new(parts::restic("0.18"));
     restic.env_clear().env("RESTIC_REPOSITORY", repository).env("RESTIC_PASSWORD", PASSWORD).env("TZ", "UTC");
     run(restic.arg("--no-cache").args(arguments), b"")
@@ -43,7 +43,7 @@ pub(super) fn restic_at(repository: &Path, arguments: &[&str]) -> Ran {
 
 /// A script that stands for restic: `$REAL` is the real one, `$D` a directory of its own. Asked for its version it is always
 /// the real one.
-pub(super) fn restic_that(work: &WorkDir, script: &str) -> PathBuf {
+pub fn restic_that(work: &WorkDir, script: &str) -> PathBuf {
     let directory = work.dir("faults");
     let path = directory.join("restic");
     let real = parts::restic("0.18");
@@ -60,7 +60,7 @@ pub(super) fn restic_that(work: &WorkDir, script: &str) -> PathBuf {
 }
 
 /// Mounts a file system of its own at a directory, for as long as this lives.
-pub(super) struct Mounted(PathBuf);
+pub struct Mounted(PathBuf);
 
 impl Mounted {
     /// A small one in memory.
@@ -90,7 +90,7 @@ impl Drop for Mounted {
 }
 
 /// An application of files alone.
-pub(super) struct Plain {
+pub struct Plain {
     pub work: WorkDir,
 }
 
@@ -143,6 +143,6 @@ impl Plain {
 }
 
 /// The rows of a `list --json`.
-pub(super) fn listed(list: Bkp) -> Vec<serde_json::Value> {
+pub fn listed(list: Bkp) -> Vec<serde_json::Value> {
     serde_json::from_slice(&list.run().ok().bytes).expect("JSON")
 }

@@ -8,9 +8,9 @@ use crate::repository::bucket::layout;
 use crate::repository::bucket::pump::Pump;
 use crate::repository::bucket::store::{Object, Store};
 
-/// A bucket that is not there is found out before the server is put to work.
-pub async fn reachable(store: &Store) -> Result<()> {
-    store.list(layout::FOLDER).await.map(|_| ()).map_err(|error| match error {
+/// A bucket that is not there is found out before the server is put to work. Gives what is in it.
+pub async fn reachable(store: &Store) -> Result<Vec<Object>> {
+    store.list(layout::FOLDER).await.map_err(|error| match error {
         StoreError::NotFound { .. } | StoreError::BucketMissing { .. } => {
             store_failure(error).context("no repository; a backup never makes one: bkp init")
         }

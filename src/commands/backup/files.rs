@@ -94,7 +94,7 @@ pub async fn save(
     }
     let snapshot = saved.snapshot;
     tracing::info!("saved {item} as snapshot {}", &snapshot.id[..snapshot.id.len().min(8)]);
-    let bytes = snapshot.summary.map_or(0, |summary| summary.bytes);
+    let (bytes, files) = snapshot.summary.map_or((0, 0), |summary| (summary.bytes, summary.files));
     let added_bytes = snapshot.added_bytes();
-    Ok(Saved { kept: Kept { item, snapshot: snapshot.id, bytes, added_bytes }, unreadable })
+    Ok(Saved { kept: Kept { item, snapshot: snapshot.id, bytes, files, added_bytes }, unreadable })
 }

@@ -1,11 +1,11 @@
 //! `bkp backup`: one run over all items of the application. Reads as it happens.
 
-mod bucket;
+pub(super) mod bucket;
 mod everywhere;
 mod files;
 mod opening;
-mod parts;
-mod plan;
+pub(super) mod parts;
+pub(super) mod plan;
 mod record;
 pub mod retain;
 pub mod safety;
@@ -15,13 +15,14 @@ use anyhow::{Result, bail};
 use super::held::Held;
 use super::pausing::{self, Reason};
 use super::repositories::Repositories;
-use super::{Context, Run, now};
+use super::{Context, Run, now, shrink};
 use crate::commands::restore::leftovers;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::pause::Pause;
 use crate::report;
 use crate::repository::bucket::store::Object;
+use crate::repository::restic;
 use crate::settings::names::BKP_TABLE_WAIT;
 use crate::sources::Item;
 use crate::sources::postgres::connect::Session;
@@ -42,6 +43,8 @@ pub struct Request {
     pub dry_run: bool,
     /// What restic's snapshots are tagged with besides.
     pub tags: Vec<String>,
+    /// It may be as small as it is, and is the measure of those after it.
+    pub allow_shrink: bool,
 }
 
 /// Everything that a run has saved.
@@ -55,6 +58,8 @@ pub struct Saved {
     pub rows: u64,
     /// What could not be read.
     pub unreadable: Vec<String>,
+    /// What was in the repository of the directories before, once somebody has listed it.
+    pub before: Option<Vec<restic::Snapshot>>,
     /// Why one of two repositories lacks the dump.
     half: Option<anyhow::Error>,
 }
@@ -74,10 +79,17 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
 
     let plan = context.stop.or(Plan::make(context, held.session.as_ref())).await?;
     plan.say(&settings.app);
+    let mut common = plan.common(&run, settings, &request.tags, false);
+    let limit = settings.shrink_limit.filter(|_| !request.allow_shrink);
+    common.guarded = limit.is_some();
     if let Some(store) = unopened.bucket() {
-        context.stop.or(bucket::reachable(store)).await?;
+        let there = context.stop.or(bucket::reachable(store)).await?;
+        if let (Some(percent), Some(dump)) = (limit, &plan.dump) {
+            let measure = async { Ok(shrink::measure(store, there, &settings.app, percent).await) };
+            let measure = context.stop.or(measure).await?;
+            common.measure = if dump.named { measure.map(|measure| measure.of_only(&dump.databases)) } else { measure };
+        }
     }
-    let common = plan.common(&run, settings, &request.tags, false);
     let mut opened = match request.dry_run {
         true => context.stop.or(unopened.ask(true)).await?,
         false => context.stop.or(unopened.open(context, &common)).await?,
@@ -127,6 +139,15 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     let _ = context.stop.or(tidied).await;
     let repositories = &opened.repositories;
 
+    if let Some(percent) = limit {
+        let look = async { Ok(shrink::of_run(context, repositories, &run, &saved).await) };
+        let shrunk = context.stop.or(look).await?;
+        if !shrunk.is_empty() {
+            held.release(&settings.app).await;
+            Record::new(&run, &settings.app, &plan, &saved, &Ok(Vec::new()), now()).say(false)?;
+            bail!(shrink::failure(&run, &shrunk, percent));
+        }
+    }
     let dropped = leftovers::drop_replaced(settings, &held, &run, &saved).await;
     let forgotten = forget_old(context, &held, repositories, &run).await;
     if let Some(store) = &repositories.bucket {
@@ -182,6 +203,7 @@ impl Saving<'_> {
                 saved.kept.push(tree.kept);
                 saved.unreadable.extend(tree.unreadable);
             }
+            saved.before = known;
         }
         match saved.half.take() {
             None => Ok(saved),
@@ -238,6 +260,7 @@ impl Saving<'_> {
                 skipped: plan.skipped.clone(),
                 files: self.plan.roots.clone(),
                 safety: self.common.safety,
+                measure: self.common.measure.clone(),
                 bytes: dumped.bytes,
                 digest: format!("blake3:{}", dumped.digest),
             };

@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::repository::restic::{Parent, Saving, StreamIn};
 use crate::sources::Item;
-use crate::sources::postgres::seal::{FORMAT, Seal, Sealed};
+use crate::sources::postgres::seal::{FORMAT, Measure, Seal, Sealed};
 
 /// What all snapshots of a run have in common.
 #[derive(Clone)]
@@ -28,6 +28,10 @@ pub struct Common {
     pub tags: Vec<String>,
     /// Whether a restore takes it of what it is about to replace.
     pub safety: bool,
+    /// Whether it may not be much smaller than the ones before it.
+    pub guarded: bool,
+    /// What its dump in the bucket is held against.
+    pub measure: Option<Measure>,
 }
 
 impl Common {
@@ -39,6 +43,7 @@ impl Common {
             item: item.clone(),
             plan: self.plan.clone(),
             safety: self.safety,
+            guarded: self.guarded,
         };
         let mut tags = ours.write();
         tags.extend(self.tags.iter().cloned());
@@ -56,6 +61,9 @@ pub struct Kept {
     pub snapshot: String,
     /// What was read to make it, in bytes.
     pub bytes: u64,
+    /// How many files that were, of a tree.
+    #[serde(skip)]
+    pub files: u64,
     /// What the repository grew by, in bytes.
     pub added_bytes: u64,
 }
@@ -126,6 +134,7 @@ impl<'a> Parts<'a> {
             skipped: Vec::new(),
             files: Vec::new(),
             safety: self.common.safety,
+            measure: None,
             bytes: open.bytes,
             digest: format!("blake3:{}", open.digest.finalize().to_hex()),
         };
@@ -138,6 +147,7 @@ impl<'a> Parts<'a> {
             added_bytes: saved.added_bytes(),
             snapshot: saved.id,
             bytes: open.bytes,
+            files: 0,
         });
         Ok(())
     }

@@ -83,6 +83,8 @@ impl Plan {
             client: dump.map(|dump| dump.client.version.clone()).unwrap_or_default(),
             tags: tags.to_vec(),
             safety,
+            guarded: false,
+            measure: None,
         }
     }
 
@@ -118,7 +120,11 @@ impl Plan {
 }
 
 impl Dump {
-    async fn plan(settings: &Settings, postgres: &Postgres, session: &Session) -> Result<Dump> {
+    /// Decides for the databases alone.
+    ///
+    /// # Errors
+    /// When no client programs fit the server, or a named database cannot be saved.
+    pub async fn plan(settings: &Settings, postgres: &Postgres, session: &Session) -> Result<Dump> {
         let installed = clients::installed(&settings.client_dirs).await?;
         let client = clients::for_dump(&installed, session.server_version_major())?.clone();
         let here = server::databases(session).await?;

@@ -234,7 +234,14 @@ mod tests {
 
     fn snapshot(id: &str, item: Item) -> Snapshot {
         let plan = vec![Item::Roles, Item::Database("shop".into()), Item::Files("/media".into())];
-        let tags = Tags { run: RUN.into(), app: "shop, of all".into(), item: item.clone(), plan, safety: false };
+        let tags = Tags {
+            run: RUN.into(),
+            app: "shop, of all".into(),
+            item: item.clone(),
+            plan,
+            safety: false,
+            guarded: false,
+        };
         Snapshot {
             id: format!("{id}99999999"),
             time: proven(),
@@ -245,6 +252,7 @@ mod tests {
             app: Some(tags.app.clone()),
             tags: Some(tags),
             bytes: None,
+            files: None,
         }
     }
 

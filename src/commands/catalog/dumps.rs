@@ -116,6 +116,14 @@ pub async fn dumps(store: &Store) -> Result<Vec<Dump>> {
     Ok(dumps)
 }
 
+/// What an object's seal says in short, by its end alone; nothing when it has none.
+///
+/// # Errors
+/// When the end cannot be read.
+pub async fn summary(store: &Store, object: &Object) -> Result<Option<Summary>> {
+    Ok(read_seal(store, object).await?.map(|kept| kept.summary))
+}
+
 /// Describes one object, whatever its name is; nothing when it is gone.
 async fn still_there(store: &Store, object: Object) -> Option<Dump> {
     let seal = match read_seal(store, &object).await {

@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub app: Option<String>,
     /// What was read to make it, in bytes.
     pub bytes: Option<u64>,
+    /// How many files that were, of a tree.
+    pub files: Option<u64>,
 }
 
 impl Snapshot {
@@ -104,6 +106,7 @@ fn recognised(snapshot: restic::Snapshot, place: Place, settings: &Settings) -> 
         tags,
         app,
         bytes: snapshot.summary.map(|summary| summary.bytes),
+        files: snapshot.summary.map(|summary| summary.files),
     })
 }
 

@@ -13,6 +13,9 @@ const OURS: &str = "bkp";
 /// The tags of what a restore saved before it replaced it: the first for people, the second for us, since anybody may use that word.
 const SAFETY: [&str; 2] = ["safety", "kind=safety"];
 
+/// The tag of what was held against the ones before it: too small, it is no measure for those after it.
+const GUARDED: &str = "guard=shrink";
+
 /// The tag of a snapshot that proves a password and holds nothing else: no backup, wherever backups are looked for.
 pub const PROOF: &str = "bkp-password-proof";
 
@@ -29,6 +32,8 @@ pub struct Tags {
     pub plan: Vec<Item>,
     /// Whether a restore took it of what it was about to replace.
     pub safety: bool,
+    /// Whether it was held against the ones before it.
+    pub guarded: bool,
 }
 
 impl Tags {
@@ -42,6 +47,7 @@ impl Tags {
             format!("item={}", write_item(&self.item)),
             format!("plan={}", plan.join("+")),
         ];
+        tags.extend(Some(GUARDED.to_owned()).filter(|_| self.guarded));
         tags.extend(SAFETY.iter().filter(|_| self.safety).map(|tag| (*tag).to_owned()));
         tags
     }
@@ -58,6 +64,7 @@ impl Tags {
             item: read_item(value("item")?)?,
             plan: value("plan").unwrap_or_default().split('+').filter_map(read_item).collect(),
             safety: tags.iter().any(|tag| tag == SAFETY[1]),
+            guarded: tags.iter().any(|tag| tag == GUARDED),
         })
     }
 }
@@ -119,10 +126,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(name in ".{1,63}", root in "/.{1,40}", app in "[a-z0-9._-]{1,20}", safety: bool) {
+        fn what_is_written_is_read(name in ".{1,63}", root in "/.{1,40}", app in "[a-z0-9._-]{1,20}", safety: bool, guarded: bool) {
             let plan = vec![Item::Roles, Item::Database(name.clone()), Item::Files(root.into()), Item::Dump];
             for item in plan.clone() {
-                let tags = Tags { run: "20261121T231004Z-7f3a9c".into(), app: app.clone(), item, plan: plan.clone(), safety };
+                let tags = Tags { run: "20261121T231004Z-7f3a9c".into(), app: app.clone(), item, plan: plan.clone(), safety, guarded };
                 let written = tags.write();
                 prop_assert!(written.iter().all(|tag| !tag.contains([',', ' ', '\n'])));
                 prop_assert_eq!(Tags::read(&written), Some(tags));

@@ -41,7 +41,7 @@ pub(super) mod preflight;
 pub mod reading;
 pub(super) mod rights;
 pub(super) mod roles;
-pub mod room;
+pub(super) mod room;
 pub(super) mod sort;
 mod tables;
 pub(super) mod tried;

@@ -27,7 +27,14 @@ impl Room {
     /// # Errors
     /// When the server cannot be asked.
     pub async fn ask(session: &Session, port: u16, survey: &Survey, wanted: &[Wanted]) -> Result<Room> {
-        let needed = wanted.iter().map(|wanted| survey.sections[wanted.section].bytes).sum();
+        Room::ask_for(session, port, wanted.iter().map(|wanted| survey.sections[wanted.section].bytes).sum()).await
+    }
+
+    /// The same for so many bytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn ask_for(session: &Session, port: u16, needed: u64) -> Result<Room> {
         // Without a row for accounts that may not know.
         let asked = session
             .query_opt("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'", &[])
@@ -36,6 +43,11 @@ impl Room {
         let directory = asked.and_then(|row| row.get::<_, Option<String>>(0)).map(PathBuf::from);
         let free = directory.filter(|at| is_served_from(at, port)).and_then(|at| volume::free_bytes(&at).ok());
         Ok(Room { needed, free })
+    }
+
+    /// What is free, where that can be seen.
+    pub fn free(&self) -> Option<u64> {
+        self.free
     }
 
     /// Why it cannot work.

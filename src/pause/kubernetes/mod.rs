@@ -104,6 +104,19 @@ impl Scaled {
             .into())
     }
 
+    /// Rehearses what a pause would send: the API judges it and does nothing. One answer for each object, in order.
+    ///
+    /// # Errors
+    /// When the API cannot be opened.
+    pub async fn rehearse(&self, app: &str, run: &str) -> Result<Vec<(Object, Result<()>)>> {
+        let api = Api::open(&self.cluster, self.patience)?;
+        let mut answers = Vec::new();
+        for object in &self.objects {
+            answers.push((object.clone(), rehearse(&api, object, app, run).await));
+        }
+        Ok(answers)
+    }
+
     /// Scales all to zero and waits until their pods are gone. May be cancelled.
     ///
     /// # Errors
@@ -316,6 +329,23 @@ async fn ready(api: &Api, object: &Object, app: &str, run: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+async fn rehearse(api: &Api, object: &Object, app: &str, run: &str) -> Result<()> {
+    ready(api, object, app, run).await?;
+    for _ in 0..DECISIONS {
+        let workload = api.look(object).await?;
+        let patch = match workload.hold(object, app, run)? {
+            Hold::Scale { patch, .. } => patch,
+            // Nothing would be sent to scale it; the right to is still tried.
+            Hold::Held | Hold::Idle => workload.unchanged(),
+        };
+        match api.rehearse(object, &patch).await {
+            Err(Unanswered::Conflict) => {}
+            rehearsed => return Ok(rehearsed?),
+        }
+    }
+    Err(anyhow::Error::from(Unanswered::Conflict).context(format!("trying to scale {object}")))
 }
 
 async fn standing(api: &Api, object: &Object, app: &str, run: &str) -> Result<Standing> {

@@ -178,6 +178,11 @@ impl Workload {
         }
     }
 
+    /// A patch that changes nothing.
+    pub fn unchanged(&self) -> Value {
+        json!({"metadata": {"resourceVersion": self.version}})
+    }
+
     /// Who scaled it meanwhile, in words.
     pub fn scaler(&self) -> &str {
         self.scaled_by.as_deref().unwrap_or("somebody")

@@ -8,6 +8,10 @@ use jiff::{Timestamp, fmt::strtime};
 /// The folder of the dumps.
 pub const FOLDER: &str = "db/";
 
+/// The object that rights are tried with, and that is removed again. Not in the folder of the dumps, because older scripts take whatever is
+/// newest there for one; always the same name, so that an account that may not delete leaves one and not one a day.
+pub const PROBE: &str = ".bkp-doctor";
+
 const FORMAT: &str = "%Y%m%d_%H%M%S";
 
 /// The name of a dump taken at `when`; `taken` counts the dumps that have the same second already.

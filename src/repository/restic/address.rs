@@ -20,7 +20,7 @@ impl Address {
     }
 
     /// The directory of a repository that is one.
-    pub(super) fn directory(&self) -> Option<&Path> {
+    pub fn directory(&self) -> Option<&Path> {
         let path = self.0.strip_prefix("local:").unwrap_or(&self.0);
         // As restic tells them apart: what begins with a word and a colon is somewhere else.
         let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());

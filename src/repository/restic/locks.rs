@@ -137,6 +137,29 @@ impl Repository {
         Ok(locks)
     }
 
+    /// All locks on it, each with whether its holder is dead; changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn locks_and_dead(&self) -> Result<Vec<(Lock, bool)>> {
+        let (here, now) = (Here::look(), (self.restic.options.clock)());
+        let judged = |lock: Lock| {
+            let is_dead = here.holder(&lock, now, seen) == Holder::Dead;
+            (lock, is_dead)
+        };
+        Ok(self.locks().await?.into_iter().map(judged).collect())
+    }
+
+    /// Takes a lock as every command does that saves, and gives it back: what proves the right to write there without leaving anything.
+    ///
+    /// # Errors
+    /// [`Exit::Locked`](crate::exit::Exit::Locked) when somebody keeps others out; when nothing can be written.
+    pub async fn try_lock(&self) -> Result<()> {
+        let call = Call::new("take a lock", ["cat", "config", "--quiet"]).short();
+        let answer = self.run(&self.program(&call.arguments), &call).await?;
+        if answer.status.success() { Ok(()) } else { Err(self.failure(&call, &answer)) }
+    }
+
     /// Whether somebody may have left a lock: where it costs nothing to look, only if there is one.
     pub fn may_be_locked(&self) -> bool {
         let locks = self.address.directory().and_then(|at| std::fs::read_dir(at.join("locks")).ok());

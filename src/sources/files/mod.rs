@@ -9,6 +9,7 @@
 //! | `lock` | one run at a time on a directory |
 //! | `volume` | mount points, free space, and moves that never overwrite |
 //! | `walk` | all entries of a tree, children first |
+//! | `access` | whether all of it can be read |
 //! | `scratch` | a directory that a restore test works in, and cleans up |
 //! | `owner` | ownership of a restored tree |
 //! | `apart` | one entry, restored into a directory of other things |
@@ -17,6 +18,7 @@
 //! The program that stores the files is driven elsewhere; nothing here knows a repository. Everything but the lock blocks its
 //! thread: call it from one that may be blocked.
 
+pub mod access;
 pub mod apart;
 pub mod choice;
 pub mod exchange;

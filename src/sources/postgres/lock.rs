@@ -51,6 +51,27 @@ pub async fn acquire(session: &Session, app: &str, wait: Duration) -> Result<()>
     }
 }
 
+/// Who holds the lock of `app`, if somebody does; takes nothing.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn holder_of(session: &Session, app: &str) -> Result<Option<String>> {
+    let key = key(app);
+    let row = session
+        .query_one(
+            "SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+               AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+               AND ((classid::bigint << 32) | objid::bigint) = $1",
+            &[&key],
+        )
+        .await
+        .context("asking who holds the lock")?;
+    if row.get::<_, i64>(0) == 0 {
+        return Ok(None);
+    }
+    Ok(Some(holder(session, key).await.unwrap_or_else(|| "another run".to_owned())))
+}
+
 /// Gives the lock back at once. Without this the next run may come before the server has noticed that we are gone.
 pub async fn release(session: &Session, app: &str) {
     let key = key(app);

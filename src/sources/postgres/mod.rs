@@ -16,6 +16,7 @@ pub mod obstacles;
 pub mod parallel;
 pub mod probe;
 mod produce;
+pub mod readable;
 pub mod renames;
 pub mod rewrite;
 mod rules;

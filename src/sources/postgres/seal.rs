@@ -3,6 +3,7 @@
 //! `-- bkp seal {json}`. It is written only after every producer ended well and every dump showed its own trailer, so a dump
 //! that has one is whole; the digest and the rows say whether it still is what was written.
 
+mod measure;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use super::survey::Survey;
 use crate::error::Failure;
 use crate::exit::Exit;
 
+pub use self::measure::{Measure, shrank};
 pub use self::summary::{Counted, Summary};
 
 /// The version of the seal's format that this release writes and reads.
@@ -44,6 +46,9 @@ pub struct Seal {
     /// Whether a restore took it of what it was about to replace.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub safety: bool,
+    /// What it was held against; none for a first one, and for one that was allowed to be small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<Measure>,
     /// Length of the SQL before the seal, in bytes.
     pub bytes: u64,
     /// `blake3:` and the hexadecimal BLAKE3 of those bytes.

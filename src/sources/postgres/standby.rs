@@ -128,6 +128,32 @@ async fn conflicts(watch: &Watch<'_>) -> Option<i64> {
     asked.ok().map(|row| row.get(0))
 }
 
+/// What would let this standby cancel a dump, when something would; nothing on a primary.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn unprotected(session: &Session, mode: Standby) -> Result<Option<(&'static str, &'static str)>> {
+    if !server::in_recovery(session).await? {
+        return Ok(None);
+    }
+    let why = match mode {
+        Standby::Pause if !pause::is_allowed(session).await? => "the account may not pause the replay of this standby",
+        Standby::Feedback if !has_feedback(session).await? => "hot_standby_feedback is off",
+        Standby::None => "BKP_STANDBY=none",
+        _ => return Ok(None),
+    };
+    Ok(Some((why, hint(mode))))
+}
+
+async fn has_feedback(session: &Session) -> Result<bool> {
+    let on: String = session
+        .query_one("SELECT pg_catalog.current_setting('hot_standby_feedback')", &[])
+        .await
+        .context("asking for hot_standby_feedback")?
+        .get(0);
+    Ok(on == "on")
+}
+
 fn hint(mode: Standby) -> &'static str {
     match mode {
         Standby::Pause => {
@@ -143,12 +169,7 @@ fn hint(mode: Standby) -> &'static str {
 
 /// Feedback that is not on protects nothing.
 async fn say_feedback(session: &Session) -> Result<()> {
-    let on: String = session
-        .query_one("SELECT pg_catalog.current_setting('hot_standby_feedback')", &[])
-        .await
-        .context("asking for hot_standby_feedback")?
-        .get(0);
-    if on == "on" {
+    if has_feedback(session).await? {
         tracing::info!("replay is not paused: the standby tells its primary what is still read");
     } else {
         tracing::warn!("hot_standby_feedback is off, so the dump may be cancelled; {}", hint(Standby::Feedback));

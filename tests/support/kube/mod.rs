@@ -301,7 +301,11 @@ impl State {
             Op::List if path == "/api/v1/namespaces/shop/pods" => self.objects.list(query),
             Op::Get | Op::Patch if path.starts_with("/apis/apps/v1/namespaces/shop/") => {
                 let patch = (op == Op::Patch).then(|| serde_json::from_slice(body).expect("a patch"));
-                self.objects.object(path, patch)
+                match query.contains("dryRun=All") {
+                    // Judged as any other, and not done.
+                    true => self.objects.clone().object(path, patch),
+                    false => self.objects.object(path, patch),
+                }
             }
             Op::Rehearse => self.objects.object(path, None),
             _ => status(404, "NotFound", "the server could not find the requested resource"),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::status;
 
 /// The objects, and what their controllers do.
+#[derive(Clone)]
 pub struct Objects {
     objects: Vec<Value>,
     pods: Vec<(Value, u32)>,

@@ -18,6 +18,7 @@ fn dump(name: &str, time: &str, sealed: Option<(&str, &str)>) -> Dump {
             skipped: vec![],
             files: vec![],
             safety: false,
+            measure: None,
             bytes: 0,
             digest: String::new(),
         };
@@ -52,7 +53,14 @@ fn shop() -> Item {
 /// A snapshot of ours when a run is named, else one of an older script.
 fn snapshot(id: &str, time: &str, item: Item, run: Option<&str>) -> Snapshot {
     let plan = vec![Item::Roles, shop()];
-    let tags = run.map(|run| Tags { run: run.into(), app: "shop".into(), item: item.clone(), plan, safety: false });
+    let tags = run.map(|run| Tags {
+        run: run.into(),
+        app: "shop".into(),
+        item: item.clone(),
+        plan,
+        safety: false,
+        guarded: false,
+    });
     Snapshot {
         id: id.repeat(8),
         time: time.parse().unwrap(),
@@ -63,6 +71,7 @@ fn snapshot(id: &str, time: &str, item: Item, run: Option<&str>) -> Snapshot {
         app: tags.as_ref().map(|tags| tags.app.clone()),
         tags,
         bytes: None,
+        files: None,
     }
 }
 

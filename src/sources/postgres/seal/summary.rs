@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Seal, check_format, unreadable};
+use super::{Measure, Seal, check_format, unreadable};
 
 /// A seal, as [`Seal`] has it, with sums instead of tables.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -29,6 +29,9 @@ pub struct Summary {
     /// Whether a restore took it of what it was about to replace.
     #[serde(default)]
     pub safety: bool,
+    /// What it was held against.
+    #[serde(default)]
+    pub measure: Option<Measure>,
     /// Length of the SQL before the seal, in bytes.
     pub bytes: u64,
     /// Its digest: what lacks one is no seal.
@@ -70,6 +73,7 @@ impl From<&Seal> for Summary {
             databases: seal.databases.iter().map(|(name, sealed)| (name.clone(), rows(&sealed.tables))).collect(),
             files: seal.files.clone(),
             safety: seal.safety,
+            measure: seal.measure.clone(),
             bytes: seal.bytes,
             digest: seal.digest.clone(),
         }
@@ -111,6 +115,7 @@ mod tests {
             skipped: vec!["x".into()],
             files: vec!["/media".into()],
             safety: true,
+            measure: None,
             bytes: 7,
             digest: "blake3:0".into(),
         }

@@ -67,6 +67,19 @@ enum Found {
     Theirs,
 }
 
+/// Whether the account may pause replay, and resume it.
+pub(super) async fn is_allowed(session: &Session) -> Result<bool> {
+    let row = session
+        .query_one(
+            "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_wal_replay_pause()', 'EXECUTE')
+                AND pg_catalog.has_function_privilege('pg_catalog.pg_wal_replay_resume()', 'EXECUTE')",
+            &[],
+        )
+        .await
+        .context("asking whether replay may be paused")?;
+    Ok(row.get(0))
+}
+
 impl<'a> Pause<'a> {
     /// Nothing is paused yet. The session holds the lock; it ends when the run does.
     pub fn new(session: &'a Session, settings: &'a Postgres, session_name: &'a str) -> Self {
@@ -89,7 +102,7 @@ impl<'a> Pause<'a> {
     /// # Errors
     /// When the server cannot be asked, or somebody else's pause would make the dump wait for ever.
     pub async fn take(&mut self, databases: &[String]) -> Result<()> {
-        if !self.allowed().await? {
+        if !is_allowed(self.session).await? {
             tracing::warn!(
                 "this account may not pause the standby's replay; a dump that replay cancels is done again (to allow it: {})",
                 super::hint(crate::settings::Standby::Pause)
@@ -117,19 +130,6 @@ impl<'a> Pause<'a> {
             return Ok(());
         }
         self.pause(databases).await
-    }
-
-    async fn allowed(&self) -> Result<bool> {
-        let row = self
-            .session
-            .query_one(
-                "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_wal_replay_pause()', 'EXECUTE')
-                    AND pg_catalog.has_function_privilege('pg_catalog.pg_wal_replay_resume()', 'EXECUTE')",
-                &[],
-            )
-            .await
-            .context("asking whether replay may be paused")?;
-        Ok(row.get(0))
     }
 
     /// A dead run's guard is about to resume: it is waited for, or its pause would look like somebody's own.

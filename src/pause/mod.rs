@@ -277,7 +277,7 @@ pub async fn left_scaled(config: &Config) -> Result<Vec<kubernetes::Left>> {
 /// When there is no API to ask.
 pub async fn rehearse_scaled(config: &Config, run: &str) -> Result<Vec<(String, Result<()>)>> {
     let Some(scaled) = &config.scaled else { return Ok(Vec::new()) };
-    let answers = scaled.rehearse(&config.app, run).await?;
+    let answers = scaled.rehearse(&config.app, run, kubernetes::Idle::TryToo).await?;
     Ok(answers.into_iter().map(|(object, answer)| (object.to_string(), answer)).collect())
 }
 

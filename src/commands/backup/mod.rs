@@ -144,7 +144,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         let shrunk = context.stop.or(look).await?;
         if !shrunk.is_empty() {
             held.release(&settings.app).await;
-            Record::new(&run, &settings.app, &plan, &saved, &Ok(Vec::new()), now()).say(false)?;
+            Record::new(&run, &settings.app, &plan, &saved, &Ok(Vec::new()), now()).say(Exit::Failed, false)?;
             bail!(shrink::failure(&run, &shrunk, percent));
         }
     }

@@ -121,19 +121,6 @@ impl Api {
             .body(patch.to_string())
     }
 
-    /// Sends a change that the API is to judge as any other, with all rights and rules, and not to do.
-    ///
-    /// # Errors
-    /// As [`Api::change`].
-    pub async fn rehearse(&self, object: &Object, patch: &Value) -> Result<(), Unanswered> {
-        let request = self
-            .client
-            .patch(format!("{}?fieldManager={MANAGER}&dryRun=All", self.path_of(object)))
-            .header(CONTENT_TYPE, "application/merge-patch+json")
-            .body(patch.to_string());
-        self.ask(&Ask::Change(object), request).await.map(|_| ())
-    }
-
     /// The pods of an object that are not gone.
     ///
     /// # Errors

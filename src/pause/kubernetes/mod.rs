@@ -74,6 +74,15 @@ pub struct Left {
     pub run: String,
 }
 
+/// What a rehearsal does with an object that is at zero already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// Nothing: a pause would not change it.
+    LetBe,
+    /// It tries the right all the same: another night it runs.
+    TryToo,
+}
+
 /// How one object stands, of those that are waited for.
 enum Standing {
     /// At zero, and no pod of it is there.
@@ -90,11 +99,8 @@ impl Scaled {
     /// # Errors
     /// All that there is, at once.
     pub async fn ready(&self, app: &str, run: &str) -> Result<()> {
-        let api = Api::open(&self.cluster, self.patience)?;
-        let mut faults = Vec::new();
-        for object in &self.objects {
-            faults.extend(ready(&api, object, app, run).await.err());
-        }
+        let answers = self.rehearse(app, run, Idle::LetBe).await?;
+        let faults: Vec<anyhow::Error> = answers.into_iter().filter_map(|(_, answer)| answer.err()).collect();
         if faults.is_empty() {
             return Ok(());
         }
@@ -108,11 +114,11 @@ impl Scaled {
     ///
     /// # Errors
     /// When the API cannot be opened.
-    pub async fn rehearse(&self, app: &str, run: &str) -> Result<Vec<(Object, Result<()>)>> {
+    pub async fn rehearse(&self, app: &str, run: &str, idle: Idle) -> Result<Vec<(Object, Result<()>)>> {
         let api = Api::open(&self.cluster, self.patience)?;
         let mut answers = Vec::new();
         for object in &self.objects {
-            answers.push((object.clone(), rehearse(&api, object, app, run).await));
+            answers.push((object.clone(), ready(&api, object, app, run, idle).await));
         }
         Ok(answers)
     }
@@ -315,9 +321,13 @@ impl Scaled {
     }
 }
 
-async fn ready(api: &Api, object: &Object, app: &str, run: &str) -> Result<()> {
+async fn ready(api: &Api, object: &Object, app: &str, run: &str, idle: Idle) -> Result<()> {
     let workload = api.look(object).await?;
-    if let Hold::Scale { patch, .. } = workload.hold(object, app, run)? {
+    let patch = match workload.hold(object, app, run)? {
+        Hold::Scale { patch, .. } => Some(patch),
+        Hold::Held | Hold::Idle => (idle == Idle::TryToo).then(|| workload.unchanged()),
+    };
+    if let Some(patch) = patch {
         api.rehearse(object, &patch).await?;
     }
     let pods = api.pods(object, &workload).await?;
@@ -329,23 +339,6 @@ async fn ready(api: &Api, object: &Object, app: &str, run: &str) -> Result<()> {
         );
     }
     Ok(())
-}
-
-async fn rehearse(api: &Api, object: &Object, app: &str, run: &str) -> Result<()> {
-    ready(api, object, app, run).await?;
-    for _ in 0..DECISIONS {
-        let workload = api.look(object).await?;
-        let patch = match workload.hold(object, app, run)? {
-            Hold::Scale { patch, .. } => patch,
-            // Nothing would be sent to scale it; the right to is still tried.
-            Hold::Held | Hold::Idle => workload.unchanged(),
-        };
-        match api.rehearse(object, &patch).await {
-            Err(Unanswered::Conflict) => {}
-            rehearsed => return Ok(rehearsed?),
-        }
-    }
-    Err(anyhow::Error::from(Unanswered::Conflict).context(format!("trying to scale {object}")))
 }
 
 async fn standing(api: &Api, object: &Object, app: &str, run: &str) -> Result<Standing> {

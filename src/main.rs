@@ -9,6 +9,8 @@ use bkp::commands::{self, Context, backup, restore};
 use bkp::error::{Failure, exit_of};
 use bkp::exit::Exit;
 use bkp::process::{self, Stop};
+use bkp::report::facts::{Ended, Told};
+use bkp::report::notify::Watch;
 use bkp::settings::{self, Environment, Log, Overrides, Process};
 use bkp::{aliases, report};
 
@@ -36,19 +38,47 @@ fn main() -> ExitCode {
         }
         Err(said) => said.exit(),
     };
-    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
-        |runtime| {
-            let ended = runtime.block_on(run(cli));
-            // A thread that waits for a dead peer must not keep the process.
-            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-            ended
-        },
-    );
+    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map(|runtime| {
+        let exit = runtime.block_on(told(cli));
+        // A thread that waits for a dead peer must not keep the process.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        exit
+    });
     let exit = ended.unwrap_or_else(|error| {
-        report::error(&error);
-        exit_of(&error)
+        report::error(&error.into());
+        Exit::Failed
     });
     ExitCode::from(exit.code())
+}
+
+/// Does it, and tells how it ended: in the log, and to whoever watches.
+async fn told(cli: Cli) -> Exit {
+    let (began, told) = (commands::now(), Told::default());
+    let Some(command) = cli.command.told_as() else {
+        return run(cli, &told).await.unwrap_or_else(|error| {
+            report::error(&error);
+            exit_of(&error)
+        });
+    };
+    // Before the settings are resolved as a whole: that they are wrong is told, too.
+    let (notify, app) = settings::notify_at_least(&Process);
+    let watch = Watch::begin(notify, command);
+    let ended = run(cli, &told).await;
+    let (exit, error) = match &ended {
+        Ok(exit) => (*exit, None),
+        Err(error) => (exit_of(error), Some(error)),
+    };
+    let (app, facts) = (app.as_deref(), told.facts());
+    end(watch, &Ended { command, app, began, ended: commands::now(), exit, error, facts }).await;
+    exit
+}
+
+/// The one place where the end of a run is told. The log first: it needs nobody's answer.
+async fn end(watch: Watch, ended: &Ended<'_>) {
+    if let Some(error) = ended.error {
+        report::error(error);
+    }
+    watch.end(ended).await;
 }
 
 fn parse() -> Result<Cli, cli::Said> {
@@ -60,7 +90,7 @@ fn parse() -> Result<Cli, cli::Said> {
     }
 }
 
-async fn run(cli: Cli) -> Result<Exit> {
+async fn run(cli: Cli, told: &Told) -> Result<Exit> {
     let resolved = settings::resolve(&Process, &Overrides::default());
     // These two need no settings: a pod that idles must not die of a wrong one, and a filter touches nothing.
     match cli.command {
@@ -72,7 +102,7 @@ async fn run(cli: Cli) -> Result<Exit> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let context = Context { settings, stop: Stop::on_signals()?, json: cli.json };
+    let context = Context { settings, stop: Stop::on_signals()?, json: cli.json, told: told.clone() };
     match cli.command {
         Command::Init { split } => commands::init::init(&context, split).await,
         Command::Backup { dry_run, tags } => backup::backup(&context, &backup::Request { dry_run, tags }).await,

@@ -1,6 +1,8 @@
 //! What people and machines see: log lines on standard error, results on standard output. Nothing else prints.
 
+pub mod facts;
 pub mod metrics;
+pub mod notify;
 
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,8 +62,8 @@ pub fn output() -> impl Write {
     std::io::stdout().lock()
 }
 
-/// Tells an error, its causes and what to do: once, at the edge.
-pub fn error(error: &anyhow::Error) {
+/// An error and its causes, as one text.
+pub fn said(error: &anyhow::Error) -> String {
     let mut said: Vec<String> = Vec::new();
     for cause in error.chain().map(ToString::to_string) {
         // Libraries repeat their source in their own words.
@@ -69,7 +71,12 @@ pub fn error(error: &anyhow::Error) {
             said.push(cause);
         }
     }
-    tracing::error!("{}", said.join(": "));
+    said.join(": ")
+}
+
+/// Tells an error, its causes and what to do: once, at the edge.
+pub fn error(error: &anyhow::Error) {
+    tracing::error!("{}", said(error));
     for one in
         failures_of(error).filter(|_| AS_JSON.load(Ordering::Relaxed)).iter().flat_map(|failures| &failures.listed)
     {

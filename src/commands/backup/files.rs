@@ -96,5 +96,5 @@ pub async fn save(
     tracing::info!("saved {item} as snapshot {}", &snapshot.id[..snapshot.id.len().min(8)]);
     let bytes = snapshot.summary.map_or(0, |summary| summary.bytes);
     let added_bytes = snapshot.added_bytes();
-    Ok(Saved { kept: Kept { item, snapshot: snapshot.id, bytes, added_bytes }, unreadable })
+    Ok(Saved { kept: Kept { item, snapshot: snapshot.id, bytes, added_bytes, rows: None }, unreadable })
 }

@@ -64,7 +64,7 @@ pub struct Saved {
 /// # Errors
 /// When anything fails before all is stored and sealed: what is not whole is not listed as a backup then.
 pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
-    let run = Run::begin()?;
+    let run = context.begin()?;
     let settings = &context.settings;
     let session_name = run.session_name("backup");
 
@@ -138,7 +138,9 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         (Err(_), true) => Exit::RetentionFailed,
         (Ok(_), true) => Exit::Done,
     };
-    Record::new(&run, &settings.app, &plan, &saved, &forgotten, now()).say(context.json)?;
+    let record = Record::new(&run, &settings.app, &plan, &saved, &forgotten, now());
+    context.told.tell(|facts| facts.saved = Some(record.facts(&saved)));
+    record.say(context.json)?;
     if let Err(error) = dropped {
         tracing::warn!("what a restore replaced could not be dropped: {error:#}");
     }

@@ -58,6 +58,9 @@ pub struct Kept {
     pub bytes: u64,
     /// What the repository grew by, in bytes.
     pub added_bytes: u64,
+    /// Rows of a database's tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
 }
 
 fn shown<S: serde::Serializer>(item: &Item, serializer: S) -> Result<S::Ok, S::Error> {
@@ -112,9 +115,12 @@ impl<'a> Parts<'a> {
     pub async fn end(&mut self, rows: Sealed, closing: &[u8]) -> Result<()> {
         let mut open = self.open.take().context("no part is open")?;
         open.write(closing).await?;
-        let databases = match &open.item {
-            Item::Database(name) => [(name.clone(), rows)].into(),
-            _ => [].into(),
+        let (databases, rows) = match &open.item {
+            Item::Database(name) => {
+                let count = rows.tables.values().sum();
+                ([(name.clone(), rows)].into(), Some(count))
+            }
+            _ => ([].into(), None),
         };
         let seal = Seal {
             format: FORMAT,
@@ -138,6 +144,7 @@ impl<'a> Parts<'a> {
             added_bytes: saved.added_bytes(),
             snapshot: saved.id,
             bytes: open.bytes,
+            rows,
         });
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What a backup says at its end, to people and to machines.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -12,6 +13,7 @@ use super::{Saved, databases_of};
 use crate::commands::Run;
 use crate::error::hints_of;
 use crate::report;
+use crate::report::facts::{self, SavedItem};
 use crate::sources::Item;
 
 /// The record of a backup.
@@ -73,6 +75,31 @@ impl<'a> Record<'a> {
             forgotten: forgotten.as_deref().unwrap_or_default(),
             retention_error: forgotten.as_ref().err().map(|error| format!("{error:#}")),
             retention_hints: forgotten.as_ref().err().map(hints_of).unwrap_or_default(),
+        }
+    }
+
+    /// The same in figures, for metrics and whoever else is told of the run's end.
+    pub fn facts(&self, saved: &Saved) -> facts::Saved {
+        let trees = self.snapshots.iter().filter(|kept| matches!(kept.item, Item::Files(_)));
+        let mut items: BTreeMap<String, SavedItem> = BTreeMap::new();
+        for (name, database) in saved.object.iter().flat_map(|(_, seal)| &seal.databases) {
+            let item = Item::Database(name.clone()).to_string();
+            let rows = Some(database.tables.values().sum());
+            items.insert(item.clone(), SavedItem { item, rows, ..SavedItem::default() });
+        }
+        for Kept { item, bytes, added_bytes, rows, .. } in self.snapshots {
+            let item = item.to_string();
+            let (bytes, added_bytes) = (Some(*bytes), Some(*added_bytes));
+            items.insert(item.clone(), SavedItem { item, bytes, added_bytes, rows: *rows });
+        }
+        facts::Saved {
+            items: items.into_values().collect(),
+            bytes: self.sql_bytes + trees.map(|kept| kept.bytes).sum::<u64>(),
+            stored_bytes: self.stored_bytes,
+            rows: self.rows,
+            unreadable: self.unreadable.len() as u64,
+            forgotten: self.forgotten.len() as u64,
+            retention_failed: self.retention_error.is_some(),
         }
     }
 

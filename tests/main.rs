@@ -13,3 +13,4 @@ mod store;
 mod support;
 mod systemd;
 mod systems;
+mod told;

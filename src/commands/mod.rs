@@ -59,6 +59,7 @@ impl Context {
     /// When the system has no random bytes.
     pub fn begin(&self) -> Result<Run> {
         let run = Run::begin()?;
+        tracing::Span::current().record("run", &run.id);
         self.told.tell(|facts| facts.run = Some(run.id.clone()));
         Ok(run)
     }

@@ -129,6 +129,10 @@ variables! {
     BKP_STANDBY, "`pause`", twin;
     /// How lines are written: `text` or `json`.
     BKP_LOG, "`text`", twin;
+    /// Which lines are written: `debug`, `bkp=debug,opendal=trace`.
+    RUST_LOG, "`warn,bkp=info`", plain;
+    /// Not empty: no colours, also on a terminal.
+    NO_COLOR, "", plain;
     /// Directories with PostgreSQL's programs, colons between them: clients, and servers for drills.
     BKP_PG_BIN, "", twin;
     /// The database to save, where `BKP_DATABASES` is not set.

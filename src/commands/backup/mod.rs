@@ -10,7 +10,10 @@ mod record;
 pub mod retain;
 pub mod safety;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
+use tracing::Instrument as _;
 
 use super::held::Held;
 use super::pausing::{self, Reason};
@@ -53,6 +56,8 @@ pub struct Saved {
     pub kept: Vec<Kept>,
     /// Rows of all tables.
     pub rows: u64,
+    /// How much SQL each database is.
+    pub database_bytes: BTreeMap<String, u64>,
     /// What could not be read.
     pub unreadable: Vec<String>,
     /// Why one of two repositories lacks the dump.
@@ -180,7 +185,8 @@ impl Saving<'_> {
             // Also where one repository lacks the dump: the other is to have all of the run.
             for root in &self.plan.roots {
                 let saving = files::save(settings, options, places, common, &mut known, root);
-                let tree = self.context.stop.or(saving).await?;
+                let span = tracing::info_span!("item", item = %Item::Files(root.clone()));
+                let tree = self.context.stop.or(saving.instrument(span)).await?;
                 saved.kept.push(tree.kept);
                 saved.unreadable.extend(tree.unreadable);
             }
@@ -243,9 +249,9 @@ impl Saving<'_> {
                 bytes: dumped.bytes,
                 digest: format!("blake3:{}", dumped.digest),
             };
-            Ok((seal.line()?, seal))
+            Ok((seal.line()?, seal, dumped.database_bytes))
         });
-        let (line, seal) = match sealed {
+        let (line, seal, database_bytes) = match sealed {
             Ok(sealed) => sealed,
             Err(error) => {
                 stores.abort().await;
@@ -253,7 +259,7 @@ impl Saving<'_> {
             }
         };
         // From here on the dump is whole: a signal no longer keeps it from being stored.
-        saved.rows = seal.rows();
+        (saved.rows, saved.database_bytes) = (seal.rows(), database_bytes);
         saved.kept.extend(stores.restic.take().map(|parts| parts.kept).unwrap_or_default());
         if let Some(pump) = stores.bucket.take() {
             match bucket::commit(pump, &line).await {

@@ -78,14 +78,23 @@ impl<'a> Record<'a> {
         }
     }
 
+    fn file_bytes(&self) -> u64 {
+        let trees = self.snapshots.iter().filter(|kept| matches!(kept.item, Item::Files(_)));
+        trees.map(|kept| kept.bytes).sum()
+    }
+
+    /// What was read.
+    fn bytes(&self) -> u64 {
+        self.sql_bytes + self.file_bytes()
+    }
+
     /// The same in figures, for metrics and whoever else is told of the run's end.
     pub fn facts(&self, saved: &Saved) -> facts::Saved {
-        let trees = self.snapshots.iter().filter(|kept| matches!(kept.item, Item::Files(_)));
         let mut items: BTreeMap<String, SavedItem> = BTreeMap::new();
         for (name, database) in saved.object.iter().flat_map(|(_, seal)| &seal.databases) {
             let item = Item::Database(name.clone()).to_string();
-            let rows = Some(database.tables.values().sum());
-            items.insert(item.clone(), SavedItem { item, rows, ..SavedItem::default() });
+            let (rows, bytes) = (Some(database.tables.values().sum()), saved.database_bytes.get(name).copied());
+            items.insert(item.clone(), SavedItem { item, bytes, rows, added_bytes: None });
         }
         for Kept { item, bytes, added_bytes, rows, .. } in self.snapshots {
             let item = item.to_string();
@@ -94,7 +103,7 @@ impl<'a> Record<'a> {
         }
         facts::Saved {
             items: items.into_values().collect(),
-            bytes: self.sql_bytes + trees.map(|kept| kept.bytes).sum::<u64>(),
+            bytes: self.bytes(),
             stored_bytes: self.stored_bytes,
             rows: self.rows,
             unreadable: self.unreadable.len() as u64,
@@ -109,11 +118,17 @@ impl<'a> Record<'a> {
     /// When standard output is closed.
     pub fn say(&self, json: bool) -> Result<()> {
         tracing::info!(
-            "saved {} as {} ({} stored) in {:.1} s; {} forgotten",
+            bytes = self.bytes(),
+            stored_bytes = self.stored_bytes,
+            rows = self.rows,
+            seconds = self.seconds,
+            forgotten = self.forgotten.join(", "),
+            "saved {} as {} ({} stored) in {:.1} s{}; {} forgotten",
             self.content().join(" and "),
             self.object.unwrap_or(self.run),
             report::size(self.stored_bytes),
             self.seconds,
+            report::rate(self.bytes(), self.seconds),
             self.forgotten.len()
         );
         if !self.unreadable.is_empty() {
@@ -137,8 +152,7 @@ impl<'a> Record<'a> {
             content.push(format!("{count} ({} rows, {} of SQL)", self.rows, report::size(self.sql_bytes)));
         }
         if !self.files.is_empty() {
-            let trees = self.snapshots.iter().filter(|kept| matches!(kept.item, Item::Files(_)));
-            let bytes = report::size(trees.map(|kept| kept.bytes).sum());
+            let bytes = report::size(self.file_bytes());
             content.push(format!("{} ({bytes})", counted(self.files.len(), "directory", "directories")));
         }
         content

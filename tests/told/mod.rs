@@ -2,6 +2,7 @@
 
 mod alerts;
 mod heartbeat;
+mod log;
 mod metrics;
 
 use std::path::PathBuf;

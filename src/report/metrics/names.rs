@@ -60,7 +60,7 @@ families! {
     RETENTION_FAILING, "bkp_retention_failing", App, "backup",
         "Whether old backups could not be forgotten after that backup (1) or could (0).";
     ITEM_SIZE, "bkp_item_size_bytes", Item, "backup",
-        "What was read to save the item; of a database in a bucket alone it is not known.";
+        "What was read to save the item.";
     ITEM_ADDED, "bkp_item_added_bytes", Item, "backup",
         "What the restic repository grew by with the item.";
     ITEM_ROWS, "bkp_item_rows", Item, "backup",

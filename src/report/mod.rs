@@ -4,6 +4,7 @@ pub mod facts;
 pub mod log;
 pub mod metrics;
 pub mod notify;
+pub mod progress;
 
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 

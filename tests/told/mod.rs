@@ -4,6 +4,7 @@ mod alerts;
 mod heartbeat;
 mod log;
 mod metrics;
+mod progress;
 
 use std::path::PathBuf;
 

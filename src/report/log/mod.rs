@@ -13,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
 pub use self::warned::Warned;
+use super::progress::{self, Beside};
 use crate::settings::Log;
 
 /// Whether log lines are JSON: then what people read in one list is told one by one, too, with names for its parts.
@@ -38,6 +39,9 @@ pub fn start(wanted: Wanted) -> Warned {
     let filter: Targets = wanted.filter.and_then(|filter| filter.parse().ok()).unwrap_or_else(usual);
     AS_JSON.store(wanted.form == Log::Json, Ordering::Relaxed);
     let warned = Warned::default();
+    if wanted.form == Log::Text {
+        progress::show();
+    }
     let lines = match wanted.form {
         // Spans are what a line belongs to: a collector needs that in each, whatever is filtered.
         Log::Json => {
@@ -46,7 +50,7 @@ pub fn start(wanted: Wanted) -> Warned {
         }
         // For people, the words name it.
         Log::Text => fmt::layer()
-            .with_writer(std::io::stderr)
+            .with_writer(|| Beside)
             .with_target(false)
             .with_ansi(wanted.colours && std::io::stderr().is_terminal())
             .fmt_fields(debug_fn(|writer, field, value| match field.name() {

@@ -21,6 +21,7 @@ use super::waits::{self, Patience, Watch};
 use crate::error::Failure;
 use crate::process::{Program, output};
 use crate::report;
+use crate::report::progress::Step;
 use crate::settings::{Postgres, SavedRoles};
 use crate::sources::{Item, Sink};
 
@@ -77,7 +78,7 @@ pub async fn dump(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) ->
 
 async fn watched(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> Result<Dumped> {
     let known = (job.client.major > maintenance.server_version_major()).then_some(known_settings(maintenance).await?);
-    let mut out = Out { sink, digest: blake3::Hasher::new(), bytes: 0 };
+    let mut out = Out { sink, digest: blake3::Hasher::new(), bytes: 0, step: None };
     let globals = globals(job, maintenance, roles(job, maintenance).await?, known.clone()).await?;
     if *job.roles == SavedRoles::None {
         out.between(&globals).await?;
@@ -98,11 +99,13 @@ async fn watched(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> 
         };
         let (before, began) = (out.bytes, Instant::now());
         let item = Item::Database(name.clone());
+        out.step = Some(Step::begin(item.to_string(), server::pages_bytes(&session).await));
         let rows = database(job, name, session, known.clone(), &mut out)
             .instrument(tracing::info_span!("item", %item))
             .await
             .map_err(advised)
             .with_context(|| format!("dumping database {name}"))?;
+        out.step = None;
         let counted: u64 = rows.tables.values().sum();
         let (bytes, seconds) = (out.bytes - before, began.elapsed().as_secs_f64());
         tracing::info!(
@@ -127,6 +130,7 @@ struct Out<'a, S> {
     sink: &'a mut S,
     digest: blake3::Hasher,
     bytes: u64,
+    step: Option<Step>,
 }
 
 impl<S: Sink> Out<'_, S> {
@@ -147,6 +151,9 @@ impl<S: Sink> Out<'_, S> {
     fn count(&mut self, sql: &[u8]) {
         self.digest.update(sql);
         self.bytes += sql.len() as u64;
+        if let Some(step) = &self.step {
+            step.advance(sql.len() as u64);
+        }
     }
 }
 

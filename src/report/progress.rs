@@ -48,9 +48,10 @@ impl Step {
         let (item, began) = (item.into(), Instant::now());
         let expected = expected.filter(|bytes| *bytes > 0);
         let bar = BARS.get().map(|bars| {
-            let bar = bars.add(ProgressBar::no_length());
-            bar.set_prefix(item.replace(char::is_control, "?"));
+            // Dressed before it is shown for the first time.
+            let bar = ProgressBar::hidden().with_prefix(item.replace(char::is_control, "?"));
             length(&bar, expected);
+            let bar = bars.add(bar);
             bar.enable_steady_tick(TICK);
             bar
         });

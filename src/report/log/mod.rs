@@ -46,6 +46,7 @@ pub fn start(wanted: Wanted) -> Warned {
         // Spans are what a line belongs to: a collector needs that in each, whatever is filtered.
         Log::Json => {
             let spans = filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("bkp"));
+            let spans = spans.with_max_level_hint(LevelFilter::INFO);
             json::Lines::default().with_filter(filter.or(spans)).boxed()
         }
         // For people, the words name it.
@@ -58,7 +59,7 @@ pub fn start(wanted: Wanted) -> Warned {
                 name if IN_WORDS.contains(&name) => Ok(()),
                 name => write!(writer, " {name}={value:?}"),
             }))
-            .with_filter(filter.and(filter_fn(|metadata| metadata.is_event())))
+            .with_filter(filter.and(filter_fn(|metadata| metadata.is_event()).with_max_level_hint(LevelFilter::TRACE)))
             .boxed(),
     };
     // A second start, as tests do, keeps the first.

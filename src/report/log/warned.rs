@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
 
 /// More than these are counted only: a directory may have thousands of files that cannot be read.
 const SHOWN: usize = 20;
@@ -17,8 +19,9 @@ pub struct Warned(Arc<Mutex<Vec<String>>>);
 
 impl Warned {
     /// What fills it, whatever the log's filter lets through.
-    pub(super) fn layer<S: Subscriber>(&self) -> impl Layer<S> + use<S> {
-        Gather(self.clone())
+    pub(super) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
+        // What libraries warn of is theirs, and often of no consequence. Without a filter, everything finer would be made for nobody.
+        Gather(self.clone()).with_filter(Targets::new().with_target("bkp", LevelFilter::WARN))
     }
 
     /// Says them once more: as information, so that who counts warnings counts each once.
@@ -49,8 +52,7 @@ struct Gather(Warned);
 
 impl<S: Subscriber> Layer<S> for Gather {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        // What libraries warn of is theirs, and often of no consequence.
-        if *event.metadata().level() != Level::WARN || !event.metadata().target().starts_with("bkp") {
+        if *event.metadata().level() != Level::WARN {
             return;
         }
         let mut message = Message(String::new());

@@ -74,24 +74,22 @@ impl Watch {
     }
 
     async fn metrics(&self, ended: &Ended<'_>) -> Vec<String> {
-        let mut failed = Vec::new();
-        let Some(app) = ended.app else { return failed };
+        let Some(app) = ended.app else { return Vec::new() };
         let (command, samples) = (ended.command, metrics::of(ended));
-        if let Some(gateway) = &self.notify.pushgateway
-            && let Err(error) = within(self.push(gateway, app, command, &samples)).await
-        {
-            failed.push(format!("the metrics could not be pushed: {error:#}"));
-        }
-        if let Some(path) = self.notify.metrics_file.clone() {
-            let app = app.to_owned();
+        let pushed = async {
+            let gateway = self.notify.pushgateway.as_ref()?;
+            let failed = within(self.push(gateway, app, command, &samples)).await.err()?;
+            Some(format!("the metrics could not be pushed: {failed:#}"))
+        };
+        let kept = async {
+            let (path, app, samples) = (self.notify.metrics_file.clone()?, app.to_owned(), samples.clone());
             // A file system that hangs is one more receiver that does not answer.
-            let written = spawn_blocking(move || metrics::file::update(&path, &app, command, &samples));
-            let written = within(async { written.await.context("writing the metrics")? });
-            if let Err(error) = written.await {
-                failed.push(format!("the metrics could not be kept: {error:#}"));
-            }
-        }
-        failed
+            let kept = spawn_blocking(move || metrics::file::update(&path, &app, command, &samples));
+            let failed = within(async { kept.await.context("writing the metrics")? }).await.err()?;
+            Some(format!("the metrics could not be kept: {failed:#}"))
+        };
+        let (pushed, kept) = tokio::join!(pushed, kept);
+        pushed.into_iter().chain(kept).collect()
     }
 
     async fn push(&self, gateway: &Secret, app: &str, command: &str, samples: &[metrics::Sample]) -> Result<()> {

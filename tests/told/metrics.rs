@@ -109,7 +109,7 @@ fn metrics_that_cannot_be_kept_change_nothing_and_are_told() {
 }
 
 #[test]
-fn wrong_settings_and_a_lock_are_told_as_runs_that_failed() {
+fn wrong_settings_are_told_as_a_run_that_failed_and_each_command_tells_its_own() {
     let shop = Shop::open();
     let path = shop.work.join("bkp.prom");
     let backup = || shop.bkp(["backup"]).env("BKP_METRICS_FILE", &path);

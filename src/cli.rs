@@ -110,6 +110,22 @@ pub enum Command {
     Wait,
 }
 
+impl Command {
+    /// What the run is called by those who are told of its end; nothing for what changes and proves nothing.
+    #[must_use]
+    pub fn told_as(&self) -> Option<&'static str> {
+        match self {
+            Command::Backup { dry_run: false, .. } => Some("backup"),
+            Command::Restore(Restore { dry_run: false, .. }) => Some("restore"),
+            Command::Check { .. } => Some("check"),
+            Command::Drill(_) => Some("drill"),
+            Command::Forget { dry_run: false } => Some("forget"),
+            Command::ChangePassword => Some("change-password"),
+            _ => None,
+        }
+    }
+}
+
 /// Arguments of `restore`.
 #[derive(Debug, Default, Args)]
 pub struct Restore {

@@ -27,7 +27,8 @@
 //! | [`repository::restic`] | the restic program, driven: streams that are whole or not there, trees, keys, locks |
 //! | [`settings`] | the environment, resolved once into plain data; the only reader of it |
 //! | [`process`] | children, pipes and signals; the only place that starts programs |
-//! | [`report`] | the only place that prints |
+//! | [`report`] | the only place that prints; metrics and heartbeats |
+//! | [`authorities`] | whom TLS trusts, stores and notifiers alike |
 //! | [`error`], [`exit`] | what people are told, and what machines are |
 //!
 //! Imports run one way: main → commands → sources, repository, pause → process, settings, report, error.
@@ -40,6 +41,7 @@
 //! - No secret is printed: it has a type that cannot be.
 
 pub mod aliases;
+pub mod authorities;
 pub mod cli;
 pub mod commands;
 pub mod error;

@@ -1,5 +1,6 @@
 //! Parse, resolve, watch signals, run, tell an error once, exit.
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -9,8 +10,13 @@ use bkp::commands::{self, Context, backup, restore};
 use bkp::error::{Failure, exit_of};
 use bkp::exit::Exit;
 use bkp::process::{self, Stop};
+use bkp::report::facts::{Ended, Told};
+use bkp::report::log::{Wanted, Warned};
+use bkp::report::notify::Watch;
+use bkp::settings::names::{NO_COLOR, RUST_LOG};
 use bkp::settings::{self, Environment, Log, Overrides, Process};
 use bkp::{aliases, report};
+use tracing::Instrument;
 
 fn main() -> ExitCode {
     // Before all else: restic starts us so, between itself and the run that it stores for.
@@ -27,7 +33,10 @@ fn main() -> ExitCode {
     }
     // Faults, too, are told in the form that was asked for.
     let log = settings::log_form(&Process);
-    report::start_logging(log, Process.get("RUST_LOG").as_deref().and_then(std::ffi::OsStr::to_str));
+    let filter = Process.get(RUST_LOG);
+    let colours = Process.get(NO_COLOR).is_none_or(|value| value.is_empty());
+    let wanted = Wanted { form: log, filter: filter.as_deref().and_then(OsStr::to_str), colours };
+    let warned = report::log::start(wanted);
     let cli = match parse() {
         Ok(cli) => cli,
         Err(said) if log == Log::Json && said.use_stderr() => {
@@ -39,19 +48,50 @@ fn main() -> ExitCode {
     if process::is_main() {
         report::start_last_words();
     }
-    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
-        |runtime| {
-            let ended = runtime.block_on(run(cli));
-            // A thread that waits for a dead peer must not keep the process.
-            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-            ended
-        },
-    );
+    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map(|runtime| {
+        let exit = runtime.block_on(told(cli, &warned));
+        // A thread that waits for a dead peer must not keep the process.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        exit
+    });
     let exit = ended.unwrap_or_else(|error| {
-        report::error(&error);
-        exit_of(&error)
+        report::error(&error.into());
+        Exit::Failed
     });
     ExitCode::from(exit.code())
+}
+
+/// Does it, and tells how it ended: in the log, and to whoever watches.
+async fn told(cli: Cli, warned: &Warned) -> Exit {
+    let (began, told) = (commands::now(), Told::default());
+    let Some(command) = cli.command.told_as() else {
+        return run(cli, &told).await.unwrap_or_else(|error| {
+            report::error(&error);
+            exit_of(&error)
+        });
+    };
+    // Before the settings are resolved as a whole: that they are wrong is told, too.
+    let (notify, app) = settings::notify_at_least(&Process);
+    let span = tracing::info_span!("run", command, app = app.as_deref(), run = tracing::field::Empty);
+    let watch = Watch::begin(notify, command);
+    let ended = run(cli, &told).instrument(span.clone()).await;
+    let (exit, error) = match &ended {
+        Ok(exit) => (*exit, None),
+        Err(error) => (exit_of(error), Some(error)),
+    };
+    let (app, facts) = (app.as_deref(), told.facts());
+    let ended = Ended { command, app, began, ended: commands::now(), exit, error, facts };
+    end(watch, &ended, warned).instrument(span).await;
+    exit
+}
+
+/// The one place where the end of a run is told. The log first: it needs nobody's answer.
+async fn end(watch: Watch, ended: &Ended<'_>, warned: &Warned) {
+    warned.again();
+    if let Some(error) = ended.error {
+        report::error(error);
+    }
+    watch.end(ended).await;
 }
 
 fn parse() -> Result<Cli, cli::Said> {
@@ -63,7 +103,7 @@ fn parse() -> Result<Cli, cli::Said> {
     }
 }
 
-async fn run(cli: Cli) -> Result<Exit> {
+async fn run(cli: Cli, told: &Told) -> Result<Exit> {
     let resolved = settings::resolve(&Process, &Overrides::default());
     // These two need no settings: a pod that idles must not die of a wrong one, and a filter touches nothing.
     match cli.command {
@@ -78,7 +118,7 @@ async fn run(cli: Cli) -> Result<Exit> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let context = Context { settings, stop: Stop::on_signals()?, json: cli.json };
+    let context = Context { settings, stop: Stop::on_signals()?, json: cli.json, told: told.clone() };
     match cli.command {
         Command::Init { split } => commands::init::init(&context, split).await,
         Command::Backup { dry_run, tags, allow_shrink } => {

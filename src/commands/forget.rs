@@ -9,7 +9,7 @@ use super::backup::retain::{Saved as Kept, to_forget};
 use super::catalog::{self, Kinds, Saved, drilled};
 use super::held::Held;
 use super::repositories::{Place, Repositories};
-use super::{Context, Run, now, shrink, store_failure};
+use super::{Context, now, shrink, store_failure};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::layout;
@@ -24,7 +24,7 @@ pub async fn forget(context: &Context, dry_run: bool) -> Result<Exit> {
     if context.settings.retention.keeps_everything() {
         tracing::warn!("no retention is set, so nothing is ever forgotten; set for example BKP_KEEP_DAILY=14");
     }
-    let run = Run::begin()?;
+    let run = context.begin()?;
     let repositories = context.stop.or(Repositories::open(context)).await?;
     // A backup counts on what it sees, and a restore reads it twice: neither goes on beside this.
     let held = match dry_run {

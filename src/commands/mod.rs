@@ -26,6 +26,7 @@ use jiff::tz::TimeZone;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::process::Stop;
+use crate::report::facts::Told;
 use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::store::Store;
 use crate::settings::{Postgres, Settings};
@@ -38,6 +39,8 @@ pub struct Context {
     pub stop: Stop,
     /// Whether the run's record is wanted on standard output as JSON.
     pub json: bool,
+    /// Where it is put down what the run has done, for whoever is told of its end.
+    pub told: Told,
 }
 
 impl Context {
@@ -50,6 +53,17 @@ impl Context {
             bail!(Failure::new("no bucket is set").hint("set BKP_BUCKET").exit(Exit::Usage));
         };
         Store::open(&bucket.address, &bucket.into()).map_err(store_failure)
+    }
+
+    /// A run that begins now, and whose id whoever is told of its end is to know.
+    ///
+    /// # Errors
+    /// When the system has no random bytes.
+    pub fn begin(&self) -> Result<Run> {
+        let run = Run::begin()?;
+        tracing::Span::current().record("run", &run.id);
+        self.told.tell(|facts| facts.run = Some(run.id.clone()));
+        Ok(run)
     }
 
     /// The server's settings.

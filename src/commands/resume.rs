@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::held::Held;
 use super::restore::leftovers;
-use super::{Context, Run, pausing};
+use super::{Context, pausing};
 use crate::exit::Exit;
 use crate::report;
 
@@ -13,7 +13,7 @@ use crate::report;
 /// # Errors
 /// When another run of the application is alive, or something cannot be given back.
 pub async fn resume(context: &Context) -> Result<Exit> {
-    let run = Run::begin()?;
+    let run = context.begin()?;
     let held = context.stop.or(Held::take(context, &run.session_name("resume"))).await?;
     let given = async {
         leftovers::give_back(context, &held, false).await?;

@@ -33,7 +33,8 @@ impl Stop {
                 if tell.borrow().is_some() {
                     std::process::exit(i32::from(exit.code()));
                 }
-                tracing::warn!("asked to stop; cleaning up");
+                // What comes of it is told at the end: no warning, which would be told there, too.
+                tracing::info!("asked to stop; cleaning up");
                 let _ = tell.send(Some(exit));
             }
         });

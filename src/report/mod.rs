@@ -1,40 +1,21 @@
 //! What people and machines see: log lines on standard error, results on standard output. Nothing else prints.
 
+pub mod facts;
+pub mod log;
 pub mod metrics;
+pub mod notify;
+pub mod progress;
 mod termination;
 
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::error::statements::{Failed, failures_of};
 use crate::error::{exit_of, hints_of};
-use crate::settings::Log;
 
 pub use termination::{start as start_last_words, write as last_words};
-
-/// Whether log lines are JSON: then what people read in one list is told one by one, too, with names for its parts.
-static AS_JSON: AtomicBool = AtomicBool::new(false);
-
-/// Sends log lines to standard error: text for people, JSON lines for collectors.
-pub fn start_logging(format: Log, filter: Option<&str>) {
-    let usual = || Targets::new().with_default(LevelFilter::WARN).with_target("bkp", LevelFilter::INFO);
-    let filter: Targets = filter.and_then(|filter| filter.parse().ok()).unwrap_or_else(usual);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
-    AS_JSON.store(format == Log::Json, Ordering::Relaxed);
-    let lines = match format {
-        Log::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
-        Log::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
-    };
-    // A second start, as tests do, keeps the first.
-    let _ = registry().with(lines.with_filter(filter)).try_init();
-}
 
 /// Prints a result as JSON on standard output.
 ///
@@ -63,8 +44,8 @@ pub fn output() -> impl Write {
     std::io::stdout().lock()
 }
 
-/// An error and its causes as one text.
-pub fn told(error: &anyhow::Error) -> String {
+/// An error and its causes, as one text.
+pub fn said(error: &anyhow::Error) -> String {
     let mut said: Vec<String> = Vec::new();
     for cause in error.chain().map(ToString::to_string) {
         // Libraries repeat their source in their own words.
@@ -82,12 +63,10 @@ pub fn has_colours(no_color: bool) -> bool {
 
 /// Tells an error, its causes and what to do: once, at the edge.
 pub fn error(error: &anyhow::Error) {
-    let said = told(error);
+    let said = said(error);
     tracing::error!("{said}");
     last_words(exit_of(error), &said, &hints_of(error));
-    for one in
-        failures_of(error).filter(|_| AS_JSON.load(Ordering::Relaxed)).iter().flat_map(|failures| &failures.listed)
-    {
+    for one in failures_of(error).filter(|_| log::is_json()).iter().flat_map(|failures| &failures.listed) {
         let Failed { code, statement, kind, name, line, more, .. } = one;
         tracing::error!(code, statement, kind, name, line, more, "failed: {}", one.message);
     }
@@ -143,9 +122,20 @@ pub fn size(bytes: u64) -> String {
     if unit == 0 { format!("{whole} B") } else { format!("{whole}.{tenths} {}", units[unit]) }
 }
 
+/// `12.5 MB/s`; nothing of what was over at once, or empty.
+pub fn rate(bytes: u64, seconds: f64) -> String {
+    if bytes == 0 || seconds < 0.05 { String::new() } else { format!(" ({}/s)", size((bytes as f64 / seconds) as u64)) }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::{rate, size};
+
+    #[test]
+    fn a_rate_is_told_where_there_is_one() {
+        assert_eq!(rate(3_000_000, 2.0), " (1.5 MB/s)");
+        assert_eq!(rate(3_000_000, 0.0) + &rate(0, 9.0), "");
+    }
 
     #[test]
     fn sizes_read_well() {

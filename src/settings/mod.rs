@@ -9,6 +9,7 @@ pub mod environment;
 pub mod fault;
 pub mod files;
 pub mod names;
+pub mod notify;
 pub mod passfile;
 pub mod pause;
 pub mod postgres;
@@ -32,10 +33,11 @@ pub use bucket::Bucket;
 pub use environment::{Environment, Process};
 pub use fault::{Fault, Faults};
 pub use files::Files;
+pub use notify::Notify;
 pub use pause::Pause;
 pub use postgres::{Databases, Host, Postgres};
 pub use reader::Overrides;
-pub use resolve::{inspect, log_form, resolve};
+pub use resolve::{inspect, log_form, notify_at_least, resolve};
 pub use restic::Restic;
 pub use retention::Retention;
 pub use secret::Secret;
@@ -72,8 +74,8 @@ pub struct Settings {
     pub restore: Restore,
     /// How restores are tried.
     pub drill: Drill,
-    /// Where metrics are kept, if anywhere.
-    pub metrics_file: Option<PathBuf>,
+    /// Who is told how a run ended.
+    pub notify: Notify,
     /// How long to wait for another run of the same application.
     pub lock_wait: Duration,
     /// How long a backup waits for a table that somebody holds; nothing: as long as it takes.

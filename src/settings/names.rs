@@ -117,6 +117,12 @@ variables! {
     BKP_DRILL_SERVER, "the configured one; if it cannot be reached, a throwaway one", plain;
     /// The file that metrics are kept in, for the textfile collector of Prometheus' node exporter: `….prom`.
     BKP_METRICS_FILE, "", plain;
+    /// The Pushgateway that metrics are sent to: `http://…` or `https://…`; `user:password@` before the host is basic authentication.
+    BKP_PUSHGATEWAY_URL, "", twin;
+    /// The URL that is called when a backup begins (`/start`), is saved, and fails (`/fail`), as healthchecks.io takes it; a drill that fails calls its `/fail`, too.
+    BKP_HEARTBEAT_URL, "", twin;
+    /// The same for drills: when one begins, has proven a backup, and fails.
+    BKP_DRILL_HEARTBEAT_URL, "", twin;
     /// How long to wait for another run of the same application: `0`, seconds, or `5m`.
     BKP_LOCK_WAIT, "`0`", twin;
     /// How long a backup waits for a table that somebody holds exclusively, before it fails: seconds, `30m`, or `forever`.
@@ -125,6 +131,10 @@ variables! {
     BKP_STANDBY, "`pause`", twin;
     /// How lines are written: `text` or `json`.
     BKP_LOG, "`text`", twin;
+    /// Which lines are written: `debug`, `bkp=debug,opendal=trace`.
+    RUST_LOG, "`warn,bkp=info`", plain;
+    /// Not empty: no colours, also on a terminal.
+    NO_COLOR, "", plain;
     /// Directories with PostgreSQL's programs, colons between them: clients, and servers for drills.
     BKP_PG_BIN, "", twin;
     /// The database to save, where `BKP_DATABASES` is not set.
@@ -239,7 +249,7 @@ variables! {
     KUBERNETES_SERVICE_HOST, "", plain;
     /// Kubernetes sets it in every pod: the port of its API.
     KUBERNETES_SERVICE_PORT, "`443`", plain;
-    /// The path of certificate authorities that the store is trusted by, besides the usual ones.
+    /// The path of certificate authorities that the store, the Pushgateway and the heartbeat's receiver are trusted by, besides the usual ones.
     CERTIFICATE_FILE, "", plain;
 }
 

@@ -8,10 +8,10 @@ use super::names::*;
 use super::postgres::Databases;
 use super::reader::{Overrides, Reader};
 use super::{
-    Drill, DrillServer, Environment, Faults, KeepReplaced, Log, Restore, Roles, SafetyBackup, SavedRoles, Settings,
-    Standby,
+    Drill, DrillServer, Environment, Faults, KeepReplaced, Log, Notify, Restore, Roles, SafetyBackup, SavedRoles,
+    Settings, Standby,
 };
-use super::{bucket, files, pause, postgres, restic, retention, span, unknown};
+use super::{bucket, files, notify, pause, postgres, restic, retention, span, unknown};
 
 /// No migration that belongs there takes longer, and an hour later the night is not over.
 const TABLE_WAIT: Duration = Duration::from_secs(3600);
@@ -80,7 +80,7 @@ pub fn inspect(environment: &dyn Environment, overrides: &Overrides) -> (Setting
         scratch: reader.value(BKP_DRILL_SCRATCH).map(PathBuf::from),
         server: reader.parsed(BKP_DRILL_SERVER, DrillServer::parse),
     };
-    let metrics_file = reader.value(BKP_METRICS_FILE).map(PathBuf::from);
+    let notify = notify::resolve(&mut reader);
     let lock_wait = reader.parsed(BKP_LOCK_WAIT, span::duration).unwrap_or(Duration::ZERO);
     let table_wait = reader.parsed(BKP_TABLE_WAIT, table_wait).unwrap_or(Some(TABLE_WAIT));
     let standby = reader
@@ -106,7 +106,7 @@ pub fn inspect(environment: &dyn Environment, overrides: &Overrides) -> (Setting
         shrink_limit,
         restore,
         drill,
-        metrics_file,
+        notify,
         lock_wait,
         table_wait,
         standby,
@@ -120,6 +120,18 @@ pub fn inspect(environment: &dyn Environment, overrides: &Overrides) -> (Setting
 /// How lines are written, whatever else is wrong: the faults themselves are told in this form.
 pub fn log_form(environment: &dyn Environment) -> Log {
     log(&mut Reader::new(environment, &Overrides::default()))
+}
+
+/// Who is told that the settings are wrong: what of them can be read, and the application's name, if that is right.
+pub fn notify_at_least(environment: &dyn Environment) -> (Notify, Option<String>) {
+    let overrides = Overrides::default();
+    let mut reader = Reader::new(environment, &overrides);
+    let notify = notify::resolve(&mut reader);
+    // Its faults are told by whoever needs it; here a name that is not known is none.
+    let mut reader = Reader::new(environment, &overrides);
+    let postgres = postgres::resolve(&mut Reader::new(environment, &overrides));
+    let app = app(&mut reader, postgres.as_ref().map(|postgres| &postgres.databases));
+    (notify, reader.into_faults().0.is_empty().then_some(app))
 }
 
 fn log(reader: &mut Reader<'_>) -> Log {

@@ -16,7 +16,12 @@ fn what_cannot_be_saved_is_named_and_the_rest_is_saved_and_restorable() {
     let plain = Plain::open();
     let socket = UnixListener::bind(plain.files().join("data/app.sock")).expect("a socket");
     assert!(run(Command::new("mkfifo").arg(plain.files().join("data/fifo")), b"").success);
-    plain.bkp(["backup"]).run().fails_with(3).says("not saved: data/app.sock: a socket").never_says("fifo");
+    let metrics = plain.work.join("bkp.prom");
+    let backup = || plain.bkp(["backup"]).env("BKP_METRICS_FILE", &metrics);
+    backup().run().fails_with(3).says("not saved: data/app.sock: a socket").never_says("fifo");
+    let told = fs::read_to_string(&metrics).expect("metrics");
+    assert!(told.contains("bkp_backup_unreadable_files{app=") && told.contains("bkp_item_size_bytes{app="), "{told}");
+    assert!(!told.contains("bkp_last_success"), "it lacks a file: {told}");
     let listed = plain.listed();
     assert_eq!(listed[0]["sealed"], true, "{listed:?}");
     // Left out on purpose, it is no news.

@@ -25,10 +25,12 @@ pub fn applications() -> Vec<String> {
     names
 }
 
-/// Everything that is rendered by itself: the base, each application, and what the cluster's tests use.
+/// Everything that is rendered by itself: the base, each application, what the cluster's tests use, and a component that no
+/// application has.
 pub fn overlays() -> Vec<PathBuf> {
     let apps = applications().into_iter().map(|name| format!("k8s/apps/{name}"));
-    let others = ["k8s/base", "tests/kubernetes/shop", "tests/kubernetes/live"].map(str::to_owned);
+    let others =
+        ["k8s/base", "tests/kubernetes/shop", "tests/kubernetes/live", "tests/kubernetes/watched"].map(str::to_owned);
     others.into_iter().chain(apps).map(|path| project().join(path)).collect()
 }
 

@@ -103,3 +103,22 @@ fn operators_find_the_idle_pod_and_never_a_job() {
         }
     }
 }
+
+#[test]
+fn what_watches_is_told_by_every_pod_and_can_be_reached() {
+    let objects = objects(&project().join("tests/kubernetes/watched"));
+    for (pod, spec) in pods(&objects) {
+        let env = spec["containers"][0]["env"].as_array().expect("variables");
+        for name in ["BKP_PUSHGATEWAY_URL", "BKP_HEARTBEAT_URL", "BKP_DRILL_HEARTBEAT_URL"] {
+            let variable =
+                env.iter().find(|variable| variable["name"] == name).unwrap_or_else(|| panic!("{pod}: {name}"));
+            assert!(
+                variable["value"].is_null() && variable["valueFrom"]["secretKeyRef"]["optional"] == true,
+                "{pod}: {name}"
+            );
+        }
+    }
+    let policies = objects.iter().filter(|object| object["kind"] == "NetworkPolicy");
+    let ports: Vec<String> = policies.map(|policy| policy["spec"]["egress"].to_string()).collect();
+    assert!(ports.iter().any(|ports| ports.contains("9091")), "{ports:?}");
+}

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::pin::pin;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use tokio::task::block_in_place;
@@ -43,7 +44,7 @@ pub async fn save(
     known: &mut Option<Vec<restic::Snapshot>>,
     root: &Path,
 ) -> Result<Saved> {
-    let item = Item::Files(root.to_owned());
+    let (item, began) = (Item::Files(root.to_owned()), Instant::now());
     let (place, repository) = places.for_item(&item).ok_or_else(|| no_place(&item))?;
     // The path that the kernel tells, by which restic matches what is left out.
     let root = &root.canonicalize().with_context(|| format!("looking at {}", root.display()))?;
@@ -93,8 +94,9 @@ pub async fn save(
         tracing::warn!("not saved: {what}");
     }
     let snapshot = saved.snapshot;
-    tracing::info!("saved {item} as snapshot {}", &snapshot.id[..snapshot.id.len().min(8)]);
     let (bytes, files) = snapshot.summary.map_or((0, 0), |summary| (summary.bytes, summary.files));
     let added_bytes = snapshot.added_bytes();
-    Ok(Saved { kept: Kept { item, snapshot: snapshot.id, bytes, files, added_bytes }, unreadable })
+    let kept = Kept { item, snapshot: snapshot.id, bytes, files, added_bytes, rows: None };
+    kept.say(began.elapsed());
+    Ok(Saved { kept, unreadable })
 }

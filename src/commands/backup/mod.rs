@@ -10,7 +10,10 @@ mod record;
 pub mod retain;
 pub mod safety;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
+use tracing::Instrument as _;
 
 use super::held::Held;
 use super::pausing::{self, Reason};
@@ -56,6 +59,8 @@ pub struct Saved {
     pub kept: Vec<Kept>,
     /// Rows of all tables.
     pub rows: u64,
+    /// How much SQL each database is.
+    pub database_bytes: BTreeMap<String, u64>,
     /// What could not be read.
     pub unreadable: Vec<String>,
     /// What was in the repository of the directories before, once somebody has listed it.
@@ -69,7 +74,7 @@ pub struct Saved {
 /// # Errors
 /// When anything fails before all is stored and sealed: what is not whole is not listed as a backup then.
 pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
-    let run = Run::begin()?;
+    let run = context.begin()?;
     let settings = &context.settings;
     let session_name = run.session_name("backup");
 
@@ -159,7 +164,9 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         (Err(_), true) => Exit::RetentionFailed,
         (Ok(_), true) => Exit::Done,
     };
-    Record::new(&run, &settings.app, &plan, &saved, &forgotten, now()).say(exit, context.json)?;
+    let record = Record::new(&run, &settings.app, &plan, &saved, &forgotten, now());
+    context.told.tell(|facts| facts.saved = Some(record.facts(&saved)));
+    record.say(exit, context.json)?;
     if let Err(error) = dropped {
         tracing::warn!("what a restore replaced could not be dropped: {error:#}");
     }
@@ -199,7 +206,8 @@ impl Saving<'_> {
             // Also where one repository lacks the dump: the other is to have all of the run.
             for root in &self.plan.roots {
                 let saving = files::save(settings, options, places, common, &mut known, root);
-                let tree = self.context.stop.or(saving).await?;
+                let span = tracing::info_span!("item", item = %Item::Files(root.clone()));
+                let tree = self.context.stop.or(saving.instrument(span)).await?;
                 saved.kept.push(tree.kept);
                 saved.unreadable.extend(tree.unreadable);
             }
@@ -264,9 +272,9 @@ impl Saving<'_> {
                 bytes: dumped.bytes,
                 digest: format!("blake3:{}", dumped.digest),
             };
-            Ok((seal.line()?, seal))
+            Ok((seal.line()?, seal, dumped.database_bytes))
         });
-        let (line, seal) = match sealed {
+        let (line, seal, database_bytes) = match sealed {
             Ok(sealed) => sealed,
             Err(error) => {
                 stores.abort().await;
@@ -274,7 +282,7 @@ impl Saving<'_> {
             }
         };
         // From here on the dump is whole: a signal no longer keeps it from being stored.
-        saved.rows = seal.rows();
+        (saved.rows, saved.database_bytes) = (seal.rows(), database_bytes);
         saved.kept.extend(stores.restic.take().map(|parts| parts.kept).unwrap_or_default());
         if let Some(pump) = stores.bucket.take() {
             match bucket::commit(pump, &line).await {

@@ -1,12 +1,15 @@
 //! The dump's way into restic: a snapshot for each part, sealed by itself. It is plain SQL, because restic compresses and finds
 //! what it has already, which it could not in gzip.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result};
 
 use crate::commands::catalog::tags::{Tags, encode};
 use crate::commands::repositories::ResticPlaces;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::report;
 use crate::repository::restic::{Parent, Saving, StreamIn};
 use crate::sources::Item;
 use crate::sources::postgres::seal::{FORMAT, Measure, Seal, Sealed};
@@ -66,6 +69,27 @@ pub struct Kept {
     pub files: u64,
     /// What the repository grew by, in bytes.
     pub added_bytes: u64,
+    /// Rows of a database's tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}
+
+impl Kept {
+    /// Says what was saved: how much it is, and how much of that restic did not have yet.
+    pub fn say(&self, took: Duration) {
+        let (Kept { item, bytes, added_bytes, .. }, seconds) = (self, took.as_secs_f64());
+        tracing::info!(
+            %item,
+            bytes,
+            added_bytes,
+            seconds,
+            "saved {item} as snapshot {}: {}, {} of it new to the repository, in {seconds:.1} s{}",
+            &self.snapshot[..self.snapshot.len().min(8)],
+            report::size(*bytes),
+            report::size(*added_bytes),
+            report::rate(*bytes, seconds)
+        );
+    }
 }
 
 fn shown<S: serde::Serializer>(item: &Item, serializer: S) -> Result<S::Ok, S::Error> {
@@ -86,6 +110,7 @@ struct Open {
     stream: StreamIn,
     digest: blake3::Hasher,
     bytes: u64,
+    began: Instant,
 }
 
 impl Open {
@@ -107,7 +132,8 @@ impl<'a> Parts<'a> {
         let (_, repository) = self.places.for_item(item).ok_or_else(|| no_place(item))?;
         let saving = self.common.saving(self.places, item, Parent::None);
         let stream = repository.save_stream(&saving, &file_name(item, self.places.is_split()))?;
-        self.open = Some(Open { item: item.clone(), stream, digest: blake3::Hasher::new(), bytes: 0 });
+        self.open =
+            Some(Open { item: item.clone(), stream, digest: blake3::Hasher::new(), bytes: 0, began: Instant::now() });
         Ok(())
     }
 
@@ -120,9 +146,12 @@ impl<'a> Parts<'a> {
     pub async fn end(&mut self, rows: Sealed, closing: &[u8]) -> Result<()> {
         let mut open = self.open.take().context("no part is open")?;
         open.write(closing).await?;
-        let databases = match &open.item {
-            Item::Database(name) => [(name.clone(), rows)].into(),
-            _ => [].into(),
+        let (databases, rows) = match &open.item {
+            Item::Database(name) => {
+                let count = rows.tables.values().sum();
+                ([(name.clone(), rows)].into(), Some(count))
+            }
+            _ => ([].into(), None),
         };
         let seal = Seal {
             format: FORMAT,
@@ -141,14 +170,10 @@ impl<'a> Parts<'a> {
         open.stream.write(seal.line()?.as_bytes()).await?;
         let stream = open.stream;
         let saved = stream.commit().await.with_context(|| format!("saving {}", open.item))?;
-        tracing::info!("saved {} as snapshot {}", open.item, &saved.id[..saved.id.len().min(8)]);
-        self.kept.push(Kept {
-            item: open.item,
-            added_bytes: saved.added_bytes(),
-            snapshot: saved.id,
-            bytes: open.bytes,
-            files: 0,
-        });
+        let (item, bytes, added_bytes) = (open.item, open.bytes, saved.added_bytes());
+        let kept = Kept { item, added_bytes, snapshot: saved.id, bytes, files: 0, rows };
+        kept.say(open.began.elapsed());
+        self.kept.push(kept);
         Ok(())
     }
 }

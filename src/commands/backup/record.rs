@@ -1,5 +1,6 @@
 //! What a backup says at its end, to people and to machines.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -13,6 +14,7 @@ use crate::commands::Run;
 use crate::error::hints_of;
 use crate::exit::Exit;
 use crate::report;
+use crate::report::facts::{self, SavedItem};
 use crate::sources::Item;
 
 /// The record of a backup.
@@ -77,13 +79,54 @@ impl<'a> Record<'a> {
         }
     }
 
+    fn file_bytes(&self) -> u64 {
+        let trees = self.snapshots.iter().filter(|kept| matches!(kept.item, Item::Files(_)));
+        trees.map(|kept| kept.bytes).sum()
+    }
+
+    /// What was read.
+    fn bytes(&self) -> u64 {
+        self.sql_bytes + self.file_bytes()
+    }
+
+    /// The same in figures, for metrics and whoever else is told of the run's end.
+    pub fn facts(&self, saved: &Saved) -> facts::Saved {
+        let mut items: BTreeMap<String, SavedItem> = BTreeMap::new();
+        for (name, database) in saved.object.iter().flat_map(|(_, seal)| &seal.databases) {
+            let item = Item::Database(name.clone()).to_string();
+            let (rows, bytes) = (Some(database.tables.values().sum()), saved.database_bytes.get(name).copied());
+            items.insert(item.clone(), SavedItem { item, bytes, rows, added_bytes: None });
+        }
+        for Kept { item, bytes, added_bytes, rows, .. } in self.snapshots {
+            let item = item.to_string();
+            let (bytes, added_bytes) = (Some(*bytes), Some(*added_bytes));
+            items.insert(item.clone(), SavedItem { item, bytes, added_bytes, rows: *rows });
+        }
+        facts::Saved {
+            items: items.into_values().collect(),
+            bytes: self.bytes(),
+            stored_bytes: self.stored_bytes,
+            rows: self.rows,
+            unreadable: self.unreadable.len() as u64,
+            forgotten: self.forgotten.len() as u64,
+            retention_failed: self.retention_error.is_some(),
+        }
+    }
+
     /// Says it, to whoever asks Kubernetes too.
     ///
     /// # Errors
     /// When standard output is closed.
     pub fn say(&self, exit: Exit, json: bool) -> Result<()> {
         let saved = self.saved();
-        tracing::info!("{saved}");
+        tracing::info!(
+            bytes = self.bytes(),
+            stored_bytes = self.stored_bytes,
+            rows = self.rows,
+            seconds = self.seconds,
+            forgotten = self.forgotten.join(", "),
+            "{saved}"
+        );
         let (mut faults, mut hints) = (Vec::new(), Vec::new());
         if !self.unreadable.is_empty() {
             let count = self.unreadable.len();
@@ -108,11 +151,12 @@ impl<'a> Record<'a> {
     /// The run in one line.
     fn saved(&self) -> String {
         format!(
-            "saved {} as {} ({} stored) in {:.1} s; {} forgotten",
+            "saved {} as {} ({} stored) in {:.1} s{}; {} forgotten",
             self.content().join(" and "),
             self.object.unwrap_or(self.run),
             report::size(self.stored_bytes),
             self.seconds,
+            report::rate(self.bytes(), self.seconds),
             self.forgotten.len()
         )
     }
@@ -125,8 +169,7 @@ impl<'a> Record<'a> {
             content.push(format!("{count} ({} rows, {} of SQL)", self.rows, report::size(self.sql_bytes)));
         }
         if !self.files.is_empty() {
-            let trees = self.snapshots.iter().filter(|kept| matches!(kept.item, Item::Files(_)));
-            let bytes = report::size(trees.map(|kept| kept.bytes).sum());
+            let bytes = report::size(self.file_bytes());
             content.push(format!("{} ({bytes})", counted(self.files.len(), "directory", "directories")));
         }
         content

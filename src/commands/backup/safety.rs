@@ -77,7 +77,7 @@ impl Safety {
             tracing::info!("plan: no safety backup, because nothing is live that could be saved");
             return Ok(None);
         }
-        let context = Context { settings, stop: context.stop.clone(), json: context.json };
+        let context = Context { settings, stop: context.stop.clone(), json: context.json, told: context.told.clone() };
         let session = session.filter(|_| context.settings.postgres.is_some());
         let plan = Plan::make(&context, session).await?;
         if let Some(places) = &repositories.restic {

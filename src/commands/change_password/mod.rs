@@ -30,7 +30,7 @@ const MOST_KEYS: usize = 50;
 /// # Errors
 /// Exit codes 2, 10 and 12 before anything is changed. Afterwards the first failure, with the others told.
 pub async fn change_password(context: &Context) -> Result<Exit> {
-    let run = Run::begin()?;
+    let run = context.begin()?;
     let new_file = new_password(context)?;
     let base = context.stop.or(Base::of(context)).await?;
     let Some(base) = base else { bail!(no_repository()) };

@@ -104,6 +104,6 @@ fn refused(error: StoreError, means: &str, is_choice: bool) -> Finding {
     let is_refusal = matches!(error, StoreError::Forbidden { .. });
     let told = store_failure(error);
     let mut finding = Finding::of(Area::Bucket, &told);
-    finding.what = format!("{}: {means}", report::told(&told));
+    finding.what = format!("{}: {means}", report::said(&told));
     if is_refusal && is_choice { finding.at_most_warning() } else { finding }
 }

@@ -99,7 +99,7 @@ impl Finding {
         let verdict = if exit_of(error) == Exit::Locked { Verdict::Warning } else { Verdict::Fault };
         let mend = Some(hints_of(error).join("; ")).filter(|hints| !hints.is_empty());
         let mend = mend.or_else(|| Some("set right what the message says".to_owned()));
-        Finding { area, verdict, what: report::told(error), mend }
+        Finding { area, verdict, what: report::said(error), mend }
     }
 
     /// The same, where it is only a pity.

@@ -28,6 +28,8 @@ use super::{Context, Run};
 use crate::exit::Exit;
 use crate::process::Stop;
 use crate::report;
+use crate::report::facts::Told;
+use crate::settings::names::NO_COLOR;
 use crate::settings::{Environment, Overrides, doubt, inspect};
 
 /// Looks at everything; an area may take as long as `within`.
@@ -38,7 +40,7 @@ pub async fn doctor(environment: &dyn Environment, stop: Stop, json: bool, withi
     let (settings, faults) = inspect(environment, &Overrides::default());
     let mut findings = settings::findings(&settings, &faults, &doubt::doubts(environment));
     let spoiled = settings::spoiled(&faults);
-    let context = Context { settings, stop, json };
+    let context = Context { settings, stop, json, told: Told::default() };
     let run = Run::begin()?;
 
     findings.extend(spoiled.iter().map(|area| skipped(*area, "its settings have faults")));
@@ -51,7 +53,7 @@ pub async fn doctor(environment: &dyn Environment, stop: Stop, json: bool, withi
     match json {
         true => report::json(&report)?,
         false => report::text(
-            &report.text(report::has_colours(environment.get("NO_COLOR").is_some_and(|value| !value.is_empty()))),
+            &report.text(report::has_colours(environment.get(NO_COLOR).is_some_and(|value| !value.is_empty()))),
         )?,
     }
     Ok(if report.faults > 0 { Exit::Usage } else { Exit::Done })

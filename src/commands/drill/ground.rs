@@ -70,7 +70,7 @@ pub fn context(context: &Context, ground: &Ground, request: &Request) -> Context
     if settings.postgres.is_none() {
         settings = with_files(&settings, request);
     }
-    Context { settings, stop: context.stop.clone(), json: context.json }
+    Context { settings, stop: context.stop.clone(), json: context.json, told: context.told.clone() }
 }
 
 /// With a place for files those of a run are tried, whether or not the settings know where they live.

@@ -39,7 +39,8 @@ use crate::cli::Restore;
 use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
 use crate::report;
-use crate::report::metrics::{self, Metric};
+use crate::report::facts::Tried as Found;
+use crate::report::metrics::file;
 use crate::repository::bucket::layout;
 use crate::settings::{Postgres, Settings};
 use crate::sources::Item;
@@ -54,7 +55,7 @@ pub use crate::cli::Drill as Request;
 /// # Errors
 /// Exit code 5 when a proof failed, 1 when it could not be tried; the evidence is written all the same.
 pub async fn drill(context: &Context, request: &Request) -> Result<Exit> {
-    let run = Run::begin()?;
+    let run = context.begin()?;
     let checks = checks::parse(context.settings.drill.checks.as_deref().unwrap_or_default())?;
     let mut evidence = Evidence::begin(&run.id, &context.settings.app, run.began);
     let mut tried = tried(context, &run, request, &checks, &mut evidence).await.map_err(verdict::judged);
@@ -338,7 +339,7 @@ fn backup(context: &Context, repositories: &Repositories, choice: &Choice, sorte
     }
 }
 
-/// Writes evidence and metrics.
+/// Writes the evidence, and puts down its figures for the metrics.
 fn show(context: &Context, request: &Request, evidence: &Evidence) -> Result<()> {
     let settings = &context.settings;
     if context.json {
@@ -347,25 +348,17 @@ fn show(context: &Context, request: &Request, evidence: &Evidence) -> Result<()>
     if let Some(path) = request.evidence.as_ref().or(settings.drill.evidence.as_ref()) {
         let mut json = serde_json::to_vec_pretty(evidence)?;
         json.push(b'\n');
-        metrics::replace(path, &json)?;
+        file::replace(path, &json)?;
     }
-    let Some(path) = &settings.metrics_file else { return Ok(()) };
-    let (ended, proven) = (evidence.ended.unwrap_or(evidence.began), evidence.result == Outcome::Proven);
-    let success = Metric {
-        name: "bkp_drill_success",
-        help: "Whether the last drill proved its backup.",
-        value: f64::from(proven),
-    };
-    let seconds = ended.duration_since(evidence.began).as_secs_f64();
-    let duration = Metric { name: "bkp_drill_duration_seconds", help: "How long the last drill took.", value: seconds };
-    let mut all = vec![success, duration];
-    // As for `list` and retention: a proof of a part is none of the whole.
-    if proven && evidence.not_tried.is_empty() {
-        let help = "When a backup was last proven to restore.";
-        let value = ended.as_millisecond() as f64 / 1000.0;
-        all.push(Metric { name: "bkp_last_proof_timestamp_seconds", help, value });
-    }
-    metrics::update(path, &settings.app, &all)
+    context.told.tell(|facts| {
+        facts.tried = Some(Found {
+            proven: evidence.result == Outcome::Proven,
+            whole: evidence.not_tried.is_empty(),
+            taken: evidence.backup.as_ref().map(|backup| backup.time),
+            restore_seconds: evidence.time_to_restore_seconds,
+        });
+    });
+    Ok(())
 }
 
 /// Takes the time of each step.

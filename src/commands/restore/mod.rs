@@ -76,7 +76,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let specs = tables::specs(request)?;
     let only = Only::of(request)?;
     only::check(&context.settings, request)?;
-    let run = Run::begin()?;
+    let run = context.begin()?;
     let settings = &context.settings;
     let repositories = context.stop.or(Repositories::open_to_list(context)).await?;
     let choice = context.stop.or(chosen(context, &repositories, request)).await?;

@@ -11,6 +11,7 @@ use crate::commands::catalog::Dump;
 use crate::commands::store_failure;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::report::progress::Step;
 use crate::repository::bucket::store::Store;
 use crate::repository::bucket::unpack::Unpacker;
 use crate::repository::restic::{Reading, Repository};
@@ -84,11 +85,17 @@ enum Portion {
 type Tell = mpsc::Sender<Result<Portion>>;
 
 /// SQL, bit by bit.
-pub struct Sql(mpsc::Receiver<Result<Portion>>);
+pub struct Sql {
+    told: mpsc::Receiver<Result<Portion>>,
+    /// For whoever watches how far it is.
+    step: Step,
+}
 
 /// Begins to read.
 pub fn open(stored: &Stored) -> Sql {
     let (tell, told) = mpsc::channel(AHEAD);
+    let sealed = stored.pieces.iter().map(|piece| piece.seal.as_ref().map(|seal| seal.bytes));
+    let step = Step::begin(format!("SQL of {}", stored.name), sealed.sum());
     let stored = stored.clone();
     tokio::spawn(async move {
         let mut ahead = None;
@@ -110,7 +117,7 @@ pub fn open(stored: &Stored) -> Sql {
             }
         }
     });
-    Sql(told)
+    Sql { told, step }
 }
 
 impl Piece {
@@ -175,13 +182,21 @@ async fn unpacked(unpacker: &mut Unpacker, tell: &Tell) -> Result<bool> {
 }
 
 impl Sql {
+    async fn portion(&mut self) -> Result<Option<Portion>> {
+        let portion = self.told.recv().await.transpose()?;
+        if let Some(Portion::Between(sql) | Portion::Sql(sql)) = &portion {
+            self.step.advance(sql.len() as u64);
+        }
+        Ok(portion)
+    }
+
     /// The next bit; nothing at the end of SQL that was read whole.
     ///
     /// # Errors
     /// When the store fails or the gzip is damaged.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            match self.0.recv().await.transpose()? {
+            match self.portion().await? {
                 None => return Ok(None),
                 Some(Portion::Begin) => {}
                 Some(Portion::Between(sql) | Portion::Sql(sql)) => return Ok(Some(sql)),
@@ -222,7 +237,7 @@ pub async fn survey(stored: &Stored) -> Result<Read> {
     let in_parts = stored.pieces.len() > 1 || stored.pieces.iter().any(|piece| piece.database.is_some());
     let (mut sql, mut whole, mut digest) = (open(stored), Surveyor::new(), Digest::default());
     let (mut part, mut parts) = (None::<Surveyor>, Vec::new());
-    while let Some(portion) = sql.0.recv().await.transpose()? {
+    while let Some(portion) = sql.portion().await? {
         let bytes = match &portion {
             Portion::Begin => {
                 if let Some(ended) = part.replace(Surveyor::new()) {

@@ -1,32 +1,24 @@
 //! The HTTP client under every object store, built so that it works in an image without certificates.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use super::error::{Cause, StoreError};
 use super::options::StoreOptions;
-
-/// Where distributions keep the certificates of public authorities.
-const SYSTEM_BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
+use crate::authorities::{self, Unusable};
 
 /// Builds the client. The platform's own verifier is not used: it panics where there is no bundle of certificates.
 pub fn build(options: &StoreOptions) -> Result<reqwest::Client, StoreError> {
     let settings = |what: String, cause: String| StoreError::Settings { what, cause: Some(Cause(cause)) };
+    let roots =
+        authorities::roots(options.ca_file.as_deref()).map_err(|Unusable { what, cause }| settings(what, cause))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|err| settings("TLS cannot be set up".to_owned(), err.to_string()))?
-        .with_root_certificates(roots(options.ca_file.as_deref())?)
+        .with_root_certificates(roots)
         .with_no_client_auth();
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -44,38 +36,10 @@ pub fn build(options: &StoreOptions) -> Result<reqwest::Client, StoreError> {
         .map_err(|err| settings("the HTTP client cannot be set up".to_owned(), err.without_url().to_string()))
 }
 
-/// The system's certificates, or Mozilla's where there are none, and the ones of `ca_file` besides.
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, StoreError> {
-    let mut roots = RootCertStore::empty();
-    for bundle in SYSTEM_BUNDLES {
-        if let Ok(certificates) = read_pem(Path::new(bundle)) {
-            roots.add_parsable_certificates(certificates);
-            break;
-        }
-    }
-    if roots.is_empty() {
-        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-    }
-    if let Some(path) = ca_file {
-        let what = format!("the certificate file {} cannot be used", path.display());
-        let certificates =
-            read_pem(path).map_err(|cause| StoreError::Settings { what: what.clone(), cause: Some(Cause(cause)) })?;
-        let (added, _) = roots.add_parsable_certificates(certificates);
-        if added == 0 {
-            let cause = Cause("it holds no certificate in PEM form".to_owned());
-            return Err(StoreError::Settings { what, cause: Some(cause) });
-        }
-    }
-    Ok(roots)
-}
-
-fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = std::fs::read(path).map_err(|err| err.to_string())?;
-    CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().map_err(|err| err.to_string())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn with(ca_file: &Path) -> StoreOptions {

@@ -8,12 +8,13 @@ use anyhow::Result;
 
 use super::address::Address;
 use super::locks::{Here, Lock};
-use super::output::{Message, message};
+use super::output::{Message, message, status};
 use super::refusal::{self, Cause, cause};
 use super::repo::{Password, Repository};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::process::{self, How, Line, Overdue, Program};
+use crate::report::progress::Step;
 
 /// How often a locked repository is looked at again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -31,17 +32,31 @@ pub(super) struct Call<'a> {
     pub how: How<'a>,
     /// Whether it is answered at once, or not at all.
     short: bool,
+    /// What moves, for whoever watches how far it is.
+    watched: Option<String>,
 }
 
 impl<'a> Call<'a> {
     /// A command without a time limit: what moves data takes as long as it takes.
     pub fn new<I: IntoIterator<Item: Into<OsString>>>(to_do: &'a str, arguments: I) -> Call<'a> {
-        Call { to_do, arguments: arguments.into_iter().map(Into::into).collect(), how: How::default(), short: false }
+        Call {
+            to_do,
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            how: How::default(),
+            short: false,
+            watched: None,
+        }
     }
 
     /// A command that is answered at once, or not at all.
     pub fn short(mut self) -> Call<'a> {
         self.short = true;
+        self
+    }
+
+    /// One that takes as long as much data takes.
+    pub fn watched(mut self, what: impl Into<String>) -> Call<'a> {
+        self.watched = Some(what.into());
         self
     }
 
@@ -65,11 +80,13 @@ struct Heard {
     told: bool,
     out: Vec<u8>,
     err: Vec<u8>,
+    step: Option<Step>,
 }
 
 impl Heard {
-    fn new(address: &Address) -> Heard {
-        Heard { address: address.clone(), told: false, out: Vec::new(), err: Vec::new() }
+    fn new(address: &Address, watched: Option<&String>) -> Heard {
+        let step = watched.map(|what| Step::begin(what, None));
+        Heard { address: address.clone(), told: false, out: Vec::new(), err: Vec::new(), step }
     }
 
     /// Keeps a line, unless it is of restic's progress.
@@ -90,7 +107,11 @@ impl Heard {
             Line::Out(bytes) => (&mut self.out, bytes),
             Line::Err(bytes) => (&mut self.err, bytes),
         };
-        if !bytes.starts_with(br#"{"message_type":"status""#) && kept.len() < KEPT_BYTES {
+        if bytes.starts_with(br#"{"message_type":"status""#) {
+            if let (Some(step), Some((bytes, expected))) = (&self.step, status(bytes)) {
+                step.reached(bytes, expected);
+            }
+        } else if kept.len() < KEPT_BYTES {
             kept.extend_from_slice(bytes);
             kept.push(b'\n');
         }
@@ -132,7 +153,7 @@ impl Repository {
 
     /// Runs it once.
     pub(super) async fn run(&self, program: &Program, call: &Call<'_>) -> Result<Answer> {
-        let mut heard = Heard::new(&self.address);
+        let mut heard = Heard::new(&self.address, call.watched.as_ref());
         let how = How { limit: call.short.then_some(self.restic.options.answer_within), ..call.how };
         let ended = process::run(program, how, |line| heard.line(line)).await;
         let status = ended.map_err(|error| match error.downcast::<Overdue>() {

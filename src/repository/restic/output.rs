@@ -117,6 +117,18 @@ pub(super) fn message(line: &[u8]) -> Option<Message> {
     line.starts_with(b"{").then(|| serde_json::from_slice(line).ok()).flatten()
 }
 
+/// How far restic is, in bytes, and how far it goes, if it knows: what it saves without counting first, it does not.
+pub(super) fn status(line: &[u8]) -> Option<(u64, Option<u64>)> {
+    #[derive(Deserialize)]
+    struct Status {
+        #[serde(default, alias = "bytes_restored")]
+        bytes_done: u64,
+        total_bytes: Option<u64>,
+    }
+    let status: Status = serde_json::from_slice(line).ok()?;
+    Some((status.bytes_done, status.total_bytes))
+}
+
 /// What `snapshots --json` prints.
 pub(super) fn snapshots(said: &[u8]) -> Result<Vec<Snapshot>> {
     serde_json::from_slice::<Option<Vec<Snapshot>>>(said)
@@ -226,5 +238,15 @@ mod tests {
         let found = entries(said).unwrap();
         assert_eq!((found[0].path.as_str(), found[0].size), ("/shop.sql", Some(6)));
         assert_eq!((found[1].kind.as_str(), found[1].size), ("dir", None));
+    }
+
+    #[test]
+    fn how_far_restic_is_is_read_of_saving_and_of_restoring() {
+        let saving =
+            br#"{"message_type":"status","percent_done":0,"files_done":3,"bytes_done":1234,"current_files":["/x"]}"#;
+        assert_eq!(status(saving), Some((1234, None)));
+        let restoring = br#"{"message_type":"status","percent_done":0.5,"total_bytes":20,"bytes_restored":10}"#;
+        assert_eq!(status(restoring), Some((10, Some(20))));
+        assert_eq!(status(br#"{"message_type":"status","percent_done":0}"#), Some((0, None)));
     }
 }

@@ -60,6 +60,7 @@ impl Repository {
         let root = root.canonicalize().with_context(|| format!("{} cannot be entered", root.display()))?;
         // Without counting first: nobody watches a bar, and each unreadable directory would be told twice.
         let mut call = Call::new("save files", ["backup", "--json", "--no-scan"]).with(saving.arguments()?);
+        call = call.watched(format!("files {}", root.display()));
         for pattern in &what.excludes {
             call = call.with([OsString::from("--exclude"), pattern.clone()]);
         }
@@ -95,7 +96,9 @@ impl Repository {
             None => snapshot.to_owned(),
         };
         // Holes stay holes: a sparse file may be larger than the volume.
-        let mut call = Call::new("restore files", ["restore", "--json", "--sparse", "--target"]).with([into]);
+        let mut call = Call::new("restore files", ["restore", "--json", "--sparse", "--target"])
+            .with([into])
+            .watched(format!("files into {}", into.display()));
         for pattern in includes {
             call = call.with(["--include", pattern.as_str()]);
         }
@@ -110,7 +113,9 @@ impl Repository {
     pub async fn restore_verified(&self, snapshot: &str, subfolder: Option<&str>, into: &Path) -> Result<Restored> {
         let from = subfolder.map(|folder| format!("{snapshot}:/{}", folder.trim_matches('/')));
         let from = from.as_deref().unwrap_or(snapshot);
-        let call = Call::new("restore files", ["restore", "--json", "--sparse", "--verify", "--target"]).with([into]);
+        let call = Call::new("restore files", ["restore", "--json", "--sparse", "--verify", "--target"])
+            .with([into])
+            .watched(format!("files into {}", into.display()));
         self.restored(&call.with(["--", from])).await
     }
 

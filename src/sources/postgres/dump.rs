@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
+use tracing::Instrument as _;
 
 use super::clients::Client;
 use super::connect::{ConnectError, Session};
@@ -19,6 +20,8 @@ use super::survey::{Layout, Survey, Surveyor};
 use super::waits::{self, Patience, Watch};
 use crate::error::Failure;
 use crate::process::{Program, output};
+use crate::report;
+use crate::report::progress::Step;
 use crate::settings::{Postgres, SavedRoles};
 use crate::sources::{Item, Sink};
 
@@ -51,6 +54,8 @@ pub struct Dumped {
     pub digest: String,
     /// Rows per table and database.
     pub databases: BTreeMap<String, Sealed>,
+    /// How much SQL each database is, in bytes.
+    pub database_bytes: BTreeMap<String, u64>,
 }
 
 /// How much longer pg_dump itself waits.
@@ -73,7 +78,7 @@ pub async fn dump(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) ->
 
 async fn watched(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> Result<Dumped> {
     let known = (job.client.major > maintenance.server_version_major()).then_some(known_settings(maintenance).await?);
-    let mut out = Out { sink, digest: blake3::Hasher::new(), bytes: 0 };
+    let mut out = Out { sink, digest: blake3::Hasher::new(), bytes: 0, step: None };
     let globals = globals(job, maintenance, roles(job, maintenance).await?, known.clone()).await?;
     if *job.roles == SavedRoles::None {
         out.between(&globals).await?;
@@ -83,7 +88,7 @@ async fn watched(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> 
         out.sink.end(Sealed::default(), TRAILER).await?;
     }
     out.between(b"--\n-- Databases\n--\n\n").await?;
-    let mut databases = BTreeMap::new();
+    let (mut databases, mut database_bytes) = (BTreeMap::new(), BTreeMap::new());
     for name in job.databases {
         let session = match Session::connect(job.settings, name, job.session_name).await {
             Err(ConnectError::NoDatabase { .. }) if !job.named => {
@@ -92,16 +97,32 @@ async fn watched(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> 
             }
             other => other.map_err(told)?,
         };
+        let (before, began) = (out.bytes, Instant::now());
+        let item = Item::Database(name.clone());
+        out.step = Some(Step::begin(item.to_string(), server::pages_bytes(&session).await));
         let rows = database(job, name, session, known.clone(), &mut out)
+            .instrument(tracing::info_span!("item", %item))
             .await
             .map_err(advised)
             .with_context(|| format!("dumping database {name}"))?;
+        out.step = None;
         let counted: u64 = rows.tables.values().sum();
-        tracing::info!("dumped database {name}: {} tables, {counted} rows", rows.tables.len());
+        let (bytes, seconds) = (out.bytes - before, began.elapsed().as_secs_f64());
+        tracing::info!(
+            %item,
+            bytes,
+            rows = counted,
+            seconds,
+            "dumped database {name}: {} tables, {counted} rows, {} of SQL in {seconds:.1} s{}",
+            rows.tables.len(),
+            report::size(bytes),
+            report::rate(bytes, seconds)
+        );
+        database_bytes.insert(name.clone(), bytes);
         databases.insert(name.clone(), rows);
     }
     out.between(TRAILER).await?;
-    Ok(Dumped { bytes: out.bytes, digest: out.digest.finalize().to_hex().to_string(), databases })
+    Ok(Dumped { bytes: out.bytes, digest: out.digest.finalize().to_hex().to_string(), databases, database_bytes })
 }
 
 /// Counts and digests what passes on its way to the sink.
@@ -109,6 +130,7 @@ struct Out<'a, S> {
     sink: &'a mut S,
     digest: blake3::Hasher,
     bytes: u64,
+    step: Option<Step>,
 }
 
 impl<S: Sink> Out<'_, S> {
@@ -129,6 +151,9 @@ impl<S: Sink> Out<'_, S> {
     fn count(&mut self, sql: &[u8]) {
         self.digest.update(sql);
         self.bytes += sql.len() as u64;
+        if let Some(step) = &self.step {
+            step.advance(sql.len() as u64);
+        }
     }
 }
 

@@ -70,8 +70,15 @@ fn a_backup_whose_old_ones_cannot_be_deleted_is_there_and_exit_4() {
     let cloud = Cloud::backed_up();
     let older = cloud.gcs.objects();
     cloud.gcs.fail_next(Op::Delete, FORBIDDEN);
+    let metrics = cloud.shop.work.join("bkp.prom");
     let keep_one = cloud.bkp(["backup"]).env("BKP_KEEP_LAST", "1").env("BKP_KEEP_MIN", "1");
-    keep_one.run().fails_with(4).says("does not allow to delete object").says("storage.objects.");
+    let out = keep_one.env("BKP_METRICS_FILE", &metrics).run().fails_with(4);
+    out.says("does not allow to delete object").says("storage.objects.");
+    let told = std::fs::read_to_string(&metrics).expect("metrics");
+    for line in ["bkp_retention_failing{app=\"shop\"} 1\n", "exit_status{app=\"shop\",command=\"backup\"} 4\n"] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert!(told.contains("bkp_last_success_timestamp_seconds{"), "what was saved is whole: {told}");
     assert_eq!(cloud.gcs.objects().len(), 2);
     cloud.bkp(["check", "--read-data"]).run().ok().says("2 dumps are as sealed");
     cloud.bkp(["forget"]).env("BKP_KEEP_LAST", "1").env("BKP_KEEP_MIN", "1").run().ok();

@@ -51,7 +51,7 @@ pub use recover::recover;
 /// # Errors
 /// When there is nothing to undo, or it fails before the swap: everything is as it was then.
 pub async fn undo(context: &Context, request: &Request) -> Result<Exit> {
-    let run = Run::begin()?;
+    let run = context.begin()?;
     let settings = &context.settings;
     let session_name = run.session_name("restore");
     if let Some(postgres) = &settings.postgres {

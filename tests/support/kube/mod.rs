@@ -299,15 +299,14 @@ impl State {
         }
         match op {
             Op::List if path == "/api/v1/namespaces/shop/pods" => self.objects.list(query),
-            Op::Get | Op::Patch if path.starts_with("/apis/apps/v1/namespaces/shop/") => {
-                let patch = (op == Op::Patch).then(|| serde_json::from_slice(body).expect("a patch"));
-                match query.contains("dryRun=All") {
-                    // Judged as any other, and not done.
-                    true => self.objects.clone().object(path, patch),
-                    false => self.objects.object(path, patch),
+            Op::Get | Op::Patch | Op::Rehearse if path.starts_with("/apis/apps/v1/namespaces/shop/") => {
+                let patch = (op != Op::Get).then(|| serde_json::from_slice(body).expect("a patch"));
+                match op {
+                    // Judged as any other change, and not done.
+                    Op::Rehearse => self.objects.clone().object(path, patch),
+                    _ => self.objects.object(path, patch),
                 }
             }
-            Op::Rehearse => self.objects.object(path, None),
             _ => status(404, "NotFound", "the server could not find the requested resource"),
         }
     }

@@ -161,16 +161,17 @@ fn what_a_dead_run_left_is_found_and_given_back_from_anywhere() {
         // Another pod, without whatever the first one wrote.
         let elsewhere = WorkDir::new();
         let config = config(&kube, &elsewhere);
-        let left = pause::left_scaled(&config).await.unwrap();
-        let left: Vec<String> = left.iter().map(|left| format!("{} {}", left.object, left.run)).collect();
+        let found = pause::left_scaled(&config).await.unwrap();
+        let left: Vec<String> = found.iter().map(|left| format!("{} {}", left.object, left.run)).collect();
         assert_eq!(left, ["deployment/web r1", "statefulset/queue r1"]);
         let other = pause::Config { app: "other".to_owned(), ..config.clone() };
         assert_eq!(pause::left_scaled(&other).await.unwrap(), []);
         let mut refused = Pause::new(&other, "r2");
-        assert!(refused.pause().await.unwrap_err().to_string().contains("run r1 of application shop"));
+        let told = format!("{:#}", refused.pause().await.unwrap_err());
+        assert!(told.contains("run r1 of application shop"), "{told}");
         refused.resume().await.unwrap();
         is_paused(&kube, "r1");
-        pause::resume_scaled(&config).await.unwrap();
+        pause::resume_scaled(&config, &found).await.unwrap();
     });
     is_as_before(&kube);
 }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -95,13 +95,7 @@ impl Scaled {
         for object in &self.objects {
             faults.extend(ready(&api, object, app, run).await.err());
         }
-        if faults.is_empty() {
-            return Ok(());
-        }
-        let told: Vec<String> = faults.iter().map(|fault| format!("{fault:#}")).collect();
-        Err(Failure::new(format!("application {app} cannot be scaled to zero: {}", told.join("; ")))
-            .hints(faults.iter().flat_map(error::hints_of))
-            .into())
+        all_well(&faults).with_context(|| format!("application {app} cannot be scaled to zero"))
     }
 
     /// Scales all to zero and waits until their pods are gone. May be cancelled.
@@ -142,32 +136,29 @@ impl Scaled {
         for object in self.objects.iter().rev() {
             faults.extend(self.give_back(&api, object, app).await.err());
         }
-        if faults.is_empty() {
-            return Ok(());
-        }
-        let told: Vec<String> = faults.iter().map(|fault| format!("{fault:#}")).collect();
-        Err(Failure::new(told.join("; ")).hints(faults.iter().flat_map(error::hints_of)).into())
+        all_well(&faults)
     }
 
-    /// What dead runs of this application left; its lock is held.
-    ///
-    /// # Errors
-    /// When it cannot be learned.
-    pub async fn left(&self, app: &str) -> Result<Vec<Left>> {
-        let api = Api::open(&self.cluster, self.patience)?;
-        let mut left = Vec::new();
+    /// What dead runs of this application left, and why something could not be looked at: that keeps nothing else from being given back.
+    /// The application's lock is held.
+    pub async fn left(&self, app: &str) -> (Vec<Left>, Vec<anyhow::Error>) {
+        let api = match Api::open(&self.cluster, self.patience) {
+            Ok(api) => api,
+            Err(error) => return (Vec::new(), vec![error]),
+        };
+        let (mut left, mut faults) = (Vec::new(), Vec::new());
         for object in &self.objects {
-            let workload = match api.look(object).await {
-                Ok(workload) => workload,
+            match api.look(object).await {
+                Ok(workload) => {
+                    let note = workload.note.filter(|note| note.app == app);
+                    left.extend(note.map(|note| Left { object: object.clone(), run: note.run }));
+                }
                 // What is not there is not paused.
-                Err(Unanswered::Missing(_)) => continue,
-                Err(unanswered) => return Err(unanswered.into()),
-            };
-            if let Some(note) = workload.note.filter(|note| note.app == app) {
-                left.push(Left { object: object.clone(), run: note.run });
+                Err(Unanswered::Missing(_)) => {}
+                Err(unanswered) => faults.push(unanswered.into()),
             }
         }
-        Ok(left)
+        (left, faults)
     }
 
     /// Scales one to zero, and says how many replicas it had; nothing where it is at zero without us.
@@ -300,6 +291,18 @@ impl Scaled {
         }
         Err(anyhow::Error::from(Unanswered::Conflict).context(format!("scaling {object} back")))
     }
+}
+
+/// All faults of several objects as one.
+///
+/// # Errors
+/// When there is any.
+pub fn all_well(faults: &[anyhow::Error]) -> Result<()> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = faults.iter().map(|fault| format!("{fault:#}")).collect();
+    Err(Failure::new(told.join("; ")).hints(faults.iter().flat_map(error::hints_of)).into())
 }
 
 async fn ready(api: &Api, object: &Object, app: &str, run: &str) -> Result<()> {

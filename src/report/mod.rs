@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use tokio::sync::oneshot;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -90,15 +91,21 @@ pub fn error(error: &anyhow::Error) {
 ///
 /// # Errors
 /// When the terminal is gone.
-pub fn confirmed(question: &str) -> Result<bool> {
+pub async fn confirmed(question: &str) -> Result<bool> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(true);
     }
-    let mut err = std::io::stderr().lock();
+    let mut err = std::io::stderr();
     write!(err, "{question} [y/N] ")?;
     err.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
+    // A thread that nobody waits for: a signal at the question ends the run, and log lines are not kept from the terminal.
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        let _ = tell.send(read.map(|_| answer));
+    });
+    let answer = told.await??;
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 

@@ -8,7 +8,7 @@ use super::manifests::{all, name, objects, pods, project, template};
 use crate::support::workdir::WorkDir;
 
 /// Overlays that use the component.
-const USERS: [&str; 1] = ["k8s/apps/taiga"];
+const USERS: [&str; 2] = ["k8s/apps/forgejo", "k8s/apps/taiga"];
 
 /// What the API lets an account do with objects that it names, whatever they are called.
 const SCALING: [&str; 2] = ["get", "patch"];

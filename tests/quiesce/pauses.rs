@@ -76,6 +76,24 @@ fn what_another_tool_scales_again_is_scaled_to_zero_again() {
 }
 
 #[test]
+fn patience_with_other_tools_is_for_each_object() {
+    let (kube, work) = (Kube::start(), WorkDir::new());
+    let config = config(&kube, &work);
+    within(async {
+        let mut pause = Pause::new(&config, "r1");
+        pause.pause().await.unwrap();
+        // One of them three times, and the other once.
+        kube.scaled_again("web", 3, 2);
+        kube.scale("web", 3, "argocd-controller");
+        kube.scale("queue", 2, "argocd-controller");
+        pause.still().await.unwrap();
+        is_paused(&kube, "r1");
+        pause.resume().await.unwrap();
+    });
+    is_as_before(&kube);
+}
+
+#[test]
 fn who_scales_again_without_end_is_named_and_has_its_way() {
     let (kube, work) = (Kube::start(), WorkDir::new());
     kube.scaled_again("web", 4, u32::MAX);

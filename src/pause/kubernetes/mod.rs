@@ -200,16 +200,17 @@ impl Scaled {
 
     async fn until_gone(&self, api: &Api, app: &str, run: &str) -> Result<()> {
         let until = Instant::now() + self.wait;
-        let (mut again, mut is_told) = (0, false);
+        let mut again = vec![0; self.objects.len()];
+        let mut is_told = false;
         loop {
             let mut waiting = Vec::new();
-            for object in &self.objects {
+            for (object, again) in self.objects.iter().zip(&mut again) {
                 match standing(api, object, app, run).await? {
                     Standing::Gone => {}
                     Standing::Ending(pods) => waiting.push(shown(object, &pods)),
                     Standing::Again(workload) => {
-                        again += 1;
-                        self.again(api, object, &workload, again, (app, run)).await?;
+                        *again += 1;
+                        self.again(api, object, &workload, *again, (app, run)).await?;
                         waiting.push(shown(object, &[]));
                     }
                 }

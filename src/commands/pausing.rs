@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Context, Run};
+use crate::error::hints_of;
 use crate::pause::{self, Commands, Config, Maintenance, Pause, Scaled};
 use crate::settings::Settings;
 
@@ -120,13 +121,13 @@ pub async fn resume_left(settings: &Settings, dry_run: bool) -> Result<Vec<Strin
 
 /// A backup that pauses nothing must not fail because nobody can tell what is paused; who does pause is told by that.
 async fn resume_scaled(config: &Config, dry_run: bool) -> Result<Vec<String>> {
-    let left = match pause::left_scaled(config).await {
-        Ok(left) => left,
-        Err(error) => {
-            tracing::warn!("whether a dead run left something scaled to zero cannot be seen: {error:#}");
-            return Ok(Vec::new());
+    let (left, unseen) = pause::seen_scaled(config).await;
+    for error in &unseen {
+        tracing::warn!("whether a dead run left something scaled to zero cannot be seen: {error:#}");
+        for hint in hints_of(error) {
+            tracing::warn!("hint: {hint}");
         }
-    };
+    }
     for pause::kubernetes::Left { object, run } in &left {
         match dry_run {
             true => tracing::info!("run {run} left {object} scaled to zero; a run would scale it back"),
@@ -136,7 +137,7 @@ async fn resume_scaled(config: &Config, dry_run: bool) -> Result<Vec<String>> {
     if left.is_empty() || dry_run {
         return Ok(Vec::new());
     }
-    pause::resume_scaled(config).await?;
+    pause::resume_scaled(config, &left).await?;
     Ok(left.into_iter().map(|left| left.run).collect())
 }
 

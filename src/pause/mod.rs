@@ -263,11 +263,17 @@ pub fn drop_unfinished(config: &Config) {
 /// What dead runs of this application left scaled to zero, wherever they ran. The application's lock is held.
 ///
 /// # Errors
-/// When the API cannot be asked.
+/// When not all of it can be seen.
 pub async fn left_scaled(config: &Config) -> Result<Vec<kubernetes::Left>> {
+    let (left, faults) = seen_scaled(config).await;
+    kubernetes::all_well(&faults).map(|()| left)
+}
+
+/// The same as far as it can be seen, and what cannot.
+pub async fn seen_scaled(config: &Config) -> (Vec<kubernetes::Left>, Vec<anyhow::Error>) {
     match &config.scaled {
         Some(scaled) => scaled.left(&config.app).await,
-        None => Ok(Vec::new()),
+        None => (Vec::new(), Vec::new()),
     }
 }
 
@@ -285,11 +291,11 @@ pub async fn rehearse_scaled(config: &Config, run: &str) -> Result<Vec<(String, 
 ///
 /// # Errors
 /// When something could not be scaled back; its note stays.
-pub async fn resume_scaled(config: &Config) -> Result<()> {
-    match &config.scaled {
-        Some(scaled) => scaled.release(&config.app).await.map_err(|error| still_paused(config, &[error])),
-        None => Ok(()),
-    }
+pub async fn resume_scaled(config: &Config, left: &[kubernetes::Left]) -> Result<()> {
+    let Some(scaled) = &config.scaled else { return Ok(()) };
+    let objects = left.iter().map(|left| left.object.clone()).collect();
+    let scaled = Scaled { objects, ..scaled.clone() };
+    scaled.release(&config.app).await.map_err(|error| still_paused(config, &[error]))
 }
 
 /// Resumes what a dead run left paused.

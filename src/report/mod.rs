@@ -11,6 +11,7 @@ use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use crate::error::statements::{Failed, failures_of};
 use crate::error::{exit_of, hints_of};
@@ -79,15 +80,21 @@ pub fn error(error: &anyhow::Error) {
 ///
 /// # Errors
 /// When the terminal is gone.
-pub fn confirmed(question: &str) -> Result<bool> {
+pub async fn confirmed(question: &str) -> Result<bool> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(true);
     }
-    let mut err = std::io::stderr().lock();
+    let mut err = std::io::stderr();
     write!(err, "{question} [y/N] ")?;
     err.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
+    // A thread that nobody waits for: a signal at the question ends the run, and log lines are not kept from the terminal.
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        let _ = tell.send(read.map(|_| answer));
+    });
+    let answer = told.await??;
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 

@@ -77,7 +77,8 @@ fn databases_that_are_dropped_meanwhile_are_skipped_when_all_are_wanted() {
     shop.cluster.psql("postgres", "CREATE DATABASE zz_short_lived");
     // The first database's dump gives it the time to go.
     let clients = clients_with(&shop, "pg_dump", "touch \"$(dirname \"$0\")/begun\"; sleep 2; exec $REAL \"$@\"");
-    let running = shop.bkp(["backup"]).env("BKP_DATABASES", "all").env("BKP_PG_BIN", &clients).spawn();
+    let running =
+        shop.bkp(["backup", "--allow-shrink"]).env("BKP_DATABASES", "all").env("BKP_PG_BIN", &clients).spawn();
     until("pg_dump", || clients.join("begun").exists());
     shop.cluster.psql("postgres", "DROP DATABASE zz_short_lived");
     running.wait().ok().says("zz_short_lived");

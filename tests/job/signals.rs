@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Shop;
 use crate::support::bkp::Bkp;
+use crate::support::wait::until;
 
 /// A shop whose dump takes a while to load: a trigger-free table with an index that is slow to build.
 fn slow_shop() -> Shop {
@@ -104,4 +105,31 @@ fn a_waiting_pod_ends_at_once_on_term() {
     let began = std::time::Instant::now();
     running.wait().ok();
     assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn who_is_asked_on_a_terminal_may_end_it_instead_of_answering() {
+    let shop = Shop::open();
+    shop.bkp(["backup"]).run().ok();
+    let before = shop.orders();
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let (screen, process) = (shop.work.join("screen"), shop.work.join("process"));
+        // A terminal whose keyboard nobody touches.
+        let terminal = "mkfifo keys; sleep 300 >keys & \
+            script -qefc \"echo \\$\\$ >$PROCESS; exec $*\" \"$SCREEN\" <keys; code=$?; kill $!; exit $code";
+        let running = shop
+            .bkp(["restore"])
+            .by_way_of(["sh", "-c", terminal, "terminal"])
+            .env("SCREEN", &screen)
+            .env("PROCESS", &process)
+            .within(Duration::from_secs(20))
+            .spawn();
+        until("the question", || std::fs::read_to_string(&screen).is_ok_and(|shown| shown.contains("Go ahead?")));
+        let process: i32 = std::fs::read_to_string(&process).expect("a number").trim().parse().expect("a number");
+        kill_process(Pid::from_raw(process).expect("a process"), signal).expect("a signal");
+        running.wait().fails_with(code);
+        std::fs::remove_file(&screen).expect("the screen");
+        assert_eq!(shop.orders(), before);
+    }
+    shop.bkp(["restore", "--yes"]).run().ok();
 }

@@ -30,7 +30,8 @@ fn template(work: &WorkDir, namespace: &str, files: &[PathBuf]) -> Ran {
     run(&mut helm, b"")
 }
 
-fn rendered(namespace: &str, files: &[PathBuf]) -> Vec<Value> {
+/// The objects that the chart becomes.
+pub fn rendered(namespace: &str, files: &[PathBuf]) -> Vec<Value> {
     let work = WorkDir::new();
     let ran = template(&work, namespace, files);
     assert!(ran.success, "{}", ran.stderr);
@@ -58,7 +59,8 @@ fn comparable(objects: Vec<Value>) -> Map<String, Value> {
     named.collect()
 }
 
-fn assert_same(place: &str, chart: Vec<Value>, kustomize: Vec<Value>) {
+/// Fails unless both are the same objects, in whatever order.
+pub fn assert_same(place: &str, chart: Vec<Value>, kustomize: Vec<Value>) {
     let (chart, kustomize) = (comparable(chart), comparable(kustomize));
     let names = |objects: &Map<String, Value>| objects.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&chart), names(&kustomize), "{place}");

@@ -2,6 +2,7 @@
 //! one mind with the images. `make test-kubernetes` gives them to a cluster.
 
 mod chart;
+mod examples;
 mod field;
 mod manifests;
 mod pages;

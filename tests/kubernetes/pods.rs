@@ -39,6 +39,21 @@ fn every_job_has_an_end_and_none_runs_beside_another() {
 }
 
 #[test]
+fn a_backup_is_not_tried_again_where_that_saves_nothing() {
+    use bkp::exit::Exit;
+    let pointless =
+        [Exit::Usage, Exit::Partial, Exit::RetentionFailed, Exit::NoRepository, Exit::WrongPassword].map(Exit::code);
+    for (place, objects) in all() {
+        for object in objects.iter().filter(|object| object["kind"] == "CronJob") {
+            let job = &object["spec"]["jobTemplate"]["spec"];
+            let codes = &job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"];
+            let wanted = if job["backoffLimit"] == 0 { Value::Null } else { json!(pointless) };
+            assert_eq!(*codes, wanted, "{place} {}", name(object));
+        }
+    }
+}
+
+#[test]
 fn the_pods_of_one_application_differ_in_their_command_alone() {
     for (_, objects) in all() {
         let common: Vec<Value> = pods(&objects)

@@ -8,7 +8,7 @@ use super::manifests::{all, name, objects, pods, project, template};
 use crate::support::workdir::WorkDir;
 
 /// Overlays that use the component.
-const USERS: [&str; 1] = ["k8s/apps/taiga"];
+const USERS: [&str; 2] = ["k8s/apps/forgejo", "k8s/apps/taiga"];
 
 /// What the API lets an account do with objects that it names, whatever they are called.
 const SCALING: [&str; 2] = ["get", "patch"];
@@ -145,7 +145,7 @@ fn the_component_finds_a_job_by_its_part_and_lets_nothing_be_touched_that_nobody
 }
 
 /// A directory of manifests, as kustomize wants it: below the one that it renders.
-fn copy(work: &WorkDir, place: &str) {
+pub fn copy(work: &WorkDir, place: &str) {
     for entry in std::fs::read_dir(project().join(place)).expect("manifests") {
         let path = entry.expect("an entry").path();
         let name = Path::new(place).join(path.file_name().expect("a name"));

@@ -105,6 +105,23 @@ fn a_backup_that_pauses_nothing_does_not_fail_for_lack_of_an_api() {
 }
 
 #[test]
+fn a_note_that_cannot_be_read_keeps_nothing_else_from_being_given_back() {
+    let shop = Shop::open();
+    for (command, code) in [("backup", 0), ("resume", 1)] {
+        shop.paused_and_hit_by(Signal::KILL).fails_with(137);
+        shop.kube.spoil_note("queue");
+        let bkp = shop.bkp([command]).env("BKP_QUIESCE_ON", "restore").run();
+        let told = if code == 0 { bkp.ok() } else { bkp.fails_with(code) };
+        told.says("scaled deployment/web back to 3")
+            .says("bkp/paused of statefulset/queue is none of this program's: replicas: 2")
+            .says("kubectl -n shop annotate statefulset/queue bkp/paused-");
+        assert_eq!(shop.kube.object("web"), (3, None));
+        shop.kube.take_note("queue");
+        shop.kube.scale("queue", 2, "kubectl");
+    }
+}
+
+#[test]
 fn a_restore_rests_the_application_and_gives_it_back() {
     let shop = Shop::open();
     shop.bkp(["backup"]).run().ok();

@@ -177,7 +177,8 @@ fn an_application_that_cannot_be_given_back_stays_noted_for_the_next_start() {
         assert!(hints.contains("verbs: [\"patch\"]") && hints.contains("bkp resume"), "{hints}");
         is_paused(&kube, "r1");
         kube.allow();
-        bkp::pause::resume_scaled(&config).await.unwrap();
+        let left = bkp::pause::left_scaled(&config).await.unwrap();
+        bkp::pause::resume_scaled(&config, &left).await.unwrap();
     });
     is_as_before(&kube);
 }

@@ -76,6 +76,24 @@ fn what_another_tool_scales_again_is_scaled_to_zero_again() {
 }
 
 #[test]
+fn patience_with_other_tools_is_for_each_object() {
+    let (kube, work) = (Kube::start(), WorkDir::new());
+    let config = config(&kube, &work);
+    within(async {
+        let mut pause = Pause::new(&config, "r1");
+        pause.pause().await.unwrap();
+        // One of them three times, and the other once.
+        kube.scaled_again("web", 3, 2);
+        kube.scale("web", 3, "argocd-controller");
+        kube.scale("queue", 2, "argocd-controller");
+        pause.still().await.unwrap();
+        is_paused(&kube, "r1");
+        pause.resume().await.unwrap();
+    });
+    is_as_before(&kube);
+}
+
+#[test]
 fn who_scales_again_without_end_is_named_and_has_its_way() {
     let (kube, work) = (Kube::start(), WorkDir::new());
     kube.scaled_again("web", 4, u32::MAX);
@@ -161,16 +179,17 @@ fn what_a_dead_run_left_is_found_and_given_back_from_anywhere() {
         // Another pod, without whatever the first one wrote.
         let elsewhere = WorkDir::new();
         let config = config(&kube, &elsewhere);
-        let left = pause::left_scaled(&config).await.unwrap();
-        let left: Vec<String> = left.iter().map(|left| format!("{} {}", left.object, left.run)).collect();
+        let found = pause::left_scaled(&config).await.unwrap();
+        let left: Vec<String> = found.iter().map(|left| format!("{} {}", left.object, left.run)).collect();
         assert_eq!(left, ["deployment/web r1", "statefulset/queue r1"]);
         let other = pause::Config { app: "other".to_owned(), ..config.clone() };
         assert_eq!(pause::left_scaled(&other).await.unwrap(), []);
         let mut refused = Pause::new(&other, "r2");
-        assert!(refused.pause().await.unwrap_err().to_string().contains("run r1 of application shop"));
+        let told = format!("{:#}", refused.pause().await.unwrap_err());
+        assert!(told.contains("run r1 of application shop"), "{told}");
         refused.resume().await.unwrap();
         is_paused(&kube, "r1");
-        pause::resume_scaled(&config).await.unwrap();
+        pause::resume_scaled(&config, &found).await.unwrap();
     });
     is_as_before(&kube);
 }

@@ -27,6 +27,7 @@
 {{- $mounts = append $mounts $mount }}
 {{- $volumes = append $volumes (dict "name" $values.files.claim "persistentVolumeClaim" (dict "claimName" $values.files.claim)) }}
 {{- end }}
+{{- if and $values.affinity $works }}{{ $_ := set $spec "affinity" $values.affinity }}{{ end }}
 {{- if and $values.quiesce $works }}
 {{- $_ := set $spec "automountServiceAccountToken" true }}
 {{- $env = append $env (dict "name" "BKP_QUIESCE" "value" (join "," $values.quiesce)) }}

@@ -122,7 +122,7 @@ impl<'a> Whole<'a> {
         if request.dry_run {
             return self.dry_run().await;
         }
-        if !request.yes && !report::confirmed("Go ahead?")? {
+        if !request.yes && !self.context.stop.or(report::confirmed("Go ahead?")).await? {
             bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
         }
         // Under another name it is nobody's yet.

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -101,13 +101,7 @@ impl Scaled {
     pub async fn ready(&self, app: &str, run: &str) -> Result<()> {
         let answers = self.rehearse(app, run, Idle::LetBe).await?;
         let faults: Vec<anyhow::Error> = answers.into_iter().filter_map(|(_, answer)| answer.err()).collect();
-        if faults.is_empty() {
-            return Ok(());
-        }
-        let told: Vec<String> = faults.iter().map(|fault| format!("{fault:#}")).collect();
-        Err(Failure::new(format!("application {app} cannot be scaled to zero: {}", told.join("; ")))
-            .hints(faults.iter().flat_map(error::hints_of))
-            .into())
+        all_well(&faults).with_context(|| format!("application {app} cannot be scaled to zero"))
     }
 
     /// Rehearses what a pause would send: the API judges it and does nothing. One answer for each object, in order.
@@ -161,32 +155,29 @@ impl Scaled {
         for object in self.objects.iter().rev() {
             faults.extend(self.give_back(&api, object, app).await.err());
         }
-        if faults.is_empty() {
-            return Ok(());
-        }
-        let told: Vec<String> = faults.iter().map(|fault| format!("{fault:#}")).collect();
-        Err(Failure::new(told.join("; ")).hints(faults.iter().flat_map(error::hints_of)).into())
+        all_well(&faults)
     }
 
-    /// What dead runs of this application left; its lock is held.
-    ///
-    /// # Errors
-    /// When it cannot be learned.
-    pub async fn left(&self, app: &str) -> Result<Vec<Left>> {
-        let api = Api::open(&self.cluster, self.patience)?;
-        let mut left = Vec::new();
+    /// What dead runs of this application left, and why something could not be looked at: that keeps nothing else from being given back.
+    /// The application's lock is held.
+    pub async fn left(&self, app: &str) -> (Vec<Left>, Vec<anyhow::Error>) {
+        let api = match Api::open(&self.cluster, self.patience) {
+            Ok(api) => api,
+            Err(error) => return (Vec::new(), vec![error]),
+        };
+        let (mut left, mut faults) = (Vec::new(), Vec::new());
         for object in &self.objects {
-            let workload = match api.look(object).await {
-                Ok(workload) => workload,
+            match api.look(object).await {
+                Ok(workload) => {
+                    let note = workload.note.filter(|note| note.app == app);
+                    left.extend(note.map(|note| Left { object: object.clone(), run: note.run }));
+                }
                 // What is not there is not paused.
-                Err(Unanswered::Missing(_)) => continue,
-                Err(unanswered) => return Err(unanswered.into()),
-            };
-            if let Some(note) = workload.note.filter(|note| note.app == app) {
-                left.push(Left { object: object.clone(), run: note.run });
+                Err(Unanswered::Missing(_)) => {}
+                Err(unanswered) => faults.push(unanswered.into()),
             }
         }
-        Ok(left)
+        (left, faults)
     }
 
     /// Scales one to zero, and says how many replicas it had; nothing where it is at zero without us.
@@ -228,16 +219,17 @@ impl Scaled {
 
     async fn until_gone(&self, api: &Api, app: &str, run: &str) -> Result<()> {
         let until = Instant::now() + self.wait;
-        let (mut again, mut is_told) = (0, false);
+        let mut again = vec![0; self.objects.len()];
+        let mut is_told = false;
         loop {
             let mut waiting = Vec::new();
-            for object in &self.objects {
+            for (object, again) in self.objects.iter().zip(&mut again) {
                 match standing(api, object, app, run).await? {
                     Standing::Gone => {}
                     Standing::Ending(pods) => waiting.push(shown(object, &pods)),
                     Standing::Again(workload) => {
-                        again += 1;
-                        self.again(api, object, &workload, again, (app, run)).await?;
+                        *again += 1;
+                        self.again(api, object, &workload, *again, (app, run)).await?;
                         waiting.push(shown(object, &[]));
                     }
                 }
@@ -319,6 +311,18 @@ impl Scaled {
         }
         Err(anyhow::Error::from(Unanswered::Conflict).context(format!("scaling {object} back")))
     }
+}
+
+/// All faults of several objects as one.
+///
+/// # Errors
+/// When there is any.
+pub fn all_well(faults: &[anyhow::Error]) -> Result<()> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = faults.iter().map(|fault| format!("{fault:#}")).collect();
+    Err(Failure::new(told.join("; ")).hints(faults.iter().flat_map(error::hints_of)).into())
 }
 
 async fn ready(api: &Api, object: &Object, app: &str, run: &str, idle: Idle) -> Result<()> {

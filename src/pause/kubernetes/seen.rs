@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -19,6 +19,9 @@ pub const ANNOTATION: &str = "bkp/paused";
 pub const MANAGER: &str = "bkp";
 
 const FORMAT: u32 = 1;
+
+/// The longest part of a note that is shown.
+const SHOWN: usize = 200;
 
 /// What was there before the pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +65,7 @@ struct Told {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
+    namespace: String,
     uid: String,
     resource_version: String,
     #[serde(default)]
@@ -124,8 +128,8 @@ impl Workload {
     pub fn read(object: &Object, body: &[u8]) -> Result<Workload> {
         let told: Told =
             serde_json::from_slice(body).with_context(|| format!("what the Kubernetes API says of {object}"))?;
-        let Metadata { uid, resource_version, generation, annotations, managed_fields } = told.metadata;
-        let note = annotations.get(ANNOTATION).map(|text| read_note(object, text)).transpose()?;
+        let Metadata { namespace, uid, resource_version, generation, annotations, managed_fields } = told.metadata;
+        let note = annotations.get(ANNOTATION).map(|text| read_note(object, &namespace, text)).transpose()?;
         // The API's default, should it ever leave it out.
         let wanted = told.spec.replicas.unwrap_or(1);
         Ok(Workload {
@@ -234,12 +238,23 @@ pub enum Release {
     Nothing,
 }
 
-fn read_note(object: &Object, text: &str) -> Result<Note> {
-    let note: Note = serde_json::from_str(text).with_context(|| format!("the annotation {ANNOTATION} of {object}"))?;
-    if note.format != FORMAT {
-        bail!("the annotation {ANNOTATION} of {object} is of form {}, this program knows {FORMAT}", note.format);
-    }
-    Ok(note)
+/// The note. One that cannot be read is shown, since only a person can tell now how many replicas there were.
+fn read_note(object: &Object, namespace: &str, text: &str) -> Result<Note> {
+    let fault = match serde_json::from_str::<Note>(text) {
+        Ok(note) if note.format == FORMAT => return Ok(note),
+        Ok(note) => anyhow!("it is of form {}, and this program knows form {FORMAT}", note.format),
+        Err(error) => error.into(),
+    };
+    let shown: String =
+        text.chars().take(SHOWN).map(|character| if character.is_control() { '?' } else { character }).collect();
+    let kubectl = format!("kubectl -n {namespace}");
+    let hint = format!(
+        "if it is at zero, give it the replicas that it had: {kubectl} scale {object} --replicas=NUMBER; then take the note away: {kubectl} annotate {object} {ANNOTATION}-"
+    );
+    Err(Failure::new(format!("the annotation {ANNOTATION} of {object} is none of this program's: {shown}"))
+        .hint(hint)
+        .because(fault)
+        .into())
 }
 
 /// Who else owns the number of replicas, the latest of them.

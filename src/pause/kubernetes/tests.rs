@@ -111,11 +111,16 @@ fn a_note_that_somebody_took_away_is_remembered_by_who_wrote_it() {
 }
 
 #[test]
-fn a_note_of_another_form_is_no_note_to_act_on() {
-    for note in [json!({"format": 2, "app": "taiga", "run": "r1", "replicas": 3}), json!("3")] {
-        let told = told(0, Some(note)).to_string();
-        let error = Workload::read(&deployment(), told.as_bytes()).unwrap_err();
-        assert!(format!("{error:#}").contains("bkp/paused of deployment/taiga-back"), "{error:#}");
+fn a_note_of_another_form_is_no_note_to_act_on_but_shown_with_the_way_to_mend_it() {
+    for note in [json!({"format": 2, "app": "taiga", "run": "r1", "replicas": 3}), json!("3\u{1b}[2J")] {
+        let text = told(0, Some(note.clone())).to_string();
+        let error = Workload::read(&deployment(), text.as_bytes()).unwrap_err();
+        let what = format!("{error:#}");
+        assert!(what.contains("bkp/paused of deployment/taiga-back") && what.contains('3'), "{what}");
+        assert!(!what.contains('\u{1b}'), "{what}");
+        let hint = hints_of(&error).concat();
+        assert!(hint.contains("kubectl -n taiga scale deployment/taiga-back --replicas="), "{hint}");
+        assert!(hint.contains("kubectl -n taiga annotate deployment/taiga-back bkp/paused-"), "{hint}");
     }
 }
 

@@ -64,7 +64,10 @@ pub(super) fn failure(address: &Address, to_do: &str, status: ExitStatus, said: 
 /// What to do about words that restic leaves to stand for themselves.
 fn hint(words: &str) -> Option<&'static str> {
     let has = |text: &str| words.contains(text);
-    if has("restic-temp-pack") || has("temporary file") || (has("/tmp") && has("read-only file system")) {
+    // Here and not at the store something was refused.
+    if has("snapshot is empty") {
+        Some("let bkp run as the account that the files belong to (in a pod: runAsUser and runAsGroup), or as root")
+    } else if has("restic-temp-pack") || has("temporary file") || (has("/tmp") && has("read-only file system")) {
         Some("restic needs a writable directory for its packs: mount an emptyDir and name it in TMPDIR")
     } else if has("no space left on device") {
         Some("free some space where TMPDIR is, or in the repository if it is on this machine")
@@ -138,6 +141,15 @@ mod tests {
             assert_eq!(exit_of(&error), exit, "{code} {said}");
             assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");
         }
+    }
+
+    #[test]
+    fn files_that_nobody_may_read_are_no_matter_of_the_store() {
+        let words =
+            "openfile for readdirnames failed: open b: permission denied\nunable to save snapshot: snapshot is empty";
+        assert!(hint(words).is_some_and(|hint| hint.contains("runAsUser")), "{:?}", hint(words));
+        let words = "Fatal: unable to open config file: mkdir /repository: permission denied";
+        assert!(hint(words).is_some_and(|hint| hint.contains("store")), "{:?}", hint(words));
     }
 
     #[test]

@@ -8,7 +8,7 @@ make_kubectl() {
 set -euo pipefail
 if [[ "\$1 \$2" != "apply -k" ]]; then exec "$programs/kubectl" "\$@"; fi
 "$tools/kubectl" kustomize "\$3" | awk 'BEGIN { RS = "---\n"; ORS = "" } NR > 1 { print "---\n" }
-    /(^|\n)kind: CronJob\n/ { sub("apiVersion: batch/v1\n", "apiVersion: batch/v1beta1\n") } { print }' | "$programs/kubectl" apply -f -
+    /(^|\n)kind: CronJob\n/ { sub("apiVersion: batch/v1\n", "apiVersion: batch/v1beta1\n") } { print }' | "$programs/kubectl" apply --validate=false -f -
 SCRIPT
     chmod +x "$work/bin/kubectl"
 }

@@ -154,6 +154,11 @@ impl Kube {
         self.state().objects.take_note(name);
     }
 
+    /// What a person does who edits the note by hand.
+    pub fn spoil_note(&self, name: &str) {
+        self.state().objects.spoil_note(name);
+    }
+
     /// Whoever scales this to zero finds it scaled to so many again by another tool, so many times.
     pub fn scaled_again(&self, name: &str, replicas: u64, times: u32) {
         self.state().objects.again = Some((name.to_owned(), replicas, times));

@@ -98,6 +98,13 @@ impl Objects {
         self.touch(name);
     }
 
+    /// Writes something else in its place.
+    pub fn spoil_note(&mut self, name: &str) {
+        let object = self.find(name).expect("an object");
+        object["metadata"]["annotations"]["bkp/paused"] = json!("replicas: 2");
+        self.touch(name);
+    }
+
     /// Reads or changes one object.
     pub fn object(&mut self, path: &str, patch: Option<Value>) -> (u16, Value) {
         let mut parts = path.rsplit('/');

@@ -116,7 +116,7 @@ pub async fn restore(
         }
         return Ok(Exit::Done);
     }
-    if !request.yes && !report::confirmed("Go ahead?")? {
+    if !request.yes && !context.stop.or(report::confirmed("Go ahead?")).await? {
         bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
     }
     let work = async |databases: &mut Databases<'_>, pause: Option<&mut Pause<'_>>| {

@@ -11,7 +11,7 @@ hold postgres "LOCK TABLE pg_database IN SHARE MODE"
 operator bkp restore --yes >"$work/typed" 2>&1 &
 typed=$!
 until_so "the restore waits for a database of its own" waits
-rests || die "it restores what does not rest: $(replicas)"
+rests || die "it restores what does not rest: $(who_is_there)"
 is_noted
 quietly shop scale deployment backup-restore --replicas=0
 code=0

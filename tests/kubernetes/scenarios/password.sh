@@ -1,4 +1,4 @@
-# The database's password changes under a pod that an operator works in. Sourced by `run`, once it is beside the other scenarios.
+# The database's password changes under a pod that an operator works in. Sourced by `run`.
 
 open_shop
 job backup-init init

@@ -1,4 +1,4 @@
-# An operator's pod is deleted while a restore that was typed there is under way. Sourced by `run`, once it is beside the other scenarios.
+# An operator's pod is deleted while a restore that was typed there is under way. Sourced by `run`.
 
 open_live
 job backup once

@@ -31,6 +31,8 @@ until_so "exit code 11" ended_with second 11
 holder_of() { shop get pods --selector=job-name="$1" --output=jsonpath='{.items[0].status.podIP}'; }
 [[ $(ended second) == *"application shop is locked by "*"from $(holder_of first),"*hint:* ]] || die "who holds it: $(ended second)"
 quietly shop delete job second --timeout=60s
+# It is tried again, and the next try must not be the one that holds the lock below.
+until_so "the end of its pods" no_pod job-name=second
 
 # The first one is deleted. The next one finds no lock of it, and is the only one.
 quietly shop delete job first --timeout=60s

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::Shop;
 use crate::support::wait::until;
 
@@ -58,4 +60,25 @@ fn what_a_migration_holds_for_a_while_is_waited_for_and_saved() {
     end(migration);
     running.wait().ok().says("waiting since 10 s for view public.spent of database shop, held by session");
     assert_eq!(shop.dumps().len(), 1);
+}
+
+#[test]
+fn a_restore_that_is_terminated_while_the_server_keeps_it_waiting_ends_at_once_and_leaves_nothing() {
+    let shop = Shop::open();
+    shop.bkp(["backup"]).run().ok();
+    let before = shop.cluster.databases();
+    let (migration, pid) = holder(&shop, "LOCK TABLE pg_catalog.pg_database IN SHARE MODE");
+    let running = shop.bkp(["restore"]).within(Duration::from_secs(40)).spawn();
+    let waiting = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE {pid} = ANY (pg_blocking_pids(pid)) AND query LIKE 'CREATE DATABASE%'"
+    );
+    until("the wait", || shop.cluster.psql("postgres", &waiting).trim() == "1");
+    running.kill(Signal::TERM);
+    // Nobody has let go of anything.
+    running.wait().fails_with(143);
+    let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'bkp%'";
+    until("the end of its sessions", || shop.cluster.psql("postgres", ours).trim() == "0");
+    end(migration);
+    assert_eq!(shop.cluster.databases(), before);
+    shop.bkp(["restore"]).run().ok();
 }

@@ -308,6 +308,7 @@ impl<'a> Databases<'a> {
 
     /// Takes back what was made, when the swap is not done.
     pub async fn take_back(&self) {
+        self.main.interrupt().await;
         self.in_place.take_back(self.main, &self.run.session_name("restore")).await;
         self.undo.clear(self.main, self.postgres, &self.run.session_name("restore")).await;
     }

@@ -54,6 +54,7 @@ impl Undo {
         } else {
             main
         };
+        session.interrupt().await;
         let _ = session.batch_execute("ROLLBACK").await;
         // A session that we have lost may still be at its COMMIT, which nobody sees before it is over.
         if self.in_doubt && obstacles::end_sessions_named(session, session_name).await.is_err() {
@@ -86,6 +87,8 @@ impl Undo {
     /// Takes back what was made. Only when the swap is not done; and after the files, because the side databases are what tells the
     /// next run of a restore that died.
     pub async fn clear(&self, main: &Session, postgres: &Postgres, session_name: &str) {
+        // A stop may have come while it made a database.
+        main.interrupt().await;
         if self.databases.is_empty() && self.roles.is_empty() {
             return;
         }
@@ -106,7 +109,11 @@ impl Undo {
             main
         };
         let _ = session.batch_execute("ROLLBACK").await;
-        for name in &self.databases {
+        // An application stays paused as long as this takes.
+        let _ = session.batch_execute("SET lock_timeout = '10s'").await;
+        let here = server::databases(session).await;
+        let is_gone = |name: &String| here.as_ref().is_ok_and(|here| here.iter().all(|there| there.name != *name));
+        for name in self.databases.iter().filter(|name| !is_gone(name)) {
             if let Err(error) = leftovers::drop_database(session, name).await {
                 tracing::warn!("{name} could not be dropped; the next run drops it: {error:#}");
             }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use super::connect_error::ConnectError;
 use super::tls;
@@ -25,6 +26,9 @@ use crate::settings::{Host, Postgres};
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
+/// How long a session may take to say that it is at nothing, and a server to take the wish that it were.
+const IDLE: Duration = Duration::from_millis(500);
+const CANCEL: Duration = Duration::from_secs(5);
 /// How often a server that is starting up is asked again.
 const STARTING_UP_PAUSE: Duration = Duration::from_millis(250);
 /// How long such a server is waited for where attempts have no limit of their own.
@@ -44,6 +48,7 @@ pub struct Session {
     database: String,
     /// How it was opened, for another one like it.
     opened: (Postgres, String),
+    tls: Option<MakeRustlsConnect>,
     gate: Arc<Gate>,
 }
 
@@ -111,6 +116,25 @@ impl Session {
     pub async fn in_database(&self, database: &str) -> Result<Session, ConnectError> {
         let (postgres, application_name) = &self.opened;
         Session::connect(postgres, database, application_name).await
+    }
+
+    /// Ends what the session is still at on the server. Whoever stops waiting for a statement does not end it there: it works on, or waits
+    /// for somebody's lock, and whatever is asked next waits behind it.
+    pub async fn interrupt(&self) {
+        let mut idle = pin!(self.client.batch_execute(""));
+        while timeout(IDLE, idle.as_mut()).await.is_err() {
+            // By a connection of its own, which needs neither an account nor a free slot; perhaps it finds the statement's end.
+            let (token, tls) = (self.client.cancel_token(), self.tls.clone());
+            let cancelled = timeout(CANCEL, async move {
+                match tls {
+                    Some(tls) => token.cancel_query(tls).await,
+                    None => token.cancel_query(NoTls).await,
+                }
+            });
+            if let Ok(Err(error)) = cancelled.await {
+                tracing::debug!(%error, "a statement that nobody waits for cannot be cancelled yet");
+            }
+        }
     }
 
     /// Reads nothing more from the server for now: a session reads ahead of whoever asks, some messages however long they are, which
@@ -220,7 +244,8 @@ async fn open(
             }
         };
         let opened = (postgres.clone(), application_name.to_owned());
-        let mut session = Session { client, server_version_num: 0, database: database.to_owned(), opened, gate };
+        let database = database.to_owned();
+        let mut session = Session { client, server_version_num: 0, database, opened, tls: tls.clone(), gate };
         session.client.batch_execute(UNHINDERED).await?;
         let version = session.word("SHOW server_version_num").await?;
         session.server_version_num = version.and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -76,7 +76,11 @@ pub async fn holder_of(session: &Session, app: &str) -> Result<Option<String>> {
 pub async fn release(session: &Session, app: &str) {
     let key = key(app);
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&key];
-    let asked = session.query_one("SELECT pg_catalog.pg_advisory_unlock($1)", &params);
+    let asked = async {
+        // A lock stays as long as its session, and that as long as what it was asked last.
+        session.interrupt().await;
+        session.query_one("SELECT pg_catalog.pg_advisory_unlock($1)", &params).await
+    };
     // Best effort: the session may be lost, and then so is the lock.
     let _ = tokio::time::timeout(RELEASE_WAIT, asked).await;
 }

@@ -29,6 +29,7 @@ replicas() { shop get deployment/web statefulset/queue --output=jsonpath='{.item
 notes() { shop get deployment/web statefulset/queue --output=json | grep -o '"bkp/paused": .*' || true; }
 as_before() { [ "$(replicas)" = "${1:-3 2}" ] && [ -z "$(notes)" ]; }
 rests() { [ "$(replicas)" = "0 0" ] && no_pod app=live; }
+who_is_there() { replicas && shop get pods --selector=app=live --output=wide; }
 # At rest, by a run that says what there was.
 noted() {
     local notes
@@ -43,6 +44,6 @@ begin_held() { # name
     hold_dump
     begin backup "$1"
     until_so "the dump of $1 waits" waits
-    rests || die "it saves what does not rest: $(replicas)"
+    rests || die "it saves what does not rest: $(who_is_there)"
     is_noted
 }

@@ -55,9 +55,10 @@ hold() { # database, the statement
 }
 holders="FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)' AND state = 'active'"
 held() { [ "$(sql -c "SELECT count(*) $holders")" = 1 ]; }
-# A client, and not the server's own vacuum.
+# A client whom that lock keeps, and not one that waits a moment for another writer.
 waits() {
-    [ "$(sql -c "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND backend_type = 'client backend'")" -gt 0 ]
+    [ "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
+        AND pg_blocking_pids(pid) && ARRAY(SELECT pid $holders)")" -gt 0 ]
 }
 let_go() {
     quietly sql -c "SELECT pg_terminate_backend(pid) $holders"

@@ -136,6 +136,7 @@ pub async fn restore(
     match &done {
         Ok(_) => databases.drop_sides().await,
         Err(_) => {
+            main.interrupt().await;
             // psql is gone, but not what it asked for last: the server works on, or waits, with the locks of the live tables.
             let _ = obstacles::end_sessions_named(main, &run.session_name("restore")).await;
             databases.take_back().await;

@@ -1,4 +1,4 @@
-# An operator's pod is deleted while a restore that was typed there is under way. Sourced by `run`, once it is beside the other scenarios.
+# An operator's pod is deleted while a restore that was typed there is under way. Sourced by `run`.
 
 open_live
 job backup once
@@ -11,7 +11,7 @@ hold postgres "LOCK TABLE pg_database IN SHARE MODE"
 operator bkp restore --yes >"$work/typed" 2>&1 &
 typed=$!
 until_so "the restore waits for a database of its own" waits
-rests || die "it restores what does not rest: $(replicas)"
+rests || die "it restores what does not rest: $(who_is_there)"
 is_noted
 quietly shop scale deployment backup-restore --replicas=0
 code=0

@@ -1,4 +1,4 @@
-# The database's password changes under a pod that an operator works in. Sourced by `run`, once it is beside the other scenarios.
+# The database's password changes under a pod that an operator works in. Sourced by `run`.
 
 open_shop
 job backup-init init
@@ -6,8 +6,8 @@ job backup-init init
 # The database's password is another one, and the pod that an operator works in finds it where it was.
 open_operator
 quietly sql -c "ALTER ROLE postgres PASSWORD 'another canary'"
-exits 1 operator bkp backup
-said "password authentication failed"
+exits 12 operator bkp backup
+said 'the password of the account "postgres" was not accepted'
 said "hint:"
 quietly shop patch secret postgres-secret --patch '{"stringData": {"postgres-password": "another canary"}}'
 in_place() { operator grep -qx "another canary" /var/run/secrets/postgres/postgres-password; }

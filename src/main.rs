@@ -87,8 +87,7 @@ async fn told(cli: Cli, warned: &Warned) -> Exit {
 
 fn wrong_settings(faults: &Faults) -> Failure {
     Failure::new(faults.to_string()).exit(Exit::Usage).hint(
-        "nothing was tried; put right what is named, all of it is told here. What the variables take: the table in the README; \
-         whether they work: bkp doctor",
+        "nothing was tried; what each variable takes is told in the README, and whether all of them work by: bkp doctor",
     )
 }
 

@@ -55,6 +55,7 @@ fn damaged_dumps_and_restores_that_cannot_work() {
         "a_backup_of_another_application",
         bkp(&["restore", path.file_name().and_then(|name| name.to_str()).expect("a name")]).env("BKP_APP", "wiki"),
     );
+    messages.case("an_item_that_there_is_not", bkp(&["restore", "--only", "databses"]));
     messages.case("nothing_to_undo", bkp(&["restore", "--undo"]));
 
     replace(&path, &good[..good.len() / 2]);

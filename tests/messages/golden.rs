@@ -49,6 +49,8 @@ fn words(text: &str) -> String {
         let is_size =
             [" B", " kB", " MB", " GB", " TB", " KiB", " MiB", " GiB"].iter().any(|unit| after.starts_with(unit));
         told.push_str(match () {
+            () if told.ends_with("process ") && core.parse::<u32>().is_ok() => "<pid>",
+            () if is_clock(core) => "<time>",
             () if is_size && core.parse::<f64>().is_ok() => "<n>",
             () if is_stamp(core) => "<time>",
             () if is_id(core) => "<id>",
@@ -58,6 +60,11 @@ fn words(text: &str) -> String {
         rest = after;
     }
     told
+}
+
+/// `00:11:30`
+fn is_clock(word: &str) -> bool {
+    word.len() == 8 && word.split(':').count() == 3 && word.split(':').all(|part| part.parse::<u8>().is_ok())
 }
 
 /// A hash in hexadecimal digits, or the first of its digits.

@@ -51,7 +51,7 @@ impl Messages {
 
     fn told(&mut self, name: &str, bkp: Bkp, with_result: bool) {
         let out = bkp.run();
-        let said = if with_result { format!("{}{}", out.stdout, out.stderr) } else { out.stderr.clone() };
+        let said = if with_result { faults_of(&out.stdout) + &out.stderr } else { out.stderr.clone() };
         let text = format!("{}exit {}\n", normal(&said, &self.hidden), out.code);
         for secret in SECRETS.iter().filter(|secret| out.stdout.contains(*secret) || out.stderr.contains(*secret)) {
             self.faults.push(format!("{name} says a secret, {secret:?}:\n{text}"));
@@ -79,6 +79,21 @@ impl Messages {
         self.faults.extend(left.filter(|name| !self.told.contains(name)).map(|name| format!("{name} has no case")));
         assert!(self.faults.is_empty(), "\n{}", self.faults.join("\n"));
     }
+}
+
+/// What the doctor finds wrong, with what mends it: what it finds in order depends on the machine.
+fn faults_of(findings: &str) -> String {
+    let mut is_fault = false;
+    let mut told = String::new();
+    for line in findings.lines() {
+        // The lines that belong to a finding are indented.
+        is_fault = if line.starts_with(' ') { is_fault } else { line.starts_with("fault ") };
+        if is_fault {
+            told.push_str(line);
+            told.push('\n');
+        }
+    }
+    told
 }
 
 /// Whether somebody who reads it knows what to do; wrong arguments are answered by the parser in a form of its own.

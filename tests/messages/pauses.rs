@@ -3,7 +3,7 @@
 use super::Messages;
 use crate::items::quick::Plain;
 use crate::support::bkp::Bkp;
-use crate::support::kube::{Fault, Kube, Op};
+use crate::support::kube::{Kube, Op};
 
 #[test]
 fn pauses() {
@@ -23,9 +23,6 @@ fn pauses() {
     kube.forbid(Op::Patch);
     messages.case("no_right_to_scale", scaled("deployment/web"));
     kube.allow();
-    kube.fault(Op::Get, Fault::Status(401, "Unauthorized"));
-    kube.fault(Op::Get, Fault::Status(401, "Unauthorized"));
-    messages.case("an_account_that_is_not_accepted", scaled("deployment/web"));
     messages.case("no_account", scaled("deployment/web").env("BKP_SERVICE_ACCOUNT_DIR", plain.work.join("nowhere")));
     kube.account_of_another_cluster();
     messages.case("an_api_of_another_cluster", scaled("deployment/web"));

@@ -25,6 +25,7 @@ fn servers_and_accounts() {
         .hide(work.path().display(), "<work>")
         .hide(parts::cache().display(), "<parts>")
         .hide(format!("127.0.0.1:{}", cluster.port()), "<server>")
+        .hide(format!("no.such.host.invalid:{}", cluster.port()), "<no-such-host>")
         .hide(format!("127.0.0.1:{nobody}"), "<nobody>");
     let bkp =
         |arguments: &[&str]| Bkp::new(&cluster).bucket(&work.join("bucket")).env("POSTGRES_DB", "shop").args(arguments);
@@ -37,8 +38,12 @@ fn servers_and_accounts() {
     messages.case("no_such_host", bkp(&["backup"]).env("POSTGRES_HOST", "no.such.host.invalid"));
     messages.case("no_such_database", bkp(&["backup"]).env("POSTGRES_DB", "shopp"));
     messages.case("a_database_without_connections", bkp(&["backup"]).env("POSTGRES_DB", "closed"));
-    messages.case("clients_older_than_the_server", bkp(&["backup"]).env("BKP_PG_BIN", Cluster::client_bin(14)));
-    messages.case("no_clients", bkp(&["backup"]).env("BKP_PG_BIN", work.dir("no-clients")));
+    let newer = Cluster::start(18);
+    messages = messages.hide(format!("127.0.0.1:{}", newer.port()), "<newer>");
+    // The system's own clients alone, which are older.
+    let old = Bkp::new(&newer).bucket(&work.join("bucket")).without("BKP_PG_BIN").args(["backup"]);
+    messages.case("clients_older_than_the_server", old);
+    drop(newer);
     messages.case("tables_that_may_not_be_read", by("poor"));
     messages.case("one_connection_and_no_more", by("alone"));
     cluster.psql(
@@ -49,7 +54,7 @@ fn servers_and_accounts() {
     cluster.psql("shop", "DROP TABLE filtered");
     messages.case("restore_with_nothing_saved", bkp(&["restore"]));
 
-    // Another run of this application: an editor's session that holds the same lock would do, a backup that waits is the real thing.
+    // Another run of this application, which waits for a table.
     let mut holder = cluster.client("psql");
     let mut holder = holder
         .args(["-X", "-d", "shop", "-c", "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)"])
@@ -61,7 +66,6 @@ fn servers_and_accounts() {
     let waiting = bkp(&["backup"]).spawn();
     let locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
     crate::support::wait::until("the run's lock", || cluster.psql("postgres", locked).trim() != "0");
-    messages = messages.hide(format!("process {}", waiting.pid()), "process <pid>");
     messages.case("another_run_holds_the_lock", bkp(&["backup"]));
     waiting.kill(rustix::process::Signal::TERM);
     waiting.wait().fails_with(143);

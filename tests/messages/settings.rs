@@ -9,8 +9,6 @@ fn settings_and_arguments() {
     let work = WorkDir::new();
     let mut messages = Messages::of("settings").hide(work.path().display(), "<work>");
     let bkp = |arguments: &[&str]| Bkp::bare().env("BKP_APP", "shop").bucket(&work.dir("bucket")).args(arguments);
-    messages.case("nothing_to_save_and_nowhere_to_go", Bkp::bare().args(["backup"]));
-    messages.case("no_repository_is_set", Bkp::bare().env("BKP_APP", "shop").args(["list"]));
     let both = bkp(&["backup"]).env("POSTGRES_PASSWORD", "canary").env("POSTGRES_PASSWORD_FILE", work.join("x"));
     messages.case("a_variable_and_its_file", both);
     let missing = bkp(&["backup"]).env("POSTGRES_PASSWORD_FILE", work.join("nowhere"));
@@ -20,10 +18,8 @@ fn settings_and_arguments() {
         several.env("BKP_LOCK_WAIT", "canary").env("BKP_KEPP_WEEKLY", "4").env("BKP_PAUSE_COMMAND", "/bin/true");
     messages.case("several_faults_at_once", several);
     messages.case("an_address_of_no_kind", bkp(&["backup"]).env("BKP_BUCKET", "ftp://canary@host/x"));
-    messages.case("a_url_that_is_none", bkp(&["backup"]).env("POSTGRES_URL", "postgres://u:canary@:x/"));
     messages.case("an_option_that_there_is_not", bkp(&["backup", "--frob"]));
     messages.case("a_command_that_there_is_not", bkp(&["bakcup"]));
-    messages.case("an_item_that_there_is_not", bkp(&["restore", "--only", "databses"]));
     messages.case("options_that_exclude_each_other", bkp(&["restore", "--undo", "--only", "files"]));
     messages.case("a_host_where_there_are_no_snapshots", bkp(&["restore", "--host", "web-1"]));
     messages.case("a_renaming_that_is_none", bkp(&["rewrite", "--database", "shop"]));

@@ -118,7 +118,7 @@ impl<'a> Trial<'a> {
                 faults.join("\n  - ")
             ));
             bail!(match throwaway {
-                None => failure,
+                None => failure.hint("put right what is listed, or drill in a PostgreSQL made for it: --server throwaway"),
                 Some(_) => failure.hint(format!(
                     "this says nothing of the backup: install what is missing for PostgreSQL {} on this machine, or drill on the configured server: --server configured",
                     target.major

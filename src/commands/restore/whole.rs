@@ -18,7 +18,7 @@ use crate::commands::held::Held;
 use crate::commands::pausing::{self, Reason};
 use crate::commands::repositories::Repositories;
 use crate::commands::{Context, Run, now};
-use crate::error::{Failure, hints_of};
+use crate::error::{Failure, exit_of, hints_of};
 use crate::exit::Exit;
 use crate::pause::Pause;
 use crate::report;
@@ -226,13 +226,15 @@ impl<'a> Whole<'a> {
             ),
             Taken::Back => {}
         }
-        if let Some(files) = &mut self.files {
-            files.take_back();
-        }
+        let files_are_back = self.files.as_mut().is_none_or(Files::take_back);
         if let Some(databases) = &mut self.databases {
             databases.take_back().await;
         }
-        Err(error)
+        if !files_are_back {
+            return Err(error);
+        }
+        let failure = Failure::new("nothing was restored, and what is live is as it was");
+        Err(failure.exit(exit_of(&error)).because(error).into())
     }
 
     async fn dry_run(&self) -> Result<Exit> {
@@ -312,5 +314,7 @@ pub fn refuse(mut said: Vec<String>, mut unprepared: Vec<anyhow::Error>) -> Resu
         hints => format!("{error:#}: {hints}"),
     }));
     let all = said.join("\n  - ");
-    bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {all}")))
+    bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {all}")).hint(
+        "put right what is listed; to see whether it works by then, without changing anything: bkp restore --dry-run"
+    ))
 }

@@ -22,6 +22,7 @@ fn repositories_and_directories() {
     messages.case("another_program_than_restic", plain.bkp(["backup"]).env("BKP_RESTIC_BIN", "/bin/echo"));
     messages.case("nothing_saved_yet", plain.bkp(["restore"]));
     plain.bkp(["backup"]).run().ok();
+    plain.bkp(["backup"]).run().ok();
     messages.case("when_is_no_backup", plain.bkp(["restore", "lastest"]));
     messages.case("no_such_run", plain.bkp(["restore", "0123abcd"]));
     messages.case("no_such_path", plain.bkp(["restore", "--path", "config/ap.php"]));

@@ -50,6 +50,7 @@ fn words(text: &str) -> String {
             [" B", " kB", " MB", " GB", " TB", " KiB", " MiB", " GiB"].iter().any(|unit| after.starts_with(unit));
         told.push_str(match () {
             () if told.ends_with("process ") && core.parse::<u32>().is_ok() => "<pid>",
+            () if told.ends_with("data/") && core.len() == 2 => "<id>",
             () if is_clock(core) => "<time>",
             () if is_size && core.parse::<f64>().is_ok() => "<n>",
             () if is_stamp(core) => "<time>",
@@ -69,6 +70,7 @@ fn is_clock(word: &str) -> bool {
 
 /// A hash in hexadecimal digits, or the first of its digits.
 fn is_id(word: &str) -> bool {
+    let word = word.split_once("-tmp-").map_or(word, |(id, _)| id);
     let is_hex = word.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
     is_hex
         && word.len() >= 8

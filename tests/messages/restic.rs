@@ -13,6 +13,8 @@ fn repositories_and_directories() {
     let plain = Plain::open();
     let (work, files) = (plain.work.path().display(), plain.files());
     let mut messages = Messages::of("restic").hide(work, "<work>").hide(parts::cache().display(), "<parts>");
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("a host name");
+    messages = messages.hide(format!(" on {},", host.trim()), " on <host>,");
     let nowhere = plain.work.join("nowhere");
     messages.case("no_repository", plain.bkp(["backup"]).env("RESTIC_REPOSITORY", nowhere));
     let wrong = plain.work.file("wrong", "canary\n");

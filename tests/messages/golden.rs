@@ -29,6 +29,10 @@ pub fn normal(said: &str, hidden: &[(String, &'static str)]) -> String {
     for (text, name) in hidden {
         told = told.replace(text, name);
     }
+    if let Some((before, rest)) = told.split_once("(installed: ") {
+        let after = rest.split_once(')').map_or("", |(_, after)| after);
+        told = format!("{before}(installed: <versions>){after}");
+    }
     words(&told)
 }
 

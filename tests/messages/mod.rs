@@ -103,6 +103,10 @@ fn has_advice(text: &str) -> bool {
 
 #[test]
 fn no_golden_file_holds_a_secret_and_each_says_what_to_do() {
+    if std::env::var_os("BKP_BLESS").is_some() {
+        // Others write them at this moment.
+        return;
+    }
     let mut faults = Vec::new();
     let groups = fs::read_dir(directory("")).expect("golden files").flatten();
     for entry in groups.flat_map(|group| fs::read_dir(group.path()).expect("golden files").flatten()) {

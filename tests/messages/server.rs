@@ -1,6 +1,9 @@
 //! The server, and what it lets the account do.
 
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use super::Messages;
 use crate::support::bkp::Bkp;
@@ -8,6 +11,23 @@ use crate::support::cluster::Cluster;
 use crate::support::fixtures;
 use crate::support::parts;
 use crate::support::workdir::WorkDir;
+
+/// Clients whose pg_dump writes all of it and exits with 1 all the same.
+fn pg_dump_that_fails(work: &WorkDir) -> PathBuf {
+    let real = Cluster::client_bin(15);
+    for program in ["pg_dump", "pg_dumpall", "psql"] {
+        let text = match program {
+            "pg_dump" => format!(
+                "#!/bin/sh\n{0} \"$@\" || exit\n[ \"$1\" = --version ] || {{ echo 'out of luck' >&2; exit 1; }}\n",
+                real.join(program).display()
+            ),
+            _ => format!("#!/bin/sh\nexec {} \"$@\"\n", real.join(program).display()),
+        };
+        let path = work.file(&format!("clients/{program}"), text);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
+    }
+    work.join("clients")
+}
 
 #[test]
 fn servers_and_accounts() {
@@ -46,6 +66,7 @@ fn servers_and_accounts() {
     drop(newer);
     messages.case("tables_that_may_not_be_read", by("poor"));
     messages.case("one_connection_and_no_more", by("alone"));
+    messages.case("a_dump_that_fails_at_its_end", bkp(&["backup"]).env("BKP_PG_BIN", pg_dump_that_fails(&work)));
     cluster.psql(
         "shop",
         "CREATE TABLE filtered (i int); ALTER TABLE filtered ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON filtered USING (false)",
@@ -79,5 +100,9 @@ fn servers_and_accounts() {
     bkp(&["backup"]).run().ok();
     cluster.psql("shop", "TRUNCATE orders");
     messages.case("much_less_than_before", bkp(&["backup"]));
+    let standby = Cluster::standby_of(&cluster);
+    messages = messages.hide(format!("127.0.0.1:{}", standby.port()), "<standby>");
+    let onto = Bkp::new(&standby).bucket(&work.join("bucket")).env("POSTGRES_DB", "shop").args(["restore"]);
+    messages.case("a_standby_takes_no_restore", onto);
     messages.all_as_agreed();
 }

@@ -25,7 +25,7 @@ fn every_object_is_tried_as_a_pause_would_and_none_is_changed() {
     told.has("ok", "pause", &["deployment/web"]).has("ok", "pause", &["statefulset/queue"]);
     is_untouched(&kube);
     let seen = kube.seen();
-    assert!(seen.contains(&"Patch web".to_owned()) && seen.contains(&"Patch queue".to_owned()), "{seen:?}");
+    assert!(seen.contains(&"Rehearse web".to_owned()) && seen.contains(&"Rehearse queue".to_owned()), "{seen:?}");
 }
 
 #[test]

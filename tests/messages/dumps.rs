@@ -37,7 +37,10 @@ fn damaged_dumps_and_restores_that_cannot_work() {
     let mut messages = Messages::of("dumps")
         .hide(work.path().display(), "<work>")
         .hide(format!("127.0.0.1:{}", cluster.port()), "<server>")
-        .hide(parts::cache().display(), "<parts>");
+        .hide(parts::cache().display(), "<parts>")
+        // A session that has just ended may still be counted.
+        .hide("and got 2:", "and got <n>:")
+        .hide("and got 3:", "and got <n>:");
     let bkp =
         |arguments: &[&str]| Bkp::new(&cluster).bucket(&work.join("bucket")).env("POSTGRES_DB", "shop").args(arguments);
     bkp(&["init"]).run().ok();

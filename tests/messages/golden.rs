@@ -57,8 +57,8 @@ fn words(text: &str) -> String {
             () if told.ends_with("data/") && core.len() == 2 => "<id>",
             () if is_clock(core) => "<time>",
             () if is_size && core.parse::<f64>().is_ok() => "<n>",
+            () if is_id(core) || (told.ends_with("snapshot ") && core.len() == 8) => "<id>",
             () if is_stamp(core) => "<time>",
-            () if is_id(core) => "<id>",
             () => core,
         });
         told.push_str(&word[core.len()..]);

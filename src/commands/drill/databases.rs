@@ -188,6 +188,7 @@ impl<'a> Trial<'a> {
                 ),
                 (Some(name), loads) => loads.iter().find(|load| load.target == *name).with_context(|| {
                     Failure::new(format!("a check is for database {name}, which the backup does not hold"))
+                        .hint("correct the line \\connect before it, or drill a backup that holds it: bkp list")
                         .exit(Exit::ProofFailed)
                 })?,
             };

@@ -119,6 +119,11 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     Whole::prepare(context, &run, request, chosen, &held).await?.restore(request).await
 }
 
+/// Somebody was asked, and did not say yes.
+fn not_confirmed() -> Failure {
+    Failure::new("not confirmed; nothing was done").hint("to go ahead, answer y, or give --yes").exit(Exit::Usage)
+}
+
 /// Finds what is meant.
 ///
 /// # Errors
@@ -130,6 +135,7 @@ pub(super) async fn chosen(context: &Context, repositories: &Repositories, reque
             Failure::new(
                 "--host is about snapshots, and no restic repository is set: a dump in a bucket is of no host"
             )
+            .hint("leave --host out, or set RESTIC_REPOSITORY")
             .exit(Exit::Usage)
         );
     }

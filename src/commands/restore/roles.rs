@@ -139,7 +139,7 @@ pub async fn restore(
     let is_to_do = !(plan.new_roles.is_empty() && changed.is_empty());
     if is_to_do && !request.dry_run {
         if !request.yes && !report::confirmed("Go ahead?")? {
-            bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
+            bail!(super::not_confirmed());
         }
         let statements = context.stop.or(statements(stored, read, plan.policy)).await?;
         let installed = clients::installed(&settings.client_dirs).await?;

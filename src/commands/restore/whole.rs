@@ -123,7 +123,7 @@ impl<'a> Whole<'a> {
             return self.dry_run().await;
         }
         if !request.yes && !report::confirmed("Go ahead?")? {
-            bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
+            bail!(super::not_confirmed());
         }
         // Under another name it is nobody's yet.
         let reason = if request.under.is_some() { Reason::Beside } else { Reason::Restore };

@@ -91,7 +91,7 @@ pub async fn undo(context: &Context, request: &Request) -> Result<Exit> {
         return say_json(context, &run, &last, &[], true);
     }
     if !request.yes && !report::confirmed("Go ahead?")? {
-        bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
+        bail!(super::not_confirmed());
     }
 
     let act = act(&last, &files);

@@ -63,6 +63,12 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     error.chain().find_map(|e| e.downcast_ref::<Failure>()).map_or(Exit::Failed, |f| f.exit)
 }
 
+/// What to do, for whoever reads the error at the edge: its hints, or what helps whenever a command ends so.
+pub fn advice_of(error: &anyhow::Error) -> Vec<String> {
+    let hints = hints_of(error);
+    if hints.is_empty() { exit_of(error).advice().map(str::to_owned).into_iter().collect() } else { hints }
+}
+
 /// Every hint in the chain, outermost first, each once.
 pub fn hints_of(error: &anyhow::Error) -> Vec<String> {
     let mut hints: Vec<String> = Vec::new();

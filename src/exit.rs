@@ -61,4 +61,23 @@ impl Exit {
             Exit::Terminated => "ended by TERM",
         }
     }
+
+    /// What to do when nobody knows better; nothing where somebody wanted it to end.
+    pub fn advice(self) -> Option<&'static str> {
+        Some(match self {
+            Exit::Done | Exit::Interrupted | Exit::Terminated => return None,
+            Exit::Failed => "see what lacks, without changing anything: bkp doctor",
+            Exit::Usage => {
+                "nothing was tried; see what it takes: bkp --help, and whether the settings work: bkp doctor"
+            }
+            Exit::Partial => "give the account the right to read them, or leave them out with BKP_FILES_EXCLUDE",
+            Exit::RetentionFailed => "the backup is there; to forget old ones again: bkp forget",
+            Exit::ProofFailed => {
+                "do not rely on this backup; choose another one: bkp list, and look at all of them: bkp check"
+            }
+            Exit::NoRepository => "make the repository: bkp init",
+            Exit::Locked => "wait for the other run, or let bkp wait for it: BKP_LOCK_WAIT",
+            Exit::WrongPassword => "look at the password, and whether its file ends as it should: bkp doctor",
+        })
+    }
 }

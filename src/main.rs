@@ -14,7 +14,7 @@ use bkp::report::facts::{Ended, Told};
 use bkp::report::log::{Wanted, Warned};
 use bkp::report::notify::Watch;
 use bkp::settings::names::{NO_COLOR, RUST_LOG};
-use bkp::settings::{self, Environment, Log, Overrides, Process};
+use bkp::settings::{self, Environment, Faults, Log, Overrides, Process};
 use bkp::{aliases, report};
 use tracing::Instrument;
 
@@ -85,6 +85,12 @@ async fn told(cli: Cli, warned: &Warned) -> Exit {
     exit
 }
 
+fn wrong_settings(faults: &Faults) -> Failure {
+    Failure::new(faults.to_string()).exit(Exit::Usage).hint(
+        "nothing was tried; what each variable takes is told in the README, and whether all of them work by: bkp doctor",
+    )
+}
+
 /// The one place where the end of a run is told. The log first: it needs nobody's answer.
 async fn end(watch: Watch, ended: &Ended<'_>, warned: &Warned) {
     warned.again();
@@ -114,7 +120,7 @@ async fn run(cli: Cli, told: &Told) -> Result<Exit> {
     if let Command::Doctor { within } = cli.command {
         return commands::doctor::doctor(&Process, Stop::on_signals()?, cli.json, within).await;
     }
-    let settings = resolved.map_err(|faults| Failure::new(faults.to_string()).exit(Exit::Usage))?;
+    let settings = resolved.map_err(|faults| wrong_settings(&faults))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -11,6 +11,8 @@ mod calls;
 mod dependencies;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/pains.rs"]
+mod pains;
 #[path = "tidy/readme.rs"]
 mod readme;
 #[path = "tidy/source.rs"]

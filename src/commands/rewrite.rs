@@ -29,7 +29,11 @@ impl Request {
         let mut rename = BTreeMap::new();
         for pair in &databases {
             let Some((old, new)) = pair.split_once('=').filter(|(old, new)| !old.is_empty() && !new.is_empty()) else {
-                bail!(Failure::new(format!("--database wants OLD=NEW, not {pair:?}")).exit(Exit::Usage));
+                bail!(
+                    Failure::new(format!("--database wants OLD=NEW, not {pair:?}"))
+                        .hint("for example: --database shop=shop_copy")
+                        .exit(Exit::Usage)
+                );
             };
             rename.insert(Name::from(old.to_owned()), Name::from(new.to_owned()));
         }

@@ -215,9 +215,15 @@ pub async fn during<T>(
     match (done, resumed) {
         (Err(error), Err(not_resumed)) => {
             tracing::error!("{not_resumed:#}");
+            for hint in error::hints_of(&not_resumed) {
+                tracing::error!("hint: {hint}");
+            }
             Err(error)
         }
-        (done, resumed) => resumed.and(done),
+        (Ok(_), Err(not_resumed)) => {
+            Err(Failure::new("what the application was paused for is done, and stays").because(not_resumed).into())
+        }
+        (done, Ok(())) => done,
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::error::statements::{Failed, failures_of};
-use crate::error::{exit_of, hints_of};
+use crate::error::{advice_of, exit_of};
 
 pub use termination::{start as start_last_words, write as last_words};
 
@@ -66,12 +66,13 @@ pub fn has_colours(no_color: bool) -> bool {
 pub fn error(error: &anyhow::Error) {
     let said = said(error);
     tracing::error!("{said}");
-    last_words(exit_of(error), &said, &hints_of(error));
+    let advice = advice_of(error);
+    last_words(exit_of(error), &said, &advice);
     for one in failures_of(error).filter(|_| log::is_json()).iter().flat_map(|failures| &failures.listed) {
         let Failed { code, statement, kind, name, line, more, .. } = one;
         tracing::error!(code, statement, kind, name, line, more, "failed: {}", one.message);
     }
-    for hint in hints_of(error) {
+    for hint in advice {
         tracing::error!("hint: {hint}");
     }
 }

@@ -13,6 +13,7 @@ mod locks;
 mod nights;
 mod only;
 mod paths;
+mod pods;
 mod power;
 mod preflight;
 mod proofs;

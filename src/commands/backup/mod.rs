@@ -20,7 +20,7 @@ use super::pausing::{self, Reason};
 use super::repositories::Repositories;
 use super::{Context, Run, now, shrink};
 use crate::commands::restore::leftovers;
-use crate::error::Failure;
+use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
 use crate::pause::Pause;
 use crate::report;
@@ -184,8 +184,21 @@ struct Saving<'a> {
 }
 
 impl Saving<'_> {
-    /// Databases first: a file that a row speaks of was there before the row, and is still there afterwards.
+    /// All of it, or what it means for the backups that there are.
     async fn everything(&self, session: Option<&Session>) -> Result<Saved> {
+        let mut saved = self.parts(session).await.map_err(|error| {
+            let failure = Failure::new("this run made no whole backup, and earlier ones are as they were");
+            failure.exit(exit_of(&error)).because(error)
+        })?;
+        // What is whole in one of two stores is a backup.
+        match saved.half.take() {
+            None => Ok(saved),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Databases first: a file that a row speaks of was there before the row, and is still there afterwards.
+    async fn parts(&self, session: Option<&Session>) -> Result<Saved> {
         let settings = &self.context.settings;
         let (dump, common) = (self.plan.dump.as_ref(), self.common);
         let mut saved = match (session, dump) {
@@ -213,10 +226,7 @@ impl Saving<'_> {
             }
             saved.before = known;
         }
-        match saved.half.take() {
-            None => Ok(saved),
-            Some(error) => Err(error),
-        }
+        Ok(saved)
     }
 
     /// Produces once for all stores. Another application's run of the same second may take the name in the bucket while we

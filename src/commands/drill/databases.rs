@@ -118,7 +118,7 @@ impl<'a> Trial<'a> {
                 faults.join("\n  - ")
             ));
             bail!(match throwaway {
-                None => failure,
+                None => failure.hint("put right what is listed, or drill in a PostgreSQL made for it: --server throwaway"),
                 Some(_) => failure.hint(format!(
                     "this says nothing of the backup: install what is missing for PostgreSQL {} on this machine, or drill on the configured server: --server configured",
                     target.major
@@ -188,6 +188,7 @@ impl<'a> Trial<'a> {
                 ),
                 (Some(name), loads) => loads.iter().find(|load| load.target == *name).with_context(|| {
                     Failure::new(format!("a check is for database {name}, which the backup does not hold"))
+                        .hint("correct the line \\connect before it, or drill a backup that holds it: bkp list")
                         .exit(Exit::ProofFailed)
                 })?,
             };

@@ -348,7 +348,7 @@ pub fn prove(stored: &Stored, read: &Read, app: &str, request: &Request) -> Resu
         };
         if let Some(seal) = seal {
             same_app(name, &seal.app, app, request)?;
-            seal.prove(survey)?;
+            seal.prove(survey).with_context(|| name.clone())?;
             tracing::info!("proven: {name}: {} rows and the digest are as sealed by run {}", seal.rows(), seal.run);
         } else if survey.trailer {
             tracing::warn!("{name} has no seal: beyond pg_dump's own last line it cannot be proven whole");

@@ -173,8 +173,9 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// Brings back what was exchanged, and throws away what was staged.
-    pub fn take_back(&mut self) {
+    /// Brings back what was exchanged, and throws away what was staged; false, and told, where that is left to the next run.
+    pub fn take_back(&mut self) -> bool {
+        let mut is_done = true;
         for tree in &mut self.trees {
             let done = block_in_place(|| match tree.staging.take() {
                 Some(staging) => staging.discard(),
@@ -188,9 +189,13 @@ impl<'a> Files<'a> {
             });
             match done {
                 Ok(()) => tree.is_live = false,
-                Err(error) => tracing::error!("{}: {error:#}; the next run tries again", tree.root.display()),
+                Err(error) => {
+                    is_done = false;
+                    tracing::error!("{}: {error:#}; the next run tries again", tree.root.display());
+                }
             }
         }
+        is_done
     }
 
     /// After the swap: drops what is not to be kept; names what is.

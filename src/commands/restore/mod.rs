@@ -119,6 +119,21 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     Whole::prepare(context, &run, request, chosen, &held).await?.restore(request).await
 }
 
+/// What is asked before anything is touched.
+const GO_AHEAD: &str = "Go ahead?";
+
+/// Asks, unless that was answered on the command line.
+///
+/// # Errors
+/// When somebody did not say yes, or a signal came instead.
+async fn go_ahead(context: &Context, yes: bool, question: &str) -> Result<()> {
+    if yes || context.stop.or(report::confirmed(question)).await? {
+        return Ok(());
+    }
+    let failure = Failure::new("not confirmed; nothing was done");
+    bail!(failure.hint("to go ahead, answer y, or give --yes").exit(Exit::Usage));
+}
+
 /// Finds what is meant.
 ///
 /// # Errors
@@ -130,6 +145,7 @@ pub(super) async fn chosen(context: &Context, repositories: &Repositories, reque
             Failure::new(
                 "--host is about snapshots, and no restic repository is set: a dump in a bucket is of no host"
             )
+            .hint("leave --host out, or set RESTIC_REPOSITORY")
             .exit(Exit::Usage)
         );
     }

@@ -237,7 +237,12 @@ pub async fn survey(stored: &Stored) -> Result<Read> {
     let in_parts = stored.pieces.len() > 1 || stored.pieces.iter().any(|piece| piece.database.is_some());
     let (mut sql, mut whole, mut digest) = (open(stored), Surveyor::new(), Digest::default());
     let (mut part, mut parts) = (None::<Surveyor>, Vec::new());
-    while let Some(portion) = sql.portion().await? {
+    // A store names what it could not read; a damage inside does not.
+    let of_it = |error: anyhow::Error| match format!("{error:#}").contains(&stored.name) {
+        true => error,
+        false => error.context(stored.name.clone()),
+    };
+    while let Some(portion) = sql.portion().await.map_err(of_it)? {
         let bytes = match &portion {
             Portion::Begin => {
                 if let Some(ended) = part.replace(Surveyor::new()) {

@@ -138,9 +138,7 @@ pub async fn restore(
     }
     let is_to_do = !(plan.new_roles.is_empty() && changed.is_empty());
     if is_to_do && !request.dry_run {
-        if !request.yes && !context.stop.or(report::confirmed("Go ahead?")).await? {
-            bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
-        }
+        super::go_ahead(context, request.yes, super::GO_AHEAD).await?;
         let statements = context.stop.or(statements(stored, read, plan.policy)).await?;
         let installed = clients::installed(&settings.client_dirs).await?;
         let client = clients::for_load(&installed, target.major)?;

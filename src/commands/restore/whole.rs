@@ -18,7 +18,7 @@ use crate::commands::held::Held;
 use crate::commands::pausing::{self, Reason};
 use crate::commands::repositories::Repositories;
 use crate::commands::{Context, Run, now};
-use crate::error::{Failure, hints_of};
+use crate::error::{Failure, exit_of, hints_of};
 use crate::exit::Exit;
 use crate::pause::Pause;
 use crate::report;
@@ -122,9 +122,7 @@ impl<'a> Whole<'a> {
         if request.dry_run {
             return self.dry_run().await;
         }
-        if !request.yes && !self.context.stop.or(report::confirmed("Go ahead?")).await? {
-            bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
-        }
+        super::go_ahead(self.context, request.yes, super::GO_AHEAD).await?;
         // Under another name it is nobody's yet.
         let reason = if request.under.is_some() { Reason::Beside } else { Reason::Restore };
         let (context, run, held) = (self.context, self.run, self.held);
@@ -226,13 +224,15 @@ impl<'a> Whole<'a> {
             ),
             Taken::Back => {}
         }
-        if let Some(files) = &mut self.files {
-            files.take_back();
-        }
+        let files_are_back = self.files.as_mut().is_none_or(Files::take_back);
         if let Some(databases) = &mut self.databases {
             databases.take_back().await;
         }
-        Err(error)
+        if !files_are_back {
+            return Err(error);
+        }
+        let failure = Failure::new("nothing was restored, and what is live is as it was");
+        Err(failure.exit(exit_of(&error)).because(error).into())
     }
 
     async fn dry_run(&self) -> Result<Exit> {
@@ -312,5 +312,7 @@ pub fn refuse(mut said: Vec<String>, mut unprepared: Vec<anyhow::Error>) -> Resu
         hints => format!("{error:#}: {hints}"),
     }));
     let all = said.join("\n  - ");
-    bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {all}")))
+    bail!(Failure::new(format!("the restore cannot work, so nothing was begun:\n  - {all}")).hint(
+        "put right what is listed; to see whether it works by then, without changing anything: bkp restore --dry-run"
+    ))
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use reqwest::Url;
 
 use super::Ended;
-use crate::error::hints_of;
+use crate::error::advice_of;
 use crate::exit::Exit;
 use crate::settings::{Notify, Secret};
 
@@ -103,7 +103,7 @@ pub fn body(ended: &Ended) -> String {
     }
     if let Some(error) = ended.error {
         let _ = writeln!(text, "{}", super::super::said(error));
-        for hint in hints_of(error) {
+        for hint in advice_of(error) {
             let _ = writeln!(text, "hint: {hint}");
         }
     }

@@ -100,7 +100,11 @@ impl Unpacker {
     /// When the gzip ends in the middle of a member, or there was nothing at all.
     pub async fn rest(&mut self) -> Result<Option<Bytes>> {
         match &mut self.way {
-            Way::Unknown => bail!(Failure::new("the dump is empty").exit(Exit::ProofFailed)),
+            Way::Unknown => bail!(
+                Failure::new("the stored file is empty")
+                    .hint("nothing was touched; choose another backup: bkp list")
+                    .exit(Exit::ProofFailed)
+            ),
             Way::Ours if !self.unpacking.is_empty() => self.oldest().await,
             Way::Ours if !self.stored.is_empty() => {
                 bail!(damaged(anyhow::anyhow!("it ends in the middle of a member")))

@@ -109,7 +109,8 @@ impl Repository {
         match self.with_password(password.clone()).probe().await {
             Ok(Probe::There) => Ok(true),
             Ok(Probe::Missing) => {
-                bail!(Failure::new(format!("there is no repository at {}", self.address)).exit(Exit::NoRepository))
+                let missing = Failure::new(format!("there is no repository at {}", self.address));
+                bail!(missing.hint("correct the address, or make the repository: bkp init").exit(Exit::NoRepository))
             }
             Err(error) if exit_of(&error) == Exit::WrongPassword => Ok(false),
             Err(error) => Err(error),

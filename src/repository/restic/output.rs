@@ -158,7 +158,7 @@ pub(super) fn plain(said: &str) -> String {
                 || line.starts_with("signal ")
                 || line.starts_with("the `unlock` command")
                 || line.starts_with("storage ID ");
-            if !advice && !lines.contains(&line) {
+            if !advice && !is_frame(&line) && !lines.contains(&line) {
                 lines.push(line);
             }
         }
@@ -169,6 +169,12 @@ pub(super) fn plain(said: &str) -> String {
         lines.splice(5..lines.len() - 5, [format!("({left_out} more lines)")]);
     }
     lines.join("\n")
+}
+
+/// A line of the Go stack that restic prints behind some errors: a function, or a file and its line.
+fn is_frame(line: &str) -> bool {
+    let starts = ["github.com/", "golang.org/", "runtime.", "runtime/", "main."];
+    !line.contains(' ') && starts.iter().any(|start| line.starts_with(start))
 }
 
 pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
@@ -224,6 +230,9 @@ mod tests {
             plain(said),
             "unable to create lock in backend: repository is already locked by PID 2451 on vm by root (UID 0, GID 0)\nlock was created at 2026-11-21 09:45:46 (2.5s ago)"
         );
+        let stack = "Fatal: open /r/data/3c: no such file\ngithub.com/restic/restic/internal/backend.ReadAt\n\t\
+                     github.com/restic/restic/internal/backend/readerat.go:38\nruntime.goexit\n\truntime/asm_amd64.s:1700\n";
+        assert_eq!(plain(stack), "open /r/data/3c: no such file");
         assert_eq!(plain("\u{1b}[2Ksignal terminated received, cleaning up\nFatal: x\nFatal: x\n"), "x");
         let many: String = (0..100).map(|n| format!("line {n}\n")).collect();
         assert_eq!(plain(&many).lines().count(), 11);

@@ -116,7 +116,9 @@ impl Restic {
                     .exit(Exit::Usage)
             ),
             None => bail!(
-                Failure::new(format!("{} is no restic: it says {:?}", path.display(), said.trim())).exit(Exit::Usage)
+                Failure::new(format!("{} is no restic: it says {:?}", path.display(), said.trim()))
+                    .hint("correct BKP_RESTIC_BIN, or unset it where restic is in PATH")
+                    .exit(Exit::Usage)
             ),
         };
         let cached = has_cache(&options.environment);

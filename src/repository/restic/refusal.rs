@@ -81,6 +81,10 @@ fn hint(words: &str) -> Option<&'static str> {
         Some("name the CA of the store in CERTIFICATE_FILE or RESTIC_CACERT")
     } else if network(words) {
         Some("see whether the store can be reached from here: address, DNS, network policy, proxy")
+    } else if has("Load(<") || has("ReadFull(<") {
+        Some(
+            "the repository lost or changed what it should hold: keep it as it is, see what by bkp check, and take another backup: bkp list",
+        )
     } else {
         None
     }

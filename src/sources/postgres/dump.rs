@@ -333,7 +333,7 @@ fn advised(error: anyhow::Error) -> anyhow::Error {
     let hint = if said.contains("row-level security") || said.contains("row security") {
         "rows that the account does not see would be missing, so nothing was saved: give it BYPASSRLS, or save as the tables' owner"
     } else if said.contains("permission denied") {
-        "the account must see everything that is saved: GRANT pg_read_all_data to it, or save as the owner or a superuser"
+        "nothing was saved, because the account must see all that is to be: GRANT pg_read_all_data to it, or save as the owner or a superuser"
     } else {
         return error;
     };

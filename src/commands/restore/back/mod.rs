@@ -90,9 +90,7 @@ pub async fn undo(context: &Context, request: &Request) -> Result<Exit> {
         tracing::info!("dry run: nothing was done");
         return say_json(context, &run, &last, &[], true);
     }
-    if !request.yes && !context.stop.or(report::confirmed("Go ahead?")).await? {
-        bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
-    }
+    super::go_ahead(context, request.yes, super::GO_AHEAD).await?;
 
     let act = act(&last, &files);
     let done = pausing::around(context, &run, Reason::Restore, async |mut pause| {

@@ -32,7 +32,8 @@ use crate::sources::postgres::{obstacles, probe};
 pub fn specs(request: &Request) -> Result<Vec<Spec>> {
     let specs: Vec<Spec> = request.tables.iter().map(|text| Spec::parse(text)).collect::<Result<_>>()?;
     if let Some(at) = (1..specs.len()).find(|at| specs[..*at].contains(&specs[*at])) {
-        bail!(Failure::new(format!("table {} is named twice", specs[at].shown())).exit(Exit::Usage));
+        let twice = Failure::new(format!("table {} is named twice", specs[at].shown()));
+        bail!(twice.hint("name it once; all that belongs to it comes with it").exit(Exit::Usage));
     }
     Ok(specs)
 }
@@ -116,9 +117,7 @@ pub async fn restore(
         }
         return Ok(Exit::Done);
     }
-    if !request.yes && !context.stop.or(report::confirmed("Go ahead?")).await? {
-        bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
-    }
+    super::go_ahead(context, request.yes, super::GO_AHEAD).await?;
     let work = async |databases: &mut Databases<'_>, pause: Option<&mut Pause<'_>>| {
         if let Some(safety) = &safety {
             safety.take(held.session.as_ref(), repositories).await?;

@@ -27,7 +27,7 @@ fn has(source: &str, name: &str) -> bool {
         let line = line.strip_prefix("async ").unwrap_or(line);
         line.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('('))
     };
-    let Some(at) = lines.iter().position(|line| is_it(&line)) else { return false };
+    let Some(at) = lines.iter().position(is_it) else { return false };
     lines[..at]
         .iter()
         .rev()

@@ -68,14 +68,7 @@ pub enum Command {
     /// Load a backup beside what is live, prove it, then swap
     Restore(Restore),
     /// List what there is to restore, newest first
-    List {
-        /// Of restic's snapshots, only those of this host
-        #[arg(long)]
-        host: Option<String>,
-        /// List only what restores put aside and is still there, with its size
-        #[arg(long, conflicts_with = "host")]
-        replaced: bool,
-    },
+    List(List),
     /// Prove that what is stored is what was sealed
     Check {
         /// Read everything to its end instead of ends and structures only
@@ -174,6 +167,26 @@ pub struct Restore {
     /// Take a backup that says it is of another application
     #[arg(long)]
     pub allow_other_app: bool,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Default, Args)]
+pub struct List {
+    /// List only what is not older than this: an age (7d), a day (2026-11-20) or a time in UTC ("2026-11-20 13:00")
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// List only what is older than this, said as for --since
+    #[arg(long, value_name = "TIME")]
+    pub before: Option<String>,
+    /// List only what holds this item: a database's name, `files`, `roles`, or a directory
+    #[arg(long, value_name = "ITEM")]
+    pub item: Option<String>,
+    /// Of restic's snapshots, only those of this host
+    #[arg(long)]
+    pub host: Option<String>,
+    /// List only what restores put aside and is still there, with its size
+    #[arg(long, conflicts_with_all = ["host", "since", "before", "item"])]
+    pub replaced: bool,
 }
 
 /// Arguments of `drill`.

@@ -7,6 +7,7 @@ mod doctor;
 mod items;
 mod job;
 mod kubernetes;
+mod listing;
 mod quiesce;
 mod restic;
 mod servers;

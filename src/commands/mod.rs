@@ -18,6 +18,7 @@ pub mod resume;
 pub mod rewrite;
 pub mod shrink;
 pub mod wait;
+pub mod when;
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;

@@ -122,7 +122,7 @@ impl<'a> Whole<'a> {
         if request.dry_run {
             return self.dry_run().await;
         }
-        if !request.yes && !report::confirmed("Go ahead?")? {
+        if !request.yes && !report::confirmed(self.question())? {
             bail!(Failure::new("not confirmed; nothing was done").exit(Exit::Usage));
         }
         // Under another name it is nobody's yet.
@@ -141,6 +141,14 @@ impl<'a> Whole<'a> {
         done?;
         replaced.extend(self.files.as_ref().map(Files::finish).unwrap_or_default());
         self.say_done(&replaced)
+    }
+
+    /// What is asked; who reads nothing else must not put an emptied backup into the place of data.
+    fn question(&self) -> &'static str {
+        match self.chosen.choice.shrunk.is_empty() {
+            true => "Go ahead?",
+            false => "This backup is much smaller than the one before it (see the warning). Go ahead all the same?",
+        }
     }
 
     fn say(&self) {

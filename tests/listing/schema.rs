@@ -9,7 +9,7 @@ use crate::support::parts;
 use crate::support::run::run;
 
 /// Validates what stands on standard input against a definition of the schema; the kinds of keys that were seen are printed.
-const VALIDATE: &str = r#"
+const VALIDATE: &str = r##"
 import json, sys
 from jsonschema import Draft202012Validator, FormatChecker
 schema = json.load(open(sys.argv[1]))
@@ -18,7 +18,7 @@ if sys.argv[2] != "runs":
     schema["items"] = {"$ref": "#/$defs/" + sys.argv[2]}
 faults = list(Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(json.load(sys.stdin)))
 sys.exit("\n".join(f"{list(fault.absolute_path)}: {fault.message}" for fault in faults) or 0)
-"#;
+"##;
 
 /// What the validator of `tests/support/install-manifest-tools` says; nothing when the document is as described.
 fn faults(document: &str, what: &str) -> String {

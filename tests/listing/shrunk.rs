@@ -15,7 +15,8 @@ fn an_emptied_night_is_marked_and_restored_only_by_its_name() {
     with_bucket(&app, &["list"]).run().ok().says(" SHRANK ").says("  ! database shop has 100 rows, and had 1100");
 
     let lost = app.state();
-    for arguments in [&["restore"][..], &["restore", "--yes"], &["restore", "--dry-run"], &["restore", "--to", "look"]] {
+    for arguments in [&["restore"][..], &["restore", "--yes"], &["restore", "--dry-run"], &["restore", "--to", "look"]]
+    {
         let out = with_bucket(&app, arguments).run().fails_with(1);
         out.says("shrank by more than BKP_SHRINK_LIMIT").says(&format!("bkp restore {good}")).says(&emptied);
     }

@@ -109,8 +109,10 @@ fn parse() -> Result<Cli, cli::Said> {
 
 async fn run(cli: Cli, told: &Told) -> Result<Exit> {
     let resolved = settings::resolve(&Process, &Overrides::default());
-    // These two need no settings: a pod that idles must not die of a wrong one, and a filter touches nothing.
+    // These need no settings: a pod that idles must not die of a wrong one, a filter touches nothing, and a shell has none.
     match cli.command {
+        Command::Completions { shell } => return commands::shells::completions(shell),
+        Command::Man { directory } => return commands::shells::man(&directory),
         Command::Wait => return commands::wait::wait_for_signal().await,
         Command::Rewrite(given) => return commands::rewrite::rewrite(&Request::new(given)?),
         _ => {}
@@ -135,6 +137,10 @@ async fn run(cli: Cli, told: &Told) -> Result<Exit> {
         Command::ChangePassword => commands::change_password::change_password(&context).await,
         Command::Resume => commands::resume::resume(&context).await,
         Command::Forget { dry_run } => commands::forget::forget(&context, dry_run).await,
-        Command::Rewrite(_) | Command::Wait | Command::Doctor { .. } => Ok(Exit::Done),
+        Command::Rewrite(_)
+        | Command::Wait
+        | Command::Doctor { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. } => Ok(Exit::Done),
     }
 }

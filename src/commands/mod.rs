@@ -16,6 +16,7 @@ pub mod repositories;
 pub mod restore;
 pub mod resume;
 pub mod rewrite;
+pub mod shells;
 pub mod shrink;
 pub mod wait;
 pub mod when;

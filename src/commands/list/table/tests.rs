@@ -69,7 +69,7 @@ AGE      TIME (UTC)           RUN                      STATE       PROVEN      R
 2 h ago  2026-11-21 20:10:04  20261121T201004Z-7f3a9c  SHRANK      -           40.2 kB   9.1 kB
     database shop (1100 rows) in db/db_dump-20261121_201004.bak.gz
   ! database shop has 100 rows, and had 1100
-27 h ago  2026-11-20 20:10:04  20261121T201004Z-7f3a9c  sealed      2026-11-21  40.2 kB   9.1 kB
+26 h ago  2026-11-20 20:10:04  20261121T201004Z-7f3a9c  sealed      2026-11-21  40.2 kB   9.1 kB
     database shop (1100 rows) in db/db_dump-20261121_201004.bak.gz
 33 d ago  2026-10-19 20:10:04  20261121T201004Z-7f3a9c  incomplete  -           40.2 kB   -
 ";

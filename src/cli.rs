@@ -109,10 +109,10 @@ pub enum Command {
         /// Which shell
         shell: generated::Shell,
     },
-    /// Write the manual pages into a directory: `make man`
-    #[command(hide = true)]
+    /// Write a manual page for each command
+    #[command(after_help = help::MAN)]
     Man {
-        /// The directory, which is made
+        /// Where to: a directory, which is made
         directory: std::path::PathBuf,
     },
 }

@@ -59,10 +59,10 @@ Exit codes: 0 restored; 1 failed or nothing fits, and what is live is untouched;
 /// Of `list`.
 pub const LIST: &str = "Examples:
   bkp list
-  bkp list --since 7d                         # of the last seven days
-  bkp list --item files --before 2026-11-21   # before that day began, in UTC
-  bkp list --replaced                         # what bkp restore --undo would bring back
-  bkp list --json                             # docs/list.schema.json describes it
+  bkp list --since 7d --item files   # of the last seven days; or shop, roles, a directory
+  bkp list --before 2026-11-21       # before that day began, in UTC
+  bkp list --replaced                # what bkp restore --undo would bring back
+  bkp list --json                    # docs/list.schema.json describes it
 
 STATE says what to expect: sealed is whole; SHRANK is whole, but much smaller than before; incomplete lacks what is
 MISSING; safety was taken by a restore of what it replaced; no seal is by another tool.
@@ -124,6 +124,14 @@ Exit codes: 143 ended by TERM, after the commands beside it have cleaned up.";
 
 /// Of `completions`.
 pub const COMPLETIONS: &str = "Examples:
-  source <(bkp completions bash)        # in ~/.bashrc
-  bkp completions zsh >_bkp             # in a directory of $fpath
-  bkp completions fish >bkp.fish        # in ~/.config/fish/completions";
+  source <(bkp completions bash)    # in ~/.bashrc
+  bkp completions zsh >_bkp         # in a directory of $fpath
+  bkp completions fish >bkp.fish    # in ~/.config/fish/completions
+
+Exit codes: 0 printed; 2 a shell that it does not know.";
+
+/// Of `man`.
+pub const MAN: &str = "Examples:
+  bkp man pages   # then: man -l pages/bkp-restore.1
+
+Exit codes: 0 written; 1 the directory cannot be made or written to.";

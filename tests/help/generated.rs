@@ -30,7 +30,6 @@ fn bash_completes_commands_and_options() {
     assert_eq!(offered(&["bkp", "comp"]).trim(), "completions");
     assert!(offered(&["bkp", "list", "--s"]).contains("--since"));
     assert!(offered(&["bkp", "completions", "f"]).contains("fish"));
-    assert!(!offered(&["bkp", "m"]).contains("man"), "for builders alone");
 }
 
 #[test]
@@ -58,5 +57,5 @@ fn every_command_has_a_manual_page_with_its_examples() {
             assert!(page.contains(&line.replace('\\', "\\\\")), "{command}: {line}\n{page}");
         }
     }
-    assert!(!pages.join("bkp-man.1").exists() && !pages.join("bkp-help.1").exists());
+    assert!(!pages.join("bkp-help.1").exists());
 }

@@ -23,8 +23,8 @@ fn a_list_says_what_a_tired_operator_wants_to_know() {
 fn colours_are_for_terminals_that_want_them() {
     let app = App::quick();
     with_bucket(&app, &["backup"]).run().ok();
-    let program = env!("CARGO_BIN_EXE_bkp");
-    let list = || with_bucket(&app, &[]).by_way_of(["script", "-qec", &format!("{program} list"), "/dev/null"]);
+    // script makes a terminal.
+    let list = || with_bucket(&app, &[]).by_way_of(["sh", "-c", "exec script -qec \"$0 list\" /dev/null </dev/null"]);
     list().run().ok().says("\x1b[2m    database shop");
     list().env("NO_COLOR", "1").run().ok().never_says("\x1b[2m");
 }

@@ -41,15 +41,39 @@ fn all_that_a_list_prints_is_as_the_schema_says() {
     with_bucket(&app, &["restore"]).env("BKP_SAFETY_BACKUP", "1").run().ok();
     app.cluster.psql("shop", "TRUNCATE orders");
     with_bucket(&app, &["backup"]).run().fails_with(1);
-    app.bkp(["backup"]).env("BKP_PG_BIN", "/nonexistent").run();
+    let rows = listed(with_bucket(&app, &["list", "--json"]));
+    let whole = |row: &&serde_json::Value| row["snapshots"].as_array().is_some_and(|snapshots| snapshots.len() == 3);
+    let newest = rows.iter().find(whole).expect("a run of three snapshots");
+    let files = newest["snapshots"].as_array().expect("snapshots").iter().find(|one| one["item"] != "roles");
+    assert!(app.restic("", ["forget", files.expect("a snapshot")["id"].as_str().expect("an id")]).success);
+    damage(&app);
     let runs = json(&["list"]);
     assert_eq!(faults(&runs, "runs"), "");
-    for key in ["\"safety\":true", "\"shrunk\":[", "\"proven_from\":[", "\"snapshots\":[", "\"run\":null"] {
+    for key in [
+        "\"missing\":[",
+        "\"problem\":\"",
+        "\"safety\":true",
+        "\"shrunk\":[",
+        "\"proven_from\":[",
+        "\"snapshots\":[",
+        "\"run\":null",
+    ] {
         assert!(runs.contains(key), "{key}: {runs}");
     }
     let replaced = json(&["list", "--replaced"]);
     assert_eq!(faults(&replaced, "replaced"), "");
     assert_eq!(listed(with_bucket(&app, &["list", "--replaced", "--json"])).len(), 2);
+}
+
+/// A dump whose end is there and says nothing that can be read.
+fn damage(app: &App) {
+    let bucket = app.work.join("dumps/db");
+    let sizes = |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+    let dumps = std::fs::read_dir(&bucket).expect("dumps").flatten().map(|entry| entry.path());
+    let mut bytes = std::fs::read(dumps.max_by_key(sizes).expect("a dump")).expect("read");
+    let end = bytes.len() - 60;
+    bytes[end..end + 20].fill(0x5a);
+    std::fs::write(bucket.join("db_dump-20250102_000000.bak.gz"), bytes).expect("written");
 }
 
 #[test]

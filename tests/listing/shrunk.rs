@@ -20,7 +20,7 @@ fn an_emptied_night_is_marked_and_restored_only_by_its_name() {
         let out = with_bucket(&app, arguments).run().fails_with(1);
         out.says("shrank by more than BKP_SHRINK_LIMIT").says(&format!("bkp restore {good}")).says(&emptied);
     }
-    app.bkp([]).called("restore.sh").run().fails_with(1).says(&good);
+    with_bucket(&app, &[]).called("restore.sh").run().fails_with(1).says(&good);
     assert_eq!(app.state(), lost, "nothing was touched");
     // What touches nothing live goes on proving what there is, and says of what.
     with_bucket(&app, &["drill"]).run().ok().says("is much smaller than the backup before it");

@@ -120,7 +120,7 @@ Exit codes: 0 rewritten; 1 or 5 refused, and the output ends with a statement th
 pub const WAIT: &str = "Examples:
   bkp wait   # as the command of a pod in which backups are made by kubectl exec
 
-Exit codes: 143 ended by TERM, after the commands beside it have cleaned up.";
+Exit codes: 0 ended by TERM or INT, after the commands beside it have cleaned up.";
 
 /// Of `completions`.
 pub const COMPLETIONS: &str = "Examples:

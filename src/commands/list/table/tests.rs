@@ -77,7 +77,7 @@ AGE      TIME (UTC)           RUN                      STATE       PROVEN      R
     assert!(squeezed(&text).starts_with(&squeezed(wanted)), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     assert!(
-        text.contains("  ! MISSING database shop\n") && text.contains("(safety), of application other?[31m\n"),
+        text.contains("  ! MISSING database shop\n") && text.contains("(safety),\n    of application other?[31m\n"),
         "{text}"
     );
     let columns: Vec<usize> =

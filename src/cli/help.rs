@@ -78,8 +78,8 @@ Exit codes: 0 all is as it was sealed; 1 failed, for instance because the store 
 
 /// Of `drill`.
 pub const DRILL: &str = "Examples:
-  bkp drill                                    # of the newest backup
-  bkp drill \"2h ago\" --evidence evidence.json   # of an older one, with something to show
+  bkp drill                            # of the newest backup; or of another, said as for restore
+  bkp drill --evidence evidence.json   # with something to show
 
 Exit codes: 0 it restores; 1 it could not be tried; 5 it does not restore, or a check does not hold; 11 another drill is at work.";
 

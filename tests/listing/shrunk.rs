@@ -25,6 +25,13 @@ fn an_emptied_night_is_marked_and_restored_only_by_its_name() {
     // What touches nothing live goes on proving what there is, and says of what.
     with_bucket(&app, &["drill"]).run().ok().says("is much smaller than the backup before it");
 
+    // Called by its name on a terminal, which script makes: the question says it too, and no is no.
+    let asked = format!("exec script -qec \"$0 restore {emptied}\" /dev/null");
+    let said = with_bucket(&app, &[]).by_way_of(["sh", "-c", &asked]).stdin("n\n").run().fails_with(2);
+    said.says("much smaller than the one before it (see the warning). Go ahead all the same? [y/N]")
+        .says("not confirmed");
+    assert_eq!(app.state(), lost);
+
     with_bucket(&app, &["restore", &good]).run().ok().never_says("much smaller");
     assert_eq!(app.state(), state);
     with_bucket(&app, &["restore", &emptied]).run().ok().says("database shop has 100 rows, and had 1100");

@@ -8,7 +8,7 @@ FEATURES = $(shell nasm -v >/dev/null 2>&1 && autoreconf --version >/dev/null 2>
 AUDITABLE = $(shell $(CARGO) auditable --version >/dev/null 2>&1 && echo auditable)
 
 .DEFAULT_GOAL := help
-.PHONY: help build images demo test test-kills test-systemd test-images test-kubernetes lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
+.PHONY: help build images demo man test test-kills test-systemd test-images test-kubernetes lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -23,6 +23,10 @@ images: build ## container images, with podman: backup-restore, and one for each
 
 demo: build-parts ## backs up a real database, breaks it, restores it, compares
 	CARGO_FLAGS="$(FEATURES)" demo/run
+
+man: build-parts ## manual pages, into target/man; the images hold none
+	$(CARGO) run --quiet $(FEATURES) -- man target/man
+	@echo "man -l target/man/bkp.1"
 
 test: install-parts ## all tests, against real servers
 	$(CARGO) test $(FEATURES)

@@ -1,5 +1,8 @@
 //! Arguments and help.
 
+pub mod generated;
+mod help;
+
 use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
@@ -8,7 +11,7 @@ use crate::settings::DrillServer;
 
 /// Backup and restore of an application: its PostgreSQL databases and its files.
 #[derive(Debug, Parser)]
-#[command(name = "bkp", version = crate::VERSION, about, max_term_width = 110, after_help = AFTER)]
+#[command(name = "bkp", version = crate::VERSION, about, max_term_width = 110, after_help = help::BKP)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -31,29 +34,18 @@ impl Cli {
 /// What there is to say instead of doing something.
 pub type Said = clap::Error;
 
-const AFTER: &str = "Settings come from the environment, each NAME also as NAME_FILE; the README has them all:
-  POSTGRES_HOST, POSTGRES_USER, POSTGRES_PASSWORD_FILE   the server (or libpq's PGHOST, PGUSER, ...)
-  POSTGRES_DB    one database; without it, all of them
-  BKP_BUCKET     gs://, s3://, az:// or file:///; default file:///var/lib/bkp
-  BKP_FILES      directories whose files are saved too, into RESTIC_REPOSITORY
-  RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE                restic instead of a bucket, or besides
-  BKP_APP        the application's stable name
-
-Exit codes: 0 done, 1 failed and nothing lost, 2 wrong use or settings,
-3 saved but some files could not be read, 4 saved but old backups not forgotten,
-5 a proof failed, 10 no repository, 11 locked, 12 wrong password,
-130/143 ended by INT/TERM after cleaning up.";
-
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the repositories that are not there; safe to repeat
+    #[command(after_help = help::INIT)]
     Init {
         /// Make restic repositories as older scripts have them: files, pg-database and pg-role under one base
         #[arg(long)]
         split: bool,
     },
     /// Save the application: its databases as a sealed dump or sealed snapshots, and its files
+    #[command(after_help = help::BACKUP)]
     Backup {
         /// Say what would be saved, and save nothing
         #[arg(long)]
@@ -66,48 +58,63 @@ pub enum Command {
         allow_shrink: bool,
     },
     /// Load a backup beside what is live, prove it, then swap
+    #[command(after_help = help::RESTORE)]
     Restore(Restore),
     /// List what there is to restore, newest first
-    List {
-        /// Of restic's snapshots, only those of this host
-        #[arg(long)]
-        host: Option<String>,
-        /// List only what restores put aside and is still there, with its size
-        #[arg(long, conflicts_with = "host")]
-        replaced: bool,
-    },
+    #[command(after_help = help::LIST)]
+    List(List),
     /// Prove that what is stored is what was sealed
+    #[command(after_help = help::CHECK)]
     Check {
         /// Read everything to its end instead of ends and structures only
         #[arg(long)]
         read_data: bool,
     },
     /// Prove that a backup restores: load it beside what is live or into a throwaway server, compare, check, drop it all; touches nothing live
+    #[command(after_help = help::DRILL)]
     Drill(Drill),
     /// Give every restic repository the password of RESTIC_NEW_PASSWORD_FILE; safe to repeat
+    #[command(after_help = help::CHANGE_PASSWORD)]
     ChangePassword,
     /// Try everything that a backup and a restore will need, change nothing, and say what mends what is wrong
     ///
     /// Looks at the settings and their secret files, the server and the role's rights, the bucket (by a small object that is removed again),
     /// restic, the directories, free space, locks, what dead runs left, the rights in Kubernetes, and the clocks. One line each: ok, warning
     /// or fault, and below it what mends it. Exit code 0 with warnings, 2 with a fault.
+    #[command(after_help = help::DOCTOR)]
     Doctor {
         /// How long an area may take before that is its fault
         #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = crate::settings::span::duration)]
         within: std::time::Duration,
     },
     /// Give back what a dead run left: paused applications, half-made restores
+    #[command(after_help = help::RESUME)]
     Resume,
     /// Apply the retention rules by hand; a backup applies them after success
+    #[command(after_help = help::FORGET)]
     Forget {
         /// Name what would be forgotten, and forget nothing
         #[arg(long)]
         dry_run: bool,
     },
     /// Rewrite a dump from standard input to standard output, as a restore would
+    #[command(after_help = help::REWRITE)]
     Rewrite(Rewrite),
     /// Idle until TERM, so that commands can be run beside it
+    #[command(after_help = help::WAIT)]
     Wait,
+    /// Print what a shell reads to complete the command lines of bkp
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// Which shell
+        shell: generated::Shell,
+    },
+    /// Write a manual page for each command
+    #[command(after_help = help::MAN)]
+    Man {
+        /// Where to: a directory, which is made
+        directory: std::path::PathBuf,
+    },
 }
 
 impl Command {
@@ -174,6 +181,26 @@ pub struct Restore {
     /// Take a backup that says it is of another application
     #[arg(long)]
     pub allow_other_app: bool,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Default, Args)]
+pub struct List {
+    /// List only what is not older than this: an age (7d), a day (2026-11-20) or a time in UTC ("2026-11-20 13:00")
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// List only what is older than this, said as for --since
+    #[arg(long, value_name = "TIME")]
+    pub before: Option<String>,
+    /// List only what holds this item: a database's name, `files`, `roles`, or a directory
+    #[arg(long, value_name = "ITEM")]
+    pub item: Option<String>,
+    /// Of restic's snapshots, only those of this host
+    #[arg(long)]
+    pub host: Option<String>,
+    /// List only what restores put aside and is still there, with its size
+    #[arg(long, conflicts_with_all = ["host", "since", "before", "item"])]
+    pub replaced: bool,
 }
 
 /// Arguments of `drill`.

@@ -34,8 +34,7 @@ fn main() -> ExitCode {
     // Faults, too, are told in the form that was asked for.
     let log = settings::log_form(&Process);
     let filter = Process.get(RUST_LOG);
-    let colours = Process.get(NO_COLOR).is_none_or(|value| value.is_empty());
-    let wanted = Wanted { form: log, filter: filter.as_deref().and_then(OsStr::to_str), colours };
+    let wanted = Wanted { form: log, filter: filter.as_deref().and_then(OsStr::to_str), colours: !no_color() };
     let warned = report::log::start(wanted);
     let cli = match parse() {
         Ok(cli) => cli,
@@ -59,6 +58,11 @@ fn main() -> ExitCode {
         Exit::Failed
     });
     ExitCode::from(exit.code())
+}
+
+/// What any value of it asks for.
+fn no_color() -> bool {
+    Process.get(NO_COLOR).is_some_and(|value| !value.is_empty())
 }
 
 /// Does it, and tells how it ended: in the log, and to whoever watches.
@@ -111,8 +115,10 @@ fn parse() -> Result<Cli, cli::Said> {
 
 async fn run(cli: Cli, told: &Told) -> Result<Exit> {
     let resolved = settings::resolve(&Process, &Overrides::default());
-    // These two need no settings: a pod that idles must not die of a wrong one, and a filter touches nothing.
+    // These need no settings: a pod that idles must not die of a wrong one, a filter touches nothing, and a shell has none.
     match cli.command {
+        Command::Completions { shell } => return commands::shells::completions(shell),
+        Command::Man { directory } => return commands::shells::man(&directory),
         Command::Wait => return commands::wait::wait_for_signal().await,
         Command::Rewrite(given) => return commands::rewrite::rewrite(&Request::new(given)?),
         _ => {}
@@ -131,13 +137,16 @@ async fn run(cli: Cli, told: &Told) -> Result<Exit> {
             backup::backup(&context, &backup::Request { dry_run, tags, allow_shrink }).await
         }
         Command::Restore(given) => restore::restore(&context, &given).await,
-        Command::List { replaced: true, .. } => commands::list::list_replaced(&context).await,
-        Command::List { host, .. } => commands::list::list(&context, host.as_deref()).await,
+        Command::List(given) => commands::list::list(&context, &given, no_color()).await,
         Command::Check { read_data } => commands::check::check(&context, read_data).await,
         Command::Drill(given) => commands::drill::drill(&context, &given).await,
         Command::ChangePassword => commands::change_password::change_password(&context).await,
         Command::Resume => commands::resume::resume(&context).await,
         Command::Forget { dry_run } => commands::forget::forget(&context, dry_run).await,
-        Command::Rewrite(_) | Command::Wait | Command::Doctor { .. } => Ok(Exit::Done),
+        Command::Rewrite(_)
+        | Command::Wait
+        | Command::Doctor { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. } => Ok(Exit::Done),
     }
 }

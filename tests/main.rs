@@ -4,9 +4,11 @@
 
 mod connect;
 mod doctor;
+mod help;
 mod items;
 mod job;
 mod kubernetes;
+mod listing;
 mod messages;
 mod quiesce;
 mod restic;

@@ -66,7 +66,7 @@ pub async fn apply(
     if let Some(unreadable) = saved.iter().find_map(Saved::unreadable) {
         return Err(anyhow::Error::from(unreadable).context("nothing was forgotten"));
     }
-    let suspects = shrink::suspects(&saved, &settings.app, settings.shrink_limit);
+    let suspects = shrink::suspects(&saved, settings);
     let mut gone = to_go(&saved, (&settings.app, &suspects), &settings.retention, now(), run);
     // A unit that saves files alone has no say in how long databases stay.
     gone.retain(|one| Kinds::set(settings).meets(one.meant()));

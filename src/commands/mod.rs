@@ -16,8 +16,10 @@ pub mod repositories;
 pub mod restore;
 pub mod resume;
 pub mod rewrite;
+pub mod shells;
 pub mod shrink;
 pub mod wait;
+pub mod when;
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;

@@ -132,15 +132,35 @@ fn of_kept(kept: &Kept, settings: &Settings, run: &Id) -> Snapshot {
     }
 }
 
-/// Runs that are smaller than they may be. They take no place in the retention, so that nothing is forgotten for them.
-pub fn suspects(saved: &[Saved], app: &str, percent: Option<u8>) -> BTreeSet<String> {
-    let Some(percent) = percent else { return BTreeSet::new() };
-    let is_small = |one: &&Saved| {
-        one.dump.as_ref().and_then(catalog::Dump::summary).is_some_and(|seal| !seal.shrunk(percent).is_empty())
-    };
-    let in_bucket = saved.iter().filter(is_small).filter_map(|one| one.run.clone());
-    let in_restic = too_small(saved.iter().flat_map(|one| one.snapshots.iter().chain(&one.copies)), app, percent);
-    in_bucket.chain(in_restic.into_iter().map(|(run, _)| run)).collect()
+/// Runs that are smaller than they may be, each with what of it is, as parts of a sentence.
+pub type Shrunk = BTreeMap<String, Vec<String>>;
+
+/// Runs that are smaller than they may be. Nothing where nobody wants to be told.
+pub fn shrunk(saved: &[Saved], settings: &Settings) -> Shrunk {
+    let mut told = Shrunk::new();
+    let Some(percent) = settings.shrink_limit else { return told };
+    for one in saved {
+        if let (Some(run), Some(seal)) = (&one.run, one.dump.as_ref().and_then(catalog::Dump::summary)) {
+            let less = seal.shrunk(percent);
+            if !less.is_empty() {
+                told.entry(run.clone()).or_default().extend(less);
+            }
+        }
+    }
+    let in_restic = saved.iter().flat_map(|one| one.snapshots.iter().chain(&one.copies));
+    for (run, less) in too_small(in_restic, &settings.app, percent) {
+        let of_run = told.entry(run).or_default();
+        // A copy of a snapshot says the same again.
+        if !of_run.contains(&less) {
+            of_run.push(less);
+        }
+    }
+    told
+}
+
+/// The runs of [`shrunk`] by their names. They take no place in the retention, so that nothing is forgotten for them.
+pub fn suspects(saved: &[Saved], settings: &Settings) -> BTreeSet<String> {
+    shrunk(saved, settings).into_keys().collect()
 }
 
 /// Each item by itself from its oldest snapshot to its newest: one that is not too small is the measure of those after it.

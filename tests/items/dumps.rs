@@ -109,7 +109,7 @@ fn a_producer_that_fails_leaves_no_snapshot_and_the_run_is_incomplete() {
         assert_eq!(rows[0]["sealed"], false);
         let half = rows[0]["run"].as_str().expect("a run");
         app.bkp(["restore", half]).run().fails_with(1).says("incomplete").says("database shop");
-        app.bkp(["list"]).run().ok().says("incomplete, shop").says("MISSING database shop");
+        app.bkp(["list"]).run().ok().says("incomplete").says("MISSING database shop");
     }
     app.lose_everything();
     app.bkp(["restore"]).run().ok().says(&whole);

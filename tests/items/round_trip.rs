@@ -18,5 +18,5 @@ fn databases_roles_and_files_come_back_as_they_were() {
     assert_eq!(listed.as_array().expect("a list").len(), 3, "{listed}");
     assert!(app.restic("", ["check", "--read-data"]).success);
     app.bkp(["check", "--read-data"]).run().ok();
-    app.bkp(["list"]).run().ok().says("yes, shop");
+    app.bkp(["list"]).run().ok().says("sealed");
 }

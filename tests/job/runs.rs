@@ -67,7 +67,7 @@ fn list_shows_runs_newest_first_and_as_json() {
     assert_eq!((&rows[1]["sealed"], &rows[1]["object"]), (&false.into(), &"db/db_dump-20250101_000000.bak.gz".into()));
     let table = shop.bkp(["list"]).run().ok().stdout;
     let lines: Vec<&str> = table.lines().collect();
-    assert!(lines[0].starts_with("TIME") && lines[1].contains("yes, shop") && lines[2].contains(" no "), "{table}");
+    assert!(lines[0].starts_with("AGE") && lines[1].contains(" sealed ") && lines[3].contains(" no seal"), "{table}");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn init_is_safe_to_repeat_and_old_names_work() {
     let shop = Shop::open();
     shop.bkp(["init"]).run().ok().says("is there");
     shop.bkp([]).called("/backup.sh").run().ok();
-    shop.bkp([]).called("list-snapshots.bb").run().ok().says("yes, shop");
+    shop.bkp([]).called("list-snapshots.bb").run().ok().says("sealed");
     let orders = shop.orders();
     shop.lose_orders();
     shop.bkp([]).called("restore.bb").run().ok();

@@ -135,7 +135,7 @@ fn opsocket_goes_on_in_its_repository_and_both_units_find_their_own() {
     files.run("bkp", ["restore"]).ok();
     is_back(&host);
     let runs = files.run("bkp", ["list"]).ok();
-    assert_eq!(runs.stdout.matches("yes, demo").count(), 4, "{}", runs.stdout);
+    assert_eq!(runs.stdout.matches(" sealed ").count(), 4, "{}", runs.stdout);
 
     // Seven days: what the host's scripts saved before that goes as soon as there is enough that is newer.
     files.check(files.pod.call("bkp", ["forget"]).env("BKP_KEEP_MIN", "1").run()).ok();

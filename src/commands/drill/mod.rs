@@ -31,6 +31,7 @@ use super::catalog::{Dump, proofs};
 use super::repositories::Repositories;
 use super::restore::choose::Choice;
 use super::restore::reading::{self, Read, Stored};
+use super::restore::shrunk::IfShrunk;
 use super::restore::sort::Sorted;
 use super::restore::undo::Undo;
 use super::restore::{self, databases as restored, sort};
@@ -105,7 +106,7 @@ async fn tried(
     let mut steps = Steps(run.began);
     let wish = Restore { when: request.when.clone(), ..Restore::default() };
     let repositories = stop.or(Repositories::open_to_list(context)).await?;
-    let choice = stop.or(restore::chosen(context, &repositories, &wish)).await?;
+    let choice = stop.or(restore::chosen(context, &repositories, &wish, IfShrunk::Tell)).await?;
     let sorted = sort::sort(&repositories, &ground::with_files(settings, request), &choice, &wish)?;
     evidence.not_tried = left_out(&choice, &sorted);
     evidence.backup = Some(backup(context, &repositories, &choice, &sorted));

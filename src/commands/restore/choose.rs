@@ -1,13 +1,15 @@
 //! Which backup is meant: exactly one, or an error that names candidates. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
-use jiff::civil::{Date, DateTime};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
 
+use super::shrunk::{self, IfShrunk};
 use crate::commands::catalog::{Dump, Kinds, Saved, SealState, Snapshot};
+use crate::commands::shrink::Shrunk;
+use crate::commands::when::{day, moment};
 use crate::error::{Failure, exit_of};
 use crate::sources::Item;
 
@@ -24,6 +26,8 @@ pub struct Choice {
     pub dump: Option<Dump>,
     /// Snapshots, each of another item.
     pub snapshots: Vec<Snapshot>,
+    /// What of it is much smaller than before, in words.
+    pub shrunk: Vec<String>,
 }
 
 /// Chooses from `saved` (newest first) what `when` means at `now`: `latest`, an object's name, a run's or snapshot's id or the
@@ -31,7 +35,8 @@ pub struct Choice {
 /// or before. `instead` are ids of snapshots that take the place of the chosen ones of their items.
 ///
 /// # Errors
-/// When nothing or more than one fits, or the run lacks what it set out to save and `incomplete` does not allow that.
+/// When nothing or more than one fits, when the run lacks what it set out to save and `incomplete` does not allow that, and when it is
+/// much smaller than before and nobody named it.
 pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Result<Choice> {
     let (meant, named) = meant(saved, wish, app, now)?;
     let missing: Vec<String> = meant.missing().into_iter().map(ToString::to_string).collect();
@@ -45,6 +50,7 @@ pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Re
     if meant.run.is_none() && meant.dump.is_none() && !named {
         snapshots = newest_of_each_item(saved, meant.time, app);
     }
+    let mut by_id: Vec<&Snapshot> = Vec::new();
     for id in wish.instead {
         let other = snapshot(saved, id)?;
         if let Some(its) = other.app.as_deref().filter(|its| *its != app && !wish.other_app) {
@@ -55,6 +61,7 @@ pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Re
         }
         snapshots.retain(|snapshot| !stands_for(&other.item, &snapshot.item));
         snapshots.push(other.clone());
+        by_id.push(other);
     }
     let whole = |snapshot: &Snapshot| !matches!(snapshot.item, Item::Files(_));
     // Both hold the same databases: snapshots go first, because the files of the run lie beside them.
@@ -62,7 +69,15 @@ pub fn choose(saved: &[Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> Re
     if dump.is_some() {
         snapshots.retain(|snapshot| !whole(snapshot));
     }
-    Ok(Choice { name: meant.name.clone(), time: meant.time, app: meant.app.clone(), dump, snapshots })
+    let is_by_id = |snapshot: &Snapshot| by_id.iter().any(|one| one.id == snapshot.id);
+    let is_used = dump.is_some() || snapshots.iter().any(|snapshot| !is_by_id(snapshot));
+    if is_used && !named && wish.if_shrunk == IfShrunk::Refuse {
+        shrunk::refuse(saved, meant, wish, |one| usable(one, wish.kinds, app))?;
+    }
+    let of_ids = by_id.iter().filter_map(|one| one.tags.as_ref()).map(|tags| &tags.run);
+    let runs: BTreeSet<&String> = meant.run.iter().filter(|_| is_used).chain(of_ids).collect();
+    let shrunk = runs.into_iter().filter_map(|run| wish.shrunk.get(run)).flatten().cloned().collect();
+    Ok(Choice { name: meant.name.clone(), time: meant.time, app: meant.app.clone(), dump, snapshots, shrunk })
 }
 
 /// What the operator said.
@@ -78,6 +93,10 @@ pub struct Wish<'a> {
     pub other_app: bool,
     /// What is to be restored: a backup without any of it is taken only when it is called by its name.
     pub kinds: Kinds,
+    /// The runs that are much smaller than before.
+    pub shrunk: &'a Shrunk,
+    /// What becomes of one of them that nobody called by its name.
+    pub if_shrunk: IfShrunk,
 }
 
 /// The one that is meant, and whether it was called by its name.
@@ -99,7 +118,7 @@ fn meant<'a>(saved: &'a [Saved], wish: &Wish<'_>, app: &str, now: Timestamp) -> 
     if let Some(one) = saved.iter().find(is_called) {
         return Ok((one, true));
     }
-    if let Some(day) = exactly::<Date>(when, 10) {
+    if let Some(day) = day(when) {
         let is_of_day = |one: &&Saved| one.time.to_zoned(TimeZone::UTC).date() == day;
         return match saved.iter().filter(is_of_day).find(|one| usable(one, wish.kinds, app)) {
             Some(one) => Ok((none_lost_between(saved, one, wish.kinds, |other| is_of_day(&other))?, false)),
@@ -228,23 +247,6 @@ fn usable(one: &Saved, kinds: Kinds, app: &str) -> bool {
         _ if one.run.is_some() => one.sealed_for(app) && one.is_complete(),
         _ => one.may_be_of(app),
     }
-}
-
-fn exactly<T: std::str::FromStr>(text: &str, length: usize) -> Option<T> {
-    (text.len() == length).then(|| text.parse().ok()).flatten()
-}
-
-fn moment(when: &str, now: Timestamp) -> Option<Timestamp> {
-    if let Some(age) = when.strip_suffix("ago") {
-        let span: Span = age.trim().parse().ok()?;
-        return now.to_zoned(TimeZone::UTC).checked_sub(span.abs()).ok().map(|zoned| zoned.timestamp());
-    }
-    if let Ok(time) = when.parse::<Timestamp>() {
-        return Some(time);
-    }
-    // A run's id begins with digits too, but has no separators.
-    let time: DateTime = when.contains(['-', ' ']).then(|| when.parse().ok()).flatten()?;
-    time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
 fn nothing(saved: &[Saved], when: &str) -> Failure {

@@ -42,6 +42,7 @@ pub mod reading;
 pub(super) mod rights;
 pub(super) mod roles;
 pub(super) mod room;
+pub(super) mod shrunk;
 pub(super) mod sort;
 mod tables;
 pub(super) mod tried;
@@ -53,13 +54,14 @@ use anyhow::{Result, bail};
 
 use super::held::Held;
 use super::repositories::Repositories;
-use super::{Context, Run, catalog, now};
+use super::{Context, Run, catalog, now, shrink};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::report;
 use crate::sources::postgres::standby;
 use choose::{Choice, Wish};
 use only::Only;
+use shrunk::IfShrunk;
 use whole::{Chosen, Whole};
 
 /// What the operator asked for.
@@ -79,7 +81,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     let run = context.begin()?;
     let settings = &context.settings;
     let repositories = context.stop.or(Repositories::open_to_list(context)).await?;
-    let choice = context.stop.or(chosen(context, &repositories, request)).await?;
+    let choice = context.stop.or(chosen(context, &repositories, request, IfShrunk::Refuse)).await?;
     let sorted = sort::sort(&repositories, settings, &choice, request)?;
     let found = match &request.path {
         Some(path) => Some(context.stop.or(paths::find(context, &repositories, &sorted.trees, request, path)).await?),
@@ -138,7 +140,12 @@ async fn go_ahead(context: &Context, yes: bool, question: &str) -> Result<()> {
 ///
 /// # Errors
 /// When nothing or more than one fits.
-pub(super) async fn chosen(context: &Context, repositories: &Repositories, request: &Request) -> Result<Choice> {
+pub(super) async fn chosen(
+    context: &Context,
+    repositories: &Repositories,
+    request: &Request,
+    if_shrunk: IfShrunk,
+) -> Result<Choice> {
     let settings = &context.settings;
     if request.host.is_some() && repositories.restic.is_none() {
         bail!(
@@ -156,12 +163,15 @@ pub(super) async fn chosen(context: &Context, repositories: &Repositories, reque
                 .hint("see what hosts there are: bkp list --json")
         );
     }
+    let shrunk = shrink::shrunk(&saved, settings);
     let wish = Wish {
         when: &request.when,
         instead: &request.snapshots,
         incomplete: request.incomplete || request.only.is_some() || request.path.is_some(),
         other_app: request.allow_other_app,
         kinds: sort::kinds(settings, request),
+        shrunk: &shrunk,
+        if_shrunk,
     };
     let choice = choose::choose(&saved, &wish, &settings.app, now())?;
     if let Some(unreadable) = choice.dump.as_ref().and_then(catalog::Dump::unreadable) {
@@ -172,6 +182,9 @@ pub(super) async fn chosen(context: &Context, repositories: &Repositories, reque
     }
     let taken = choice.time.strftime("%Y-%m-%d %H:%M:%S");
     tracing::info!("chosen: {} of {taken} UTC", choice.name);
+    if !choice.shrunk.is_empty() {
+        tracing::warn!("{} is much smaller than the backup before it: {}", choice.name, choice.shrunk.join("; "));
+    }
     Ok(choice)
 }
 

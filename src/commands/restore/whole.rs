@@ -122,7 +122,7 @@ impl<'a> Whole<'a> {
         if request.dry_run {
             return self.dry_run().await;
         }
-        super::go_ahead(self.context, request.yes, super::GO_AHEAD).await?;
+        super::go_ahead(self.context, request.yes, self.question()).await?;
         // Under another name it is nobody's yet.
         let reason = if request.under.is_some() { Reason::Beside } else { Reason::Restore };
         let (context, run, held) = (self.context, self.run, self.held);
@@ -139,6 +139,14 @@ impl<'a> Whole<'a> {
         done?;
         replaced.extend(self.files.as_ref().map(Files::finish).unwrap_or_default());
         self.say_done(&replaced)
+    }
+
+    /// What is asked; who reads nothing else must not put an emptied backup into the place of data.
+    fn question(&self) -> &'static str {
+        match self.chosen.choice.shrunk.is_empty() {
+            true => super::GO_AHEAD,
+            false => "This backup is much smaller than the one before it (see the warning). Go ahead all the same?",
+        }
     }
 
     fn say(&self) {

@@ -95,7 +95,16 @@ fn ids(dumps: Vec<Dump>, snapshots: Vec<Snapshot>, wish: &Wish<'_>) -> Option<(b
 }
 
 fn wish() -> Wish<'static> {
-    Wish { when: "latest", instead: &[], incomplete: false, other_app: false, kinds: Kinds::ALL }
+    static NONE: Shrunk = Shrunk::new();
+    Wish {
+        when: "latest",
+        instead: &[],
+        incomplete: false,
+        other_app: false,
+        kinds: Kinds::ALL,
+        shrunk: &NONE,
+        if_shrunk: IfShrunk::Refuse,
+    }
 }
 
 fn found(when: &str) -> Option<Vec<String>> {
@@ -212,4 +221,51 @@ fn what_fits_nothing_or_several_is_an_error() {
     for when in ["2026-11-19", "nonsense", "9d ago", "20261120", "2026-01-01 00:00", ""] {
         assert_eq!(chosen(when), None, "{when}");
     }
+}
+
+/// The newest sealed dump of [`bucket`] shrank.
+fn emptied() -> Shrunk {
+    [("20261121T060000Z-aaaaaa".to_owned(), vec!["database shop has no rows, and had 9".to_owned()])].into()
+}
+
+#[test]
+fn what_shrank_is_taken_only_when_it_is_called_by_its_name() {
+    // Without the newer one that has no seal, which a day or a time would mean.
+    let (saved, shrunk) = (joined(bucket().split_off(1), vec![]), emptied());
+    for when in ["latest", "2026-11-21", "2026-11-21 12:00", "1h ago"] {
+        let refused = choose(&saved, &Wish { when, shrunk: &shrunk, ..wish() }, "shop", now()).unwrap_err();
+        assert!(refused.to_string().contains("database shop has no rows, and had 9"), "{when}: {refused}");
+        let hints = crate::error::hints_of(&refused).join("; ");
+        // Not the one between, which is another application's.
+        assert!(hints.contains("bkp restore 20261120T231000Z-bbbbbb"), "{when}: {hints}");
+        assert!(hints.contains("bkp restore 20261121T060000Z-aaaaaa"), "{when}: {hints}");
+    }
+    for when in ["20261121T060000Z-aaaaaa", "20261121T06", "db/d", "d"] {
+        let choice = choose(&saved, &Wish { when, shrunk: &shrunk, ..wish() }, "shop", now()).unwrap();
+        assert_eq!((choice.dump.unwrap().name.as_str(), choice.shrunk.len()), ("db/d", 1), "{when}");
+    }
+    let before = choose(&saved, &Wish { when: "2026-11-20", shrunk: &shrunk, ..wish() }, "shop", now()).unwrap();
+    assert!(before.shrunk.is_empty());
+    let tried = Wish { if_shrunk: IfShrunk::Tell, shrunk: &shrunk, ..wish() };
+    assert_eq!(choose(&saved, &tried, "shop", now()).unwrap().shrunk.len(), 1);
+}
+
+#[test]
+fn snapshots_that_are_named_in_the_place_of_all_of_what_shrank_are_taken() {
+    let saved = joined(vec![], restic());
+    let run = saved.iter().find(|one| one.snapshots.len() == 2).and_then(|one| one.run.clone()).unwrap();
+    let shrunk: Shrunk = [(run, vec!["database shop has 1 B, and had 1.0 GB".to_owned()])].into();
+    let with = |instead: &[&str]| {
+        let instead: Vec<String> = instead.iter().map(|id| saved_id(&saved, id)).collect();
+        choose(&saved, &Wish { instead: &instead, shrunk: &shrunk, ..wish() }, "shop", now())
+    };
+    assert!(with(&[]).is_err());
+    assert!(with(&["ab"]).is_err(), "the roles are still those of the run that shrank");
+    assert!(with(&["ab", "aa"]).unwrap().shrunk.is_empty());
+    assert_eq!(with(&["ae", "aa"]).unwrap().shrunk.len(), 1, "named, and told all the same");
+}
+
+fn saved_id(saved: &[Saved], begin: &str) -> String {
+    let all = saved.iter().flat_map(|one| &one.snapshots);
+    all.map(|one| one.id.clone()).find(|id| id.starts_with(begin)).unwrap()
 }

@@ -4,6 +4,7 @@
 
 mod connect;
 mod doctor;
+mod documents;
 mod items;
 mod job;
 mod kubernetes;

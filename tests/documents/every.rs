@@ -5,7 +5,17 @@ use std::path::Path;
 use super::page::{blocks, is_run, text};
 
 /// Pages that are played by tests of this directory.
-const PLAYED: [&str; 2] = ["README.md", "docs/runbook.md"];
+const PLAYED: [&str; 9] = [
+    "README.md",
+    "docs/doctor.md",
+    "docs/drill.md",
+    "docs/formats.md",
+    "docs/metrics.md",
+    "docs/moving.md",
+    "docs/restore.md",
+    "docs/runbook.md",
+    "docs/security.md",
+];
 
 /// Pages that are played block by block on a cluster or a host with systemd: `tests/kubernetes/pages.rs`, `tests/kubernetes/shop/words.sh`, `tests/systemd/run`.
 const PLAYED_ELSEWHERE: [&str; 8] = [

@@ -4,7 +4,11 @@
 //! `sh elsewhere` needs a cluster or a cloud; [`every`] holds that it has nothing else, and that no page is left out.
 
 mod every;
+mod formats;
+mod moving;
 mod page;
 mod readme;
+mod reference;
 mod runbook;
+mod security;
 mod world;

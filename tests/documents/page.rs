@@ -73,7 +73,8 @@ impl Page {
         let output = world.shell(&format!("{}{}", self.exported, block.lines));
         let exports = block.lines.lines().filter(|line| line.starts_with("export ") || line.starts_with("unset "));
         self.exported.extend(exports.flat_map(|line| [line, "\n"]));
-        assert!(output.code == 0, "{}, {heading}: exit {}\n{}\n{}", self.path, output.code, block.lines, output.stderr);
+        let said = format!("{}\n{}\n--- stdout\n{}\n--- stderr\n{}", self.path, block.lines, output.stdout, output.stderr);
+        assert!(output.code == 0, "exit {} of what stands below {heading} in {said}", output.code);
         output
     }
 

@@ -9,11 +9,6 @@ use crate::support::wait;
 
 const PAGE: &str = "docs/runbook.md";
 
-/// A password file as libpq takes it; it refuses one that others may read.
-fn pgpass(world: &World) {
-    world.shell(&format!("umask 077; echo '*:*:*:*:{PASSWORD}' >/var/run/secrets/postgres/pgpass")).ok();
-}
-
 /// The id of the newest run.
 fn newest(world: &World) -> String {
     let listed = world.shell("bkp list --json").ok();
@@ -25,7 +20,7 @@ fn newest(world: &World) -> String {
 #[test]
 fn every_situation_of_the_run_book_is_mended_by_its_commands() {
     let mut world = World::saved();
-    pgpass(&world);
+    world.pgpass();
     let mut page = Page::of(PAGE);
 
     world.sql("DROP TABLE orders CASCADE");

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
@@ -17,7 +18,7 @@ use crate::support::workdir::WorkDir;
 const SERVICE: &str = "postgresql-service";
 
 /// What protects the restic repository until a page changes it.
-pub const RESTIC_PASSWORD: &str = "words that open the repository";
+const RESTIC_PASSWORD: &str = "words that open the repository";
 
 /// The settings that a page begins with where it does not give them itself.
 const SETTINGS: [(&str, &str); 8] = [
@@ -50,12 +51,13 @@ impl World {
             work.file(&format!("www/shop/{name}"), content);
         }
         let service = Service::to(&cluster);
-        let path = format!("/usr/local/bin:{}:/usr/bin:/bin", Cluster::client_bin(17).display());
+        let path = format!("/usr/local/bin:{}:/usr/bin:/bin:/usr/sbin:/sbin", Cluster::client_bin(17).display());
         let pod = Pod::bare()
             .volume(&work.join("secrets"), "/var/run/secrets")
             .volume(&work.dir("backups"), "/var/backups")
             .volume(&work.join("www"), "/var/www")
             .volume(&work.dir("bkp"), "/var/run/bkp")
+            .volume(&work.dir("collector"), "/var/run/node_exporter")
             .service_at(SERVICE, service.address)
             .env("BKP_STATE_DIR", "/var/run/bkp")
             .env("RESTIC_CACHE_DIR", "/var/run/bkp/cache")
@@ -92,6 +94,13 @@ impl World {
     /// bkp alone, as the process that a signal is sent to.
     pub fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
         self.pod.call("bkp", arguments)
+    }
+
+    /// A password file as libpq takes it, which refuses one that others may read.
+    pub fn pgpass(&self) {
+        let escaped = PASSWORD.replace('\\', r"\\").replace(':', r"\:");
+        let path = self.work.file("secrets/postgres/pgpass", format!("*:*:*:*:{escaped}\n"));
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
     }
 
     /// Statements for the shop's database.

@@ -9,10 +9,10 @@
 mod calls;
 #[path = "tidy/dependencies.rs"]
 mod dependencies;
-#[path = "tidy/layers.rs"]
-mod layers;
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/layers.rs"]
+mod layers;
 #[path = "tidy/links.rs"]
 mod links;
 #[path = "tidy/source.rs"]

@@ -1,5 +1,6 @@
 //! No block of commands is in a document that nobody runs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::page::{blocks, is_run, text};
@@ -77,4 +78,35 @@ fn only_elsewhere(lines: &str) -> bool {
 fn what_can_be_run_here_is_not_for_elsewhere() {
     assert!(only_elsewhere("kubectl get pods\naws s3 cp a b\n"));
     assert!(!only_elsewhere("kubectl get pods\nbkp list\n"));
+}
+
+/// The numbers behind a word at the beginning of a scenario's lines.
+fn numbers(scenarios: &[String], word: &str) -> BTreeSet<usize> {
+    let texts = scenarios.iter().map(|path| text(path));
+    let found = texts.flat_map(|text| {
+        let after = text.lines().filter_map(|line| line.split_once(word)).map(|(_, rest)| rest.to_owned());
+        after.filter_map(|rest| rest.split([' ', ')', '"']).next()?.parse().ok()).collect::<Vec<usize>>()
+    });
+    found.collect()
+}
+
+#[test]
+fn each_block_of_the_pages_of_clusters_and_hosts_is_played() {
+    let all = |page: &str| (1..=blocks(&text(page)).iter().filter(|block| block.kind == "sh").count()).collect();
+    let run_book =
+        numbers(&["nightly", "secrets"].map(|it| format!("tests/kubernetes/scenarios/{it}.sh")), "as_written ");
+    // The scenarios count from the second on: the first makes the images and applies the manifests that all of them stand on.
+    let mut cluster: BTreeSet<usize> = run_book.iter().map(|number| number + 1).chain([1]).collect();
+    // By `tests/kubernetes/pages.rs`: the minute of a schedule, and the chart.
+    cluster.extend([7, 8]);
+    let there: BTreeSet<usize> = all("k8s/README.md");
+    assert_eq!(cluster, there);
+
+    let files = ["files", "shared"].map(|it| format!("tests/systemd/scenarios/{it}.sh"));
+    let mut host: BTreeSet<usize> = numbers(&files, "as_written ");
+    host.extend(numbers(&files, "$(block "));
+    // A file's content.
+    host.insert(2);
+    let there: BTreeSet<usize> = all("systemd/README.md");
+    assert_eq!(host, there);
 }

@@ -1,4 +1,5 @@
-//! A document as its reader plays it: block after block, what was exported staying so.
+//! A document as its reader plays it: block after block. What was exported stays so below the same heading; below the page's title,
+//! for all of the page.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -47,15 +48,21 @@ pub fn blocks(text: &str) -> Vec<Block> {
 /// A document that is being played. All that can be run here has to be, in order.
 pub struct Page {
     path: String,
+    title: String,
     left: VecDeque<Block>,
-    exported: String,
+    /// The heading that the last block stood below, and what was exported there.
+    here: (String, String),
+    /// What was exported below the title.
+    everywhere: String,
 }
 
 impl Page {
     /// The document, nothing of it played.
     pub fn of(path: &str) -> Self {
-        let left = blocks(&text(path)).into_iter().filter(|block| is_run(&block.kind)).collect();
-        Self { path: path.to_owned(), left, exported: String::new() }
+        let text = text(path);
+        let title = text.lines().next().unwrap_or_default().trim_start_matches('#').trim().to_owned();
+        let left = blocks(&text).into_iter().filter(|block| is_run(&block.kind)).collect();
+        Self { path: path.to_owned(), title, left, here: Default::default(), everywhere: String::new() }
     }
 
     /// Plays the next block, which stands below this heading.
@@ -70,10 +77,15 @@ impl Page {
             world.cluster.psql("postgres", &block.lines);
             return world.shell("true");
         }
-        let output = world.shell(&format!("{}{}", self.exported, block.lines));
+        if self.here.0 != heading {
+            self.here = (heading.to_owned(), String::new());
+        }
+        let output = world.shell(&format!("{}{}{}", self.everywhere, self.here.1, block.lines));
         let exports = block.lines.lines().filter(|line| line.starts_with("export ") || line.starts_with("unset "));
-        self.exported.extend(exports.flat_map(|line| [line, "\n"]));
-        let said = format!("{}\n{}\n--- stdout\n{}\n--- stderr\n{}", self.path, block.lines, output.stdout, output.stderr);
+        let kept = if heading == self.title { &mut self.everywhere } else { &mut self.here.1 };
+        kept.extend(exports.flat_map(|line| [line, "\n"]));
+        let said =
+            format!("{}\n{}\n--- stdout\n{}\n--- stderr\n{}", self.path, block.lines, output.stdout, output.stderr);
         assert!(output.code == 0, "exit {} of what stands below {heading} in {said}", output.code);
         output
     }

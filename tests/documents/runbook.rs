@@ -12,9 +12,8 @@ const PAGE: &str = "docs/runbook.md";
 /// The id of the newest run.
 fn newest(world: &World) -> String {
     let listed = world.shell("bkp list --json").ok();
-    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).expect("JSON");
-    let run = listed["runs"][0]["run"].as_str();
-    run.unwrap_or_else(|| panic!("no run in {listed}")).to_owned()
+    let run = listed.stdout.split("\"run\":").nth(1).and_then(|rest| rest.split('"').nth(1));
+    run.unwrap_or_else(|| panic!("no run in {}", listed.stdout)).to_owned()
 }
 
 #[test]
@@ -52,6 +51,7 @@ fn every_situation_of_the_run_book_is_mended_by_its_commands() {
     page.play("An application stays down", &world);
     assert!(world.file("maintenance").is_none());
     world.set("BKP_PAUSE_COMMAND", "");
+    world.set("BKP_RESUME_COMMAND", "");
 
     page.play("Last night's backup failed", &world);
 
@@ -116,7 +116,6 @@ fn leaks(world: &mut World, page: &mut Page) {
     page.play("The password leaked", world);
     world.work.file("secrets/restic-password-new", "of the new repository\n");
     page.play("The password leaked", world);
-    // The page's own shell has the new repository from here on; so has the reader's.
 }
 
 /// What is asked for piece by piece.

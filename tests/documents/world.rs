@@ -10,8 +10,8 @@ use std::thread;
 
 use crate::support::bkp::{Bkp, Output};
 use crate::support::cluster::{Cluster, PASSWORD};
-use crate::support::pod::Pod;
 use crate::support::fixtures;
+use crate::support::pod::Pod;
 use crate::support::workdir::WorkDir;
 
 /// Where the documents' server is.

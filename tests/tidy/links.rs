@@ -72,7 +72,8 @@ fn every_link_between_documents_leads_somewhere() {
 
 #[test]
 fn a_link_to_nowhere_is_found() {
-    let read = |path: &Path| (path == Path::new("docs/a.md")).then(|| "# A page\n```sh\n# no heading\n```\n".to_owned());
+    let read =
+        |path: &Path| (path == Path::new("docs/a.md")).then(|| "# A page\n```sh\n# no heading\n```\n".to_owned());
     let faults = |text: &str| faults("docs/b.md", text, read).len();
     assert_eq!(faults("[a](a.md) [a](a.md#a-page) [a](../docs/a.md) [x](https://example.org/x)"), 0);
     assert_eq!(faults("[a](c.md)"), 1);

@@ -14,7 +14,7 @@ fn what_is_stored_is_restored_without_bkp() {
     assert_eq!(played.stderr.matches("ERROR").count(), 1, "{}", played.stderr);
     seal(&page.play("The seal", &world).stdout);
     page.play("The gzip", &world).says("-- bkp seal {\"format\":1,");
-    page.play("restic", &world).says("item=database:shop").says("plan=");
+    page.play("restic", &world).says("item=database:shop").says("plan=").says("-- bkp seal");
     world.lose_everything();
     page.play("restic", &world).says("1000").says("config");
     page.end();

@@ -44,6 +44,8 @@ fn every_situation_of_the_run_book_is_mended_by_its_commands() {
     let of_today = "SELECT count(*) FROM customers WHERE name = 'of today'";
     assert_eq!(world.sql(of_today), "0");
     page.play("A restore went wrong", &world);
+    // What the undo put aside is not taken for what a dead run left.
+    world.shell("bkp doctor").ok().never_says("died here");
     assert_eq!(world.sql(of_today), "1");
 
     paused_by_a_dead_run(&mut world);

@@ -90,6 +90,18 @@ impl Page {
         output
     }
 
+    /// The document in two: what stands before a heading, and the rest.
+    ///
+    /// # Panics
+    /// When no block stands below that heading.
+    #[track_caller]
+    pub fn split_at(mut self, heading: &str) -> [Self; 2] {
+        let at = self.left.iter().position(|block| block.heading == heading).expect("a heading with a block");
+        let rest = self.left.split_off(at);
+        let (path, title) = (self.path.clone(), self.title.clone());
+        [self, Self { path, title, left: rest, here: Default::default(), everywhere: String::new() }]
+    }
+
     /// Leaves out the next block, which is run by whoever runs these tests.
     ///
     /// # Panics

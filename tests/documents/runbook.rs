@@ -9,6 +9,9 @@ use crate::support::wait;
 
 const PAGE: &str = "docs/runbook.md";
 
+/// Where the page is cut in two, so that two tests play it side by side.
+const SECOND_HALF: &str = "Locked by another run";
+
 /// The id of the newest run.
 fn newest(world: &World) -> String {
     let listed = world.shell("bkp list --json").ok();
@@ -17,10 +20,10 @@ fn newest(world: &World) -> String {
 }
 
 #[test]
-fn every_situation_of_the_run_book_is_mended_by_its_commands() {
+fn what_is_lost_or_stands_still_comes_back_by_the_run_book() {
     let mut world = World::saved();
     world.pgpass();
-    let mut page = Page::of(PAGE);
+    let [mut page, _] = Page::of(PAGE).split_at(SECOND_HALF);
 
     world.sql("DROP TABLE orders CASCADE");
     page.play("I dropped a table", &world);
@@ -56,6 +59,14 @@ fn every_situation_of_the_run_book_is_mended_by_its_commands() {
     world.set("BKP_RESUME_COMMAND", "");
 
     page.play("Last night's backup failed", &world);
+    page.end();
+}
+
+#[test]
+fn what_is_in_the_way_leaks_or_is_asked_for_is_dealt_with_by_the_run_book() {
+    let mut world = World::saved();
+    world.pgpass();
+    let [_, mut page] = Page::of(PAGE).split_at(SECOND_HALF);
 
     let holder = held(&world);
     page.play("Locked by another run", &world);

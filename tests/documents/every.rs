@@ -69,6 +69,17 @@ fn no_document_has_a_command_that_nobody_runs() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+#[test]
+fn each_page_that_is_said_to_be_played_is() {
+    let players = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
+    let players = players.read_dir().expect("a directory").flatten().filter(|file| file.file_name() != "every.rs");
+    let players: Vec<String> = players.map(|file| std::fs::read_to_string(file.path()).expect("a test")).collect();
+    for page in PLAYED {
+        let quoted = format!("\"{page}\"");
+        assert!(players.iter().any(|player| player.contains(&quoted)), "nobody plays {page}");
+    }
+}
+
 /// Whether each line calls what cannot be had here.
 fn only_elsewhere(lines: &str) -> bool {
     lines.lines().all(|line| ELSEWHERE.iter().any(|program| line.split([' ', '|']).any(|word| word == *program)))

@@ -4,6 +4,7 @@
 
 mod connect;
 mod doctor;
+mod documents;
 mod help;
 mod items;
 mod job;

@@ -2,7 +2,7 @@
 //! test as it stands.
 
 /// Of bkp as a whole.
-pub const BKP: &str = "Settings come from the environment, each NAME also as NAME_FILE; the README has them all:
+pub const BKP: &str = "Settings come from the environment, each NAME also as NAME_FILE; docs/variables.md has them all:
   POSTGRES_HOST, POSTGRES_USER, POSTGRES_PASSWORD_FILE   the server (or libpq's PGHOST, PGUSER, ...)
   POSTGRES_DB    one database; without it, all of them
   BKP_BUCKET     gs://, s3://, az:// or file:///; default file:///var/lib/bkp

@@ -16,7 +16,7 @@ use super::child::{ended, quoted};
 use super::{Program, relay};
 
 /// How long a child may take to clean up after itself, such as to remove its lock from a store far away.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How often is looked whether a child has begun to read.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);

@@ -1,10 +1,10 @@
 //! Every environment variable that bkp reads, in one place.
 //!
-//! The table in the README is made from this one and a test compares the two. Names that begin with `BKP_` are bkp's own;
+//! The table in `docs/variables.md` is made from this one and a test compares the two. Names that begin with `BKP_` are bkp's own;
 //! the others exist in clusters already and keep their meaning there. Precedence, highest first: flag, `BKP_*`, the name
 //! that an older backup script used, libpq's name, the default.
 
-/// One variable: what the README says of it and how it is read.
+/// One variable: what the document says of it and how it is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
     /// Its name, without `_FILE`.
@@ -21,7 +21,7 @@ macro_rules! variables {
     ($( #[doc = $meaning:literal] $name:ident, $default:literal, $file:ident; )*) => {
         $( #[doc = $meaning] pub const $name: &str = stringify!($name); )*
 
-        /// All variables, in the README's order.
+        /// All variables, in the document's order.
         pub const VARIABLES: &[Variable] = &[
             $( Variable { name: $name, meaning: $meaning, default: $default, has_file: variables!(@ $file) }, )*
         ];
@@ -265,7 +265,7 @@ pub fn is_known(name: &str) -> bool {
     find(name).is_some() || name.strip_suffix("_FILE").and_then(find).is_some_and(|variable| variable.has_file)
 }
 
-/// The README's table, as Markdown that ends in a newline.
+/// The table of `docs/variables.md`, as Markdown that ends in a newline.
 #[must_use]
 pub fn table() -> String {
     let mut table = String::from("| variable | also `_FILE` | meaning | default |\n| --- | --- | --- | --- |\n");

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -83,8 +84,14 @@ impl Pod {
 
     /// The server's client programs, and a service name that leads to it.
     #[must_use]
-    pub fn service(mut self, name: &str) -> Self {
-        self.hosts.push_str(&format!("127.0.0.1 {name}\n"));
+    pub fn service(self, name: &str) -> Self {
+        self.service_at(name, Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same at another address of this machine.
+    #[must_use]
+    pub fn service_at(mut self, name: &str, address: Ipv4Addr) -> Self {
+        self.hosts.push_str(&format!("{address} {name}\n"));
         self.env("BKP_PG_BIN", parts::client_path())
     }
 

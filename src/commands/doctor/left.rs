@@ -61,7 +61,9 @@ pub async fn here(context: &Context) -> Vec<Finding> {
         }
         match block_in_place(|| exchange::leftovers(&root)) {
             Ok(left) => {
-                findings.extend(left.iter().filter(|left| !matches!(left.found, Found::Replaced)).map(|left| {
+                // What a restore or an undo put aside lies there on purpose.
+                let died = left.iter().filter(|left| !matches!(left.found, Found::Replaced | Found::Undone));
+                findings.extend(died.map(|left| {
                     let what = format!("{}: run {} died here and left .bkp-{}", root.display(), left.run, left.run);
                     Finding::warning(Area::Left, what, RESUME)
                 }))

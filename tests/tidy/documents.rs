@@ -1,4 +1,4 @@
-//! The README's table of variables is the one in `settings/names.rs`, and that of the metrics is the one in `report/metrics/names.rs`.
+//! The table of variables in `docs/variables.md` is the one in `settings/names.rs`, that of the metrics the one in `report/metrics/names.rs`.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ fn is_that_of_the_program(path: &str, name: &str, table: &str) {
 
 #[test]
 fn the_table_of_variables_is_that_of_the_program() {
-    is_that_of_the_program("README.md", "variables", &names::table());
+    is_that_of_the_program("docs/variables.md", "variables", &names::table());
 }
 
 #[test]

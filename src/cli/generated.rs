@@ -1,7 +1,7 @@
 //! Completions and manual pages, made of the same arguments and texts as the help, and only when they are asked for.
 
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use clap::{CommandFactory, ValueEnum};
 
@@ -35,5 +35,27 @@ pub fn completions(shell: Shell) -> String {
 /// # Errors
 /// When the directory, which has to be there, takes no file.
 pub fn manuals(directory: &Path) -> io::Result<()> {
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), directory)
+    let mut whole = Cli::command().disable_help_subcommand(true);
+    whole.build();
+    for command in std::iter::once(&whole).chain(whole.get_subcommands()) {
+        let manual = clap_mangen::Man::new(command.clone());
+        let mut page = Vec::new();
+        manual.render(&mut page)?;
+        fs::write(directory.join(manual.get_filename()), as_it_stands(&String::from_utf8_lossy(&page)))?;
+    }
+    Ok(())
+}
+
+/// Keeps lines that are set off, examples above all, from being filled and justified: they are to be copied.
+fn as_it_stands(page: &str) -> String {
+    let (mut text, mut is_set_off) = (String::with_capacity(page.len()), false);
+    for line in page.lines() {
+        if line.starts_with("  ") != is_set_off {
+            is_set_off = !is_set_off;
+            text.push_str(if is_set_off { ".nf\n" } else { ".fi\n" });
+        }
+        text.push_str(if line == ".SH EXTRA" { ".SH EXAMPLES" } else { line });
+        text.push('\n');
+    }
+    text
 }

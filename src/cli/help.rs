@@ -35,8 +35,8 @@ pub const BACKUP: &str = "Examples:
   bkp backup --tag before-upgrade   # to be found again with restic
   bkp backup --allow-shrink         # once, when it is meant to be so much smaller
 
-Exit codes: 0 saved; 1 failed, or stored but much smaller than before; 3 saved without some files; 4 saved, but nothing
-old was forgotten; 10 no repository (bkp init); 11 another run is at work; 12 wrong password.";
+Exit codes: 0 saved; 1 failed, or stored but much smaller than before; 3 saved without some files; 4 saved, but nothing old was \
+    forgotten; 10 no repository (bkp init); 11 another run is at work; 12 wrong password.";
 
 /// Of `restore`.
 pub const RESTORE: &str = "Examples:
@@ -53,8 +53,8 @@ pub const RESTORE: &str = "Examples:
 
 A backup that shrank (bkp list: SHRANK) is restored only by its name: bkp restore RUN.
 
-Exit codes: 0 restored; 1 failed or nothing fits, and what is live is untouched; 2 wrong use, or the answer was no;
-5 what is stored is not what was sealed; 11 another run is at work; 12 wrong password.";
+Exit codes: 0 restored; 1 failed or nothing fits, and what is live is untouched; 2 wrong use, or the answer was no; 5 what is stored is \
+    not what was sealed; 11 another run is at work; 12 wrong password.";
 
 /// Of `list`.
 pub const LIST: &str = "Examples:
@@ -64,8 +64,8 @@ pub const LIST: &str = "Examples:
   bkp list --replaced                # what bkp restore --undo would bring back
   bkp list --json                    # docs/list.schema.json describes it
 
-STATE says what to expect: sealed is whole; SHRANK is whole, but much smaller than before; incomplete lacks what is
-MISSING; safety was taken by a restore of what it replaced; no seal is by another tool.
+STATE says what to expect: sealed is whole; SHRANK is whole, but much smaller than before; incomplete lacks what is MISSING; safety was \
+    taken by a restore of what it replaced; no seal is by another tool.
 
 Exit codes: 0 listed; 1 failed, or there are backups and none fits the options; 10 no repository; 12 wrong password.";
 

@@ -53,6 +53,7 @@ fn every_command_has_a_manual_page_with_its_examples() {
     assert!(page("bkp.1").contains("BKP_BUCKET"));
     for command in commands() {
         let page = page(&format!("bkp-{command}.1")).replace("\\-", "-").replace("\\(aq", "'").replace("\\*(Aq", "'");
+        assert!(page.contains(".SH EXAMPLES\nExamples:\n.nf\n  ") && page.contains("\n.fi\n"), "{command}: {page}");
         for line in examples(&help(&command)) {
             assert!(page.contains(&line.replace('\\', "\\\\")), "{command}: {line}\n{page}");
         }

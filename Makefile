@@ -43,7 +43,7 @@ test-systemd: build-parts ## the units of systemd/, run in a booted systemd; nee
 test-images: build ## the images with podman, shut in as in a cluster, and built twice; needs root
 	tests/images/run target/$(TARGET)/release/bkp
 
-# The first run builds Kubernetes and a Debian for the images: some ten minutes. Then some forty for all scenarios on two busy cores, spent on
+# The first run builds Kubernetes and a Debian for the images: some ten minutes. Then half an hour for all scenarios on two busy cores, spent on
 # pods that come and go; BKP_SCENARIO=nightly plays one, "@(cut|exec)" two.
 test-kubernetes: build ## images and manifests on a real Kubernetes of one node; needs root
 	tests/kubernetes/run target/$(TARGET)/release/bkp

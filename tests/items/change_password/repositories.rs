@@ -27,5 +27,5 @@ fn until_the_secret_is_swapped_every_command_works_with_the_old_one_in_it() {
     secrets.bkp(["backup"]).env("RESTIC_NEW_PASSWORD_FILE", &wrong).run().fails_with(12);
     secrets.bkp(["backup"]).without("RESTIC_NEW_PASSWORD_FILE").run().fails_with(12);
     secrets.work.file("old", format!("{NEW}\n"));
-    secrets.bkp(["list"]).env("RESTIC_NEW_PASSWORD_FILE", &wrong).run().ok().says("shop");
+    secrets.bkp(["list"]).env("RESTIC_NEW_PASSWORD_FILE", &wrong).run().ok().says("sealed");
 }

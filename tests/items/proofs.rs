@@ -282,7 +282,7 @@ fn a_run_that_lies_in_both_stores_is_proven_from_the_one_that_was_read() {
     databases(app.bkp(["backup"])).run().ok();
     databases(app.bkp(["drill"])).run().ok();
     assert_eq!(listed()[0]["proven_from"], serde_json::json!(["restic"]));
-    databases(app.bkp(["list"])).run().ok().says(" (restic) ");
+    databases(app.bkp(["list"])).run().ok().says("proven from restic");
     let alone = |bkp: Bkp| databases(bkp).without("RESTIC_REPOSITORY").without("RESTIC_PASSWORD_FILE");
     assert_eq!(proven(&quick::listed(alone(app.bkp(["list", "--json"])))), [false], "nobody has read that one");
 

@@ -42,6 +42,6 @@ job backup after-that
 ended_with after-that 0 || die "it was tried more than once: $(ended after-that)"
 open_operator
 exits 0 operator bkp list
-[ "$(grep -c " sealed" "$work/said")" = 1 ] || die "not one backup: $(cat "$work/said")"
+[ "$(grep -cE "Z-[0-9a-f]{6}  sealed" "$work/said")" = 1 ] || die "not one backup: $(cat "$work/said")"
 close_operator
 close_shop

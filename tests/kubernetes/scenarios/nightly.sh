@@ -22,7 +22,7 @@ quietly sql -d shop -c "DROP TABLE orders"
 inside rm -rf $media/photos
 as_pod sh -c "echo damaged >$media/.hidden"
 as_written 3 "bkp restore"
-[ "$(grep -c " sealed" "$work/said")" = 2 ] || die "not two backups: $(cat "$work/said")"
+[ "$(grep -cE "Z-[0-9a-f]{6}  sealed" "$work/said")" = 2 ] || die "not two backups: $(cat "$work/said")"
 after=$(content)
 [ "$before" = "$after" ] || die "not what was saved: $before / $after"
 

@@ -77,8 +77,7 @@ fn databases_that_are_dropped_meanwhile_are_skipped_when_all_are_wanted() {
     shop.cluster.psql("postgres", "CREATE DATABASE zz_short_lived");
     // The first database's dump gives it the time to go.
     let clients = clients_with(&shop, "pg_dump", "touch \"$(dirname \"$0\")/begun\"; sleep 2; exec $REAL \"$@\"");
-    let running =
-        shop.bkp(["backup", "--allow-shrink"]).env("BKP_DATABASES", "all").env("BKP_PG_BIN", &clients).spawn();
+    let running = shop.bkp(["backup"]).env("BKP_DATABASES", "all").env("BKP_PG_BIN", &clients).spawn();
     until("pg_dump", || clients.join("begun").exists());
     shop.cluster.psql("postgres", "DROP DATABASE zz_short_lived");
     running.wait().ok().says("zz_short_lived");
@@ -93,7 +92,8 @@ fn what_was_put_aside_outlives_a_backup_that_does_not_hold_its_successor() {
     let kept = shop.databases_of_ours();
     assert_eq!(kept.len(), 1);
     let clients = clients_with(&shop, "pg_dump", "touch \"$(dirname \"$0\")/begun\"; sleep 2; exec $REAL \"$@\"");
-    let running = shop.bkp(["backup"]).env("BKP_DATABASES", "all").env("BKP_PG_BIN", &clients).spawn();
+    let running =
+        shop.bkp(["backup", "--allow-shrink"]).env("BKP_DATABASES", "all").env("BKP_PG_BIN", &clients).spawn();
     until("pg_dump", || clients.join("begun").exists());
     shop.cluster.psql("postgres", "DROP DATABASE shop");
     running.wait().ok().says("shop");

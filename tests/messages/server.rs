@@ -100,6 +100,8 @@ fn servers_and_accounts() {
     bkp(&["backup"]).run().ok();
     cluster.psql("shop", "TRUNCATE orders");
     messages.case("much_less_than_before", bkp(&["backup"]));
+    messages.case("a_restore_of_what_shrank", bkp(&["restore", "--yes"]));
+    bkp(&["backup", "--allow-shrink"]).run().ok();
     let standby = Cluster::standby_of(&cluster);
     messages = messages.hide(format!("127.0.0.1:{}", standby.port()), "<standby>");
     let onto = Bkp::new(&standby).bucket(&work.join("bucket")).env("POSTGRES_DB", "shop").args(["restore"]);

@@ -59,8 +59,10 @@ fn a_backup_that_is_terminated_says_so() {
     until("the lock", || shop.cluster.psql("postgres", held).trim() != "0");
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let before = receiver.calls().len();
+        // The one before still waits on the server, for a moment.
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'";
+        until("nobody to wait", || shop.cluster.psql("postgres", waits).trim() == "0");
         let running = beating(shop.bkp(["backup"]), &receiver.url(TOKEN)).without("RUST_LOG").spawn();
-        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
         until("the dump to wait", || shop.cluster.psql("postgres", waits).trim() != "0");
         running.kill(signal);
         running.wait().fails_with(code);

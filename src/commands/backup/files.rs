@@ -81,6 +81,12 @@ pub async fn save(
             return begun.await;
         }
         block_in_place(|| drop(begun));
+        // A restic that is asked to end just when it locks leaves the lock, and to every other pod that is somebody's.
+        if repository.may_be_locked()
+            && let Err(error) = repository.clear_dead_locks().await
+        {
+            tracing::debug!("a lock of our own may stay: {error:#}");
+        }
         repository.save_tree(&from(ours.into()), root, &tree).await
     };
     let saved = saving.await.with_context(|| format!("saving {item}"))?;

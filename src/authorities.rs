@@ -1,10 +1,11 @@
 //! Whom TLS trusts: who speaks to a store, a Pushgateway or the receiver of a heartbeat does so from an image without certificates, too.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 
 /// Where distributions keep the certificates of public authorities.
 const SYSTEM_BUNDLES: [&str; 4] = [
@@ -47,6 +48,16 @@ pub fn roots(besides: Option<&Path>) -> Result<RootCertStore, Unusable> {
         }
     }
     Ok(roots)
+}
+
+/// TLS that trusts these, by the one implementation that is linked.
+///
+/// # Errors
+/// When that implementation has no version of TLS that is safe: a fault of the build.
+pub fn tls(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -28,7 +28,7 @@
 //! | [`settings`] | the environment, resolved once into plain data; the only reader of it |
 //! | [`process`] | children, pipes and signals; the only place that starts programs |
 //! | [`report`] | the only place that prints; metrics and heartbeats |
-//! | [`authorities`] | whom TLS trusts, stores and notifiers alike |
+//! | [`authorities`] | whom TLS trusts: for stores, notifiers and the cluster's API |
 //! | [`error`], [`exit`] | what people are told, and what machines are |
 //!
 //! Imports run one way: main → commands → sources, repository, pause → process, settings, report, error.

@@ -34,8 +34,8 @@ pub struct Saved {
     pub unreadable: u64,
     /// How many old runs were forgotten.
     pub forgotten: u64,
-    /// Whether forgetting failed.
-    pub retention_failed: bool,
+    /// Whether forgetting failed; nothing where it was not tried, as after a backup that shrank.
+    pub retention_failed: Option<bool>,
 }
 
 /// One item; what its store does not tell is not there.

@@ -20,7 +20,7 @@ pub struct Doubt {
 }
 
 /// What nobody else is to read.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 11] = [
     POSTGRES_PASSWORD,
     PGPASSWORD,
     RESTIC_REPOSITORY,
@@ -29,6 +29,9 @@ const SECRETS: [&str; 8] = [
     AWS_SESSION_TOKEN,
     AZURE_STORAGE_KEY,
     AZURE_STORAGE_SAS_TOKEN,
+    BKP_PUSHGATEWAY_URL,
+    BKP_HEARTBEAT_URL,
+    BKP_DRILL_HEARTBEAT_URL,
 ];
 
 /// Whose values are paths of such files, without a `_FILE` of ours.

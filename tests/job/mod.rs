@@ -50,33 +50,33 @@ use crate::support::wait::until;
 use crate::support::workdir::WorkDir;
 
 /// A server with the shop, and a bucket that was made.
-struct Shop {
-    cluster: Cluster,
-    work: WorkDir,
+pub(crate) struct Shop {
+    pub cluster: Cluster,
+    pub work: WorkDir,
 }
 
 impl Shop {
-    fn open() -> Self {
+    pub fn open() -> Self {
         Self::open_on(15)
     }
 
-    fn open_on(major: u32) -> Self {
+    pub fn open_on(major: u32) -> Self {
         Self::on(Cluster::start(major))
     }
 
-    fn on(cluster: Cluster) -> Self {
+    pub fn on(cluster: Cluster) -> Self {
         fixtures::shop(&cluster);
         let shop = Self { cluster, work: WorkDir::new() };
         shop.bkp(["init"]).run().ok();
         shop
     }
 
-    fn bucket(&self) -> PathBuf {
+    pub fn bucket(&self) -> PathBuf {
         self.work.join("bucket")
     }
 
     /// bkp for the one database `shop`.
-    fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
+    pub fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
         Bkp::new(&self.cluster).bucket(&self.bucket()).env("POSTGRES_DB", "shop").args(arguments)
     }
 

@@ -3,34 +3,21 @@
 use serde_json::Value;
 
 use crate::items::quick::{Plain, listed};
-use crate::support::bkp::Bkp;
-use crate::support::cluster::Cluster;
-use crate::support::fixtures;
-use crate::support::workdir::WorkDir;
-
-/// A server with the shop, and a bucket.
-struct Shop(Cluster, WorkDir);
-
-impl Shop {
-    fn bkp(&self, arguments: &[&str]) -> Bkp {
-        Bkp::new(&self.0).env("POSTGRES_DB", "shop").bucket(&self.1.join("dumps")).args(arguments)
-    }
-}
+use crate::job::Shop;
 
 fn names(shop: &Shop, arguments: &[&str]) -> Vec<String> {
-    let rows: Vec<Value> = listed(shop.bkp(&["list", "--json"]).args(arguments));
+    let rows: Vec<Value> = listed(shop.bkp(["list", "--json"]).args(arguments));
     rows.iter().map(|row| row["object"].as_str().expect("an object").to_owned()).collect()
 }
 
 #[test]
 fn times_are_said_as_a_restore_takes_them() {
-    let shop = Shop(Cluster::start(15), WorkDir::new());
-    fixtures::shop(&shop.0);
+    let shop = Shop::open();
     let old = ["db/db_dump-20250103_000000.bak.gz", "db/db_dump-20250102_120000.bak.gz"];
     for name in old {
-        shop.1.file(&format!("dumps/{name}"), "not a dump");
+        shop.work.file(&format!("bucket/{name}"), "not a dump");
     }
-    shop.bkp(&["backup"]).run().ok();
+    shop.bkp(["backup"]).run().ok();
     assert_eq!(names(&shop, &[]).len(), 3);
     for (arguments, wanted) in [
         (&["--before", "1h"][..], &old[..]),

@@ -11,30 +11,25 @@ use crate::support::workdir::WorkDir;
 
 /// Pauses while this happens, and resumes.
 fn is_unmoved_by_the_first(faults: &[(Op, Fault)]) {
-    let (kube, work) = (Kube::start(), WorkDir::new());
-    let config = config(&kube, &work);
-    within(async {
-        let mut pause = Pause::new(&config, "r1");
-        faults.iter().for_each(|(op, fault)| kube.fault(*op, fault.clone()));
-        pause.pause().await.unwrap();
-        is_paused(&kube, "r1");
-        pause.resume().await.unwrap();
-    });
-    is_as_before(&kube);
+    is_unmoved(faults, &[]);
 }
 
 /// Pauses and resumes while this happens; nothing of it may be seen.
 fn is_unmoved_by(faults: &[(Op, Fault)]) {
+    is_unmoved(faults, faults);
+}
+
+fn is_unmoved(pausing: &[(Op, Fault)], resuming: &[(Op, Fault)]) {
     let (kube, work) = (Kube::start(), WorkDir::new());
     let config = config(&kube, &work);
     within(async {
         let mut pause = Pause::new(&config, "r1");
-        faults.iter().for_each(|(op, fault)| kube.fault(*op, fault.clone()));
+        pausing.iter().for_each(|(op, fault)| kube.fault(*op, fault.clone()));
         pause.pause().await.unwrap();
         is_paused(&kube, "r1");
-        faults.iter().for_each(|(op, fault)| kube.fault(*op, fault.clone()));
+        resuming.iter().for_each(|(op, fault)| kube.fault(*op, fault.clone()));
         // Nobody looks for pods when it is given back.
-        let lists = faults.iter().any(|(op, _)| *op == Op::List);
+        let lists = resuming.iter().any(|(op, _)| *op == Op::List);
         if lists {
             pause.still().await.unwrap();
         }

@@ -6,11 +6,9 @@ use serde_json::Value;
 
 use crate::items::App;
 use crate::items::quick::{Plain, listed};
+use crate::job::Shop;
 use crate::support::bkp::{Bkp, Output};
-use crate::support::cluster::Cluster;
-use crate::support::fixtures;
 use crate::support::gcs::{BUCKET, Gcs, Op};
-use crate::support::workdir::WorkDir;
 
 /// Retention that keeps one run and no more, so that whatever is forgotten shows.
 fn greedy(bkp: Bkp) -> Bkp {
@@ -33,28 +31,9 @@ fn fails(bkp: Bkp, says: &[&str]) -> Output {
     says.iter().fold(out, |out, words| out.says(words))
 }
 
-/// A server with the shop, and a bucket.
-struct Shop {
-    cluster: Cluster,
-    work: WorkDir,
-}
-
-impl Shop {
-    fn open() -> Self {
-        let cluster = Cluster::start(15);
-        fixtures::shop(&cluster);
-        let work = WorkDir::new();
-        work.dir("dumps");
-        Self { cluster, work }
-    }
-
-    fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
-        Bkp::new(&self.cluster).env("POSTGRES_DB", "shop").bucket(&self.work.join("dumps")).args(arguments)
-    }
-
-    fn kept(&self) -> usize {
-        runs(self.bkp(["list", "--json"]))
-    }
+/// What a person sees.
+fn kept(shop: &Shop) -> usize {
+    runs(shop.bkp(["list", "--json"]))
 }
 
 /// Of runs of one second nobody knows which is the newest.
@@ -70,9 +49,14 @@ fn a_table_that_was_emptied_fails_every_night_until_it_is_allowed() {
     greedy(shop.bkp(["backup"])).run().ok();
     let good = newest(shop.bkp(["list", "--json"]));
     shop.cluster.psql("shop", "TRUNCATE orders");
+    let metrics = shop.work.join("bkp.prom");
     for night in 1..=3 {
-        fails(greedy(shop.bkp(["backup"])), &["database shop has 100 rows, and had 1100"]).says("saved 1 database");
-        assert_eq!(shop.kept(), 1 + night, "stored, and nothing is forgotten");
+        let backup = greedy(shop.bkp(["backup"])).env("BKP_METRICS_FILE", &metrics);
+        fails(backup, &["database shop has 100 rows, and had 1100"]).says("saved 1 database");
+        let told = fs::read_to_string(&metrics).expect("metrics");
+        assert!(told.lines().any(|line| line == "bkp_backup_rows{app=\"shop\"} 100"), "it is told as stored: {told}");
+        assert!(!told.contains("bkp_retention_failing"), "which was not tried: {told}");
+        assert_eq!(kept(&shop), 1 + night, "stored, and nothing is forgotten");
     }
     // By hand neither: what is too small takes no place in any rule.
     greedy(shop.bkp(["forget"])).run().ok();
@@ -80,7 +64,7 @@ fn a_table_that_was_emptied_fails_every_night_until_it_is_allowed() {
     fails(greedy(shop.bkp(["backup"])), &["database shop has 100 rows, and had 1100"]);
     another_second();
     greedy(shop.bkp(["backup", "--allow-shrink"])).run().ok();
-    assert_eq!(shop.kept(), 1);
+    assert_eq!(kept(&shop), 1);
     // From now on that is the measure.
     greedy(shop.bkp(["backup"])).run().ok();
     shop.bkp(["list"]).run().ok().never_says(&good);
@@ -101,7 +85,7 @@ fn data_that_comes_back_ends_it_by_itself() {
         "INSERT INTO orders (customer, placed, total) SELECT 1, now(), n FROM generate_series(1, 1500) n",
     );
     greedy(shop.bkp(["backup"])).run().ok();
-    assert_eq!(shop.kept(), 1);
+    assert_eq!(kept(&shop), 1);
 }
 
 #[test]

@@ -27,7 +27,7 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("commands", &["cli", "sources", "repository", "pause", "lock", "process", "settings", "report", "error", "exit"]),
     ("sources", &["process", "settings", "report", "error", "exit"]),
     ("repository", &["process", "settings", "report", "authorities", "error", "exit"]),
-    ("pause", &["process", "settings", "report", "error", "exit"]),
+    ("pause", &["process", "settings", "report", "authorities", "error", "exit"]),
     ("lock", &["process", "settings", "report", "error", "exit"]),
     ("process", &["error", "exit"]),
     ("settings", &["error"]),

@@ -149,7 +149,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         let shrunk = shrink::of_run(context, repositories, &run, &saved).await;
         if !shrunk.is_empty() {
             held.release(&settings.app).await;
-            Record::new(&run, &settings.app, &plan, &saved, &Ok(Vec::new()), now()).say(Exit::Failed, false)?;
+            Record::new(&run, &settings.app, &plan, &saved, &Ok(Vec::new()), now()).say(context, Exit::Failed)?;
             bail!(shrink::failure(&run, &shrunk, percent));
         }
     }
@@ -164,9 +164,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
         (Err(_), true) => Exit::RetentionFailed,
         (Ok(_), true) => Exit::Done,
     };
-    let record = Record::new(&run, &settings.app, &plan, &saved, &forgotten, now());
-    context.told.tell(|facts| facts.saved = Some(record.facts(&saved)));
-    record.say(exit, context.json)?;
+    Record::new(&run, &settings.app, &plan, &saved, &forgotten, now()).say(context, exit)?;
     if let Err(error) = dropped {
         tracing::warn!("what a restore replaced could not be dropped: {error:#}");
     }

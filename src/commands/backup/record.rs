@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::parts::Kept;
 use super::plan::Plan;
 use super::{Saved, databases_of};
-use crate::commands::Run;
+use crate::commands::{Context, Run};
 use crate::error::hints_of;
 use crate::exit::Exit;
 use crate::report;
@@ -41,6 +41,8 @@ pub struct Record<'a> {
     retention_error: Option<String>,
     #[serde(skip)]
     retention_hints: Vec<String>,
+    #[serde(skip)]
+    saved: &'a Saved,
 }
 
 impl<'a> Record<'a> {
@@ -76,6 +78,7 @@ impl<'a> Record<'a> {
             forgotten: forgotten.as_deref().unwrap_or_default(),
             retention_error: forgotten.as_ref().err().map(|error| format!("{error:#}")),
             retention_hints: forgotten.as_ref().err().map(hints_of).unwrap_or_default(),
+            saved,
         }
     }
 
@@ -90,11 +93,11 @@ impl<'a> Record<'a> {
     }
 
     /// The same in figures, for metrics and whoever else is told of the run's end.
-    pub fn facts(&self, saved: &Saved) -> facts::Saved {
+    fn facts(&self, exit: Exit) -> facts::Saved {
         let mut items: BTreeMap<String, SavedItem> = BTreeMap::new();
-        for (name, database) in saved.object.iter().flat_map(|(_, seal)| &seal.databases) {
+        for (name, database) in self.saved.object.iter().flat_map(|(_, seal)| &seal.databases) {
             let item = Item::Database(name.clone()).to_string();
-            let (rows, bytes) = (Some(database.tables.values().sum()), saved.database_bytes.get(name).copied());
+            let (rows, bytes) = (Some(database.tables.values().sum()), self.saved.database_bytes.get(name).copied());
             items.insert(item.clone(), SavedItem { item, bytes, rows, added_bytes: None });
         }
         for Kept { item, bytes, added_bytes, rows, .. } in self.snapshots {
@@ -109,16 +112,17 @@ impl<'a> Record<'a> {
             rows: self.rows,
             unreadable: self.unreadable.len() as u64,
             forgotten: self.forgotten.len() as u64,
-            retention_failed: self.retention_error.is_some(),
+            retention_failed: (exit != Exit::Failed).then_some(self.retention_error.is_some()),
         }
     }
 
-    /// Says it, to whoever asks Kubernetes too.
+    /// Says it, to whoever watches or asks Kubernetes too. As JSON only where the run did not fail: then the error is its end.
     ///
     /// # Errors
     /// When standard output is closed.
-    pub fn say(&self, exit: Exit, json: bool) -> Result<()> {
-        let saved = self.saved();
+    pub fn say(&self, context: &Context, exit: Exit) -> Result<()> {
+        context.told.tell(|facts| facts.saved = Some(self.facts(exit)));
+        let saved = self.sentence();
         tracing::info!(
             bytes = self.bytes(),
             stored_bytes = self.stored_bytes,
@@ -145,11 +149,11 @@ impl<'a> Record<'a> {
         }
         faults.insert(0, saved);
         report::last_words(exit, &faults.join("\n"), &hints);
-        if json { report::json(self) } else { Ok(()) }
+        if context.json && exit != Exit::Failed { report::json(self) } else { Ok(()) }
     }
 
     /// The run in one line.
-    fn saved(&self) -> String {
+    fn sentence(&self) -> String {
         format!(
             "saved {} as {} ({} stored) in {:.1} s{}; {} forgotten",
             self.content().join(" and "),

@@ -12,15 +12,16 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::answer::{Ask, Refused, refused};
 use super::pods::{self, Pod};
 use super::seen::{MANAGER, Workload};
+use crate::authorities::tls;
 use crate::error::Failure;
 use crate::settings::pause::Cluster;
 use crate::settings::scaled::Object;
@@ -239,11 +240,7 @@ fn client(authorities: &Path) -> Result<reqwest::Client> {
         let what = format!("{} holds no certificate in PEM form", authorities.display());
         return Err(Failure::new(what).hint("the pod's service account is damaged; start the pod anew").into());
     }
-    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .context("TLS for the Kubernetes API")?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = tls(roots).context("TLS for the Kubernetes API")?;
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(true)

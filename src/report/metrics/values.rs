@@ -38,7 +38,9 @@ impl Samples {
         self.push(&ITEMS, float(saved.items.len() as u64));
         self.push(&UNREADABLE, float(saved.unreadable));
         self.push(&FORGOTTEN, float(saved.forgotten));
-        self.push(&RETENTION_FAILING, f64::from(saved.retention_failed));
+        if let Some(failed) = saved.retention_failed {
+            self.push(&RETENTION_FAILING, f64::from(failed));
+        }
         // Values of one name stand together.
         for (family, value) in [
             (&ITEM_SIZE, (|item| item.bytes) as fn(&crate::report::facts::SavedItem) -> Option<u64>),
@@ -103,10 +105,12 @@ mod tests {
             saved: Some(Saved { retention_failed, items: vec![SavedItem::default()], ..Saved::default() }),
             ..Facts::default()
         };
-        let names_of = names(Exit::RetentionFailed, facts(true));
+        let names_of = names(Exit::RetentionFailed, facts(Some(true)));
         assert!(names_of.contains(&LAST_SUCCESS.name) && names_of.contains(&RETENTION_FAILING.name));
         assert!(!names_of.contains(&ITEM_ROWS.name), "what is not known is not zero");
-        assert!(!names(Exit::Partial, facts(false)).contains(&LAST_SUCCESS.name));
+        assert!(!names(Exit::Partial, facts(Some(false))).contains(&LAST_SUCCESS.name));
+        let names_of = names(Exit::Failed, facts(None));
+        assert!(names_of.contains(&SIZE.name) && !names_of.contains(&RETENTION_FAILING.name), "what shrank is stored");
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! One request to whoever watches. Its address is a secret, so no error says it.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
-use rustls::ClientConfig;
 use tokio::time::sleep;
 
 use crate::authorities::{self, Unusable};
@@ -25,11 +23,7 @@ const ANSWER_CHARS: usize = 200;
 /// When the file of authorities holds none.
 pub fn build(authorities: Option<&Path>) -> Result<reqwest::Client> {
     let roots = authorities::roots(authorities).map_err(|Unusable { what, cause }| anyhow!("{what}: {cause}"))?;
-    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .context("TLS cannot be set up")?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = authorities::tls(roots).context("TLS cannot be set up")?;
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())

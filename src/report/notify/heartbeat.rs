@@ -94,7 +94,7 @@ pub fn body(ended: &Ended) -> String {
     if let Some(saved) = &ended.facts.saved {
         let (read, stored) = (super::super::size(saved.bytes), super::super::size(saved.stored_bytes));
         let _ = writeln!(text, "saved {} items, {} rows, {read}; {stored} stored", saved.items.len(), saved.rows);
-        if saved.retention_failed {
+        if saved.retention_failed == Some(true) {
             text.push_str("old backups could not be forgotten\n");
         }
         if saved.unreadable > 0 {

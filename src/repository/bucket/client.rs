@@ -1,9 +1,6 @@
 //! The HTTP client under every object store, built so that it works in an image without certificates.
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use rustls::ClientConfig;
 
 use super::error::{Cause, StoreError};
 use super::options::StoreOptions;
@@ -14,12 +11,7 @@ pub fn build(options: &StoreOptions) -> Result<reqwest::Client, StoreError> {
     let settings = |what: String, cause: String| StoreError::Settings { what, cause: Some(Cause(cause)) };
     let roots =
         authorities::roots(options.ca_file.as_deref()).map_err(|Unusable { what, cause }| settings(what, cause))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|err| settings("TLS cannot be set up".to_owned(), err.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = authorities::tls(roots).map_err(|err| settings("TLS cannot be set up".to_owned(), err.to_string()))?;
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("bkp/", env!("CARGO_PKG_VERSION")))

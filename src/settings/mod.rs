@@ -43,6 +43,15 @@ pub use retention::Retention;
 pub use secret::Secret;
 pub use span::Span;
 
+/// Directories with PostgreSQL's programs, in this order; all are absolute.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientDirs {
+    /// Before the usual places: what the operator names.
+    pub named: Vec<PathBuf>,
+    /// After them, as distributions put programs there that choose among several majors: `PATH`.
+    pub path: Vec<PathBuf>,
+}
+
 /// Everything that a command may need to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -84,8 +93,8 @@ pub struct Settings {
     pub standby: Standby,
     /// How lines are written.
     pub log: Log,
-    /// Where to look for PostgreSQL's client programs first.
-    pub client_dirs: Vec<PathBuf>,
+    /// Where to look for PostgreSQL's programs besides the places where distributions install them.
+    pub client_dirs: ClientDirs,
     /// What is odd and does not stop a run; for the log.
     pub warnings: Vec<String>,
 }

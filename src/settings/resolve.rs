@@ -8,8 +8,8 @@ use super::names::*;
 use super::postgres::Databases;
 use super::reader::{Overrides, Reader};
 use super::{
-    Drill, DrillServer, Environment, Faults, KeepReplaced, Log, Notify, Restore, Roles, SafetyBackup, SavedRoles,
-    Settings, Standby,
+    ClientDirs, Drill, DrillServer, Environment, Faults, KeepReplaced, Log, Notify, Restore, Roles, SafetyBackup,
+    SavedRoles, Settings, Standby,
 };
 use super::{bucket, files, notify, pause, postgres, restic, retention, span, unknown};
 
@@ -86,7 +86,12 @@ pub fn inspect(environment: &dyn Environment, overrides: &Overrides) -> (Setting
     let standby = reader
         .choice(BKP_STANDBY, &[("pause", Standby::Pause), ("feedback", Standby::Feedback), ("none", Standby::None)]);
     let log = log(&mut reader);
-    let client_dirs = reader.parsed(BKP_PG_BIN, directories).unwrap_or_default();
+    let client_dirs = ClientDirs {
+        named: reader.parsed(BKP_PG_BIN, directories).unwrap_or_default(),
+        path: std::env::split_paths(&environment.get("PATH").unwrap_or_default())
+            .filter(|path| path.is_absolute())
+            .collect(),
+    };
     for name in unknown::among(&environment.names()) {
         reader.warn(name);
     }

@@ -51,8 +51,13 @@ fn a_peer_that_says_nothing_is_a_finding_and_no_hang() {
 fn clients_older_than_the_server_are_told_with_the_package_that_helps() {
     let (cluster, work) = open(18);
     let told = Told::by(shop(&cluster, &work).without("BKP_PG_BIN"), 2);
-    told.has("fault", "server", &["no client programs for a PostgreSQL 18 server", "postgresql-client-18"])
-        .all_ok_in(&["bucket"]);
+    let told = told.has("fault", "server", &["no client programs for a PostgreSQL 18 server", "postgresql-client-18"]);
+    let told = told.all_ok_in(&["bucket"]).has("ok", "server", &["to be saved: shop"]);
+    told.output.never_says("needs about 0 B");
+    // Those of `PATH` come last, and count.
+    let path = format!("/usr/bin:/bin:{}", Cluster::client_bin(18).display());
+    let told = Told::by(shop(&cluster, &work).without("BKP_PG_BIN").env("PATH", path), 0);
+    told.has("ok", "server", &["the client programs 18."]);
 }
 
 #[test]

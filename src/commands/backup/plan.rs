@@ -125,8 +125,26 @@ impl Dump {
     /// # Errors
     /// When no client programs fit the server, or a named database cannot be saved.
     pub async fn plan(settings: &Settings, postgres: &Postgres, session: &Session) -> Result<Dump> {
+        let client = Dump::client(settings, session).await?;
+        let (databases, skipped) = Dump::databases(postgres, session).await?;
+        let named = matches!(postgres.databases, Databases::Named(_));
+        Ok(Dump { client, server: server::version(session).await?, databases, skipped, named })
+    }
+
+    /// The programs that save this server.
+    ///
+    /// # Errors
+    /// When none fits.
+    pub async fn client(settings: &Settings, session: &Session) -> Result<Client> {
         let installed = clients::installed(&settings.client_dirs).await?;
-        let client = clients::for_dump(&installed, session.server_version_major())?.clone();
+        Ok(clients::for_dump(&installed, session.server_version_major())?.clone())
+    }
+
+    /// The databases to be saved, and those of all that accept no connections.
+    ///
+    /// # Errors
+    /// When a named one is not there, or accepts none.
+    pub async fn databases(postgres: &Postgres, session: &Session) -> Result<(Vec<String>, Vec<String>)> {
         let here = server::databases(session).await?;
         let (mut databases, mut skipped) = (Vec::new(), Vec::new());
         match &postgres.databases {
@@ -163,7 +181,6 @@ impl Dump {
                 }
             }
         }
-        let named = matches!(postgres.databases, Databases::Named(_));
-        Ok(Dump { client, server: server::version(session).await?, databases, skipped, named })
+        Ok((databases, skipped))
     }
 }

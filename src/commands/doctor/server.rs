@@ -23,21 +23,21 @@ pub async fn look(context: &Context, postgres: &Postgres, findings: &mut Vec<Fin
         Ok(finding) => findings.push(finding),
         Err(error) => return findings.push(Finding::of(Area::Server, &error)),
     }
-    let databases = match Dump::plan(&context.settings, postgres, &session).await {
-        Ok(dump) => {
-            let names = dump.databases.join(", ");
-            findings.push(Finding::ok(
-                Area::Server,
-                format!("the client programs {} can dump it; to be saved: {names}", dump.client.version),
-            ));
-            for name in &dump.skipped {
+    findings.push(match Dump::client(&context.settings, &session).await {
+        Ok(client) => Finding::ok(Area::Server, format!("the client programs {} can dump it", client.version)),
+        Err(error) => Finding::of(Area::Server, &error),
+    });
+    let databases = match Dump::databases(postgres, &session).await {
+        Ok((databases, skipped)) => {
+            findings.push(Finding::ok(Area::Server, format!("to be saved: {}", databases.join(", "))));
+            for name in &skipped {
                 findings.push(Finding::warning(
                     Area::Server,
                     format!("database {name} accepts no connections and is not saved"),
                     format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", server::ident(name)),
                 ));
             }
-            dump.databases
+            databases
         }
         Err(error) => {
             findings.push(Finding::of(Area::Server, &error));

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::error::Failure;
 use crate::process::{Program, output};
+use crate::settings::ClientDirs;
 
 /// One installed set of pg_dump, pg_dumpall and psql.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,17 +43,17 @@ impl Client {
     }
 }
 
-/// Asks every pg_dump in `directories` and in the places where distributions install them for its version.
+/// Asks every pg_dump in these directories and in the places where distributions install them for its version.
 ///
 /// # Errors
 /// Never for a directory without clients; a program that does not run is passed over with a warning.
-pub async fn installed(directories: &[PathBuf]) -> Result<Vec<Client>> {
+pub async fn installed(directories: &ClientDirs) -> Result<Vec<Client>> {
     let sets = sets(directories, &["pg_dump", "pg_dumpall", "psql"]).await;
     Ok(sets.into_iter().map(|(major, version, directory)| Client { major, version, directory }).collect())
 }
 
 /// Directories that have all of these programs, the first of each major, ascending; the first program tells major and version.
-pub(super) async fn sets(directories: &[PathBuf], programs: &[&str]) -> Vec<(u32, String, PathBuf)> {
+pub(super) async fn sets(directories: &ClientDirs, programs: &[&str]) -> Vec<(u32, String, PathBuf)> {
     let mut sets: Vec<(u32, String, PathBuf)> = Vec::new();
     for directory in places(directories) {
         if !programs.iter().all(|name| directory.join(name).is_file()) {
@@ -75,9 +76,9 @@ pub(super) async fn sets(directories: &[PathBuf], programs: &[&str]) -> Vec<(u32
     sets
 }
 
-/// Where programs of PostgreSQL are looked for: in these, then where distributions install them.
-fn places(directories: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
-    directories.iter().cloned().chain(usual_directories())
+/// Where programs of PostgreSQL are looked for.
+fn places(directories: &ClientDirs) -> impl Iterator<Item = PathBuf> {
+    directories.named.iter().cloned().chain(usual_directories()).chain(directories.path.iter().cloned())
 }
 
 fn usual_directories() -> Vec<PathBuf> {

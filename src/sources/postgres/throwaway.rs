@@ -20,6 +20,7 @@ use super::clients::sets;
 use super::survey::Globals;
 use crate::error::Failure;
 use crate::process::{Held, Holding, Program};
+use crate::settings::ClientDirs;
 use crate::settings::postgres::{RootCert, Tls, TlsMode};
 use crate::settings::{Databases, Host, Postgres};
 
@@ -44,11 +45,11 @@ pub struct Binaries {
     directory: PathBuf,
 }
 
-/// Asks every server program in `directories` and in the usual places for its version. Those without `initdb` make no server.
+/// Asks every server program in these directories and in the usual places for its version. Those without `initdb` make no server.
 ///
 /// # Errors
 /// Never for a directory without a server; a program that does not run is passed over with a warning.
-pub async fn installed(directories: &[PathBuf]) -> Result<Vec<Binaries>> {
+pub async fn installed(directories: &ClientDirs) -> Result<Vec<Binaries>> {
     let sets = sets(directories, &["postgres", "initdb"]).await;
     Ok(sets.into_iter().map(|(major, version, directory)| Binaries { major, version, directory }).collect())
 }

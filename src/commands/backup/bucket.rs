@@ -12,7 +12,7 @@ use crate::repository::bucket::store::{Object, Store};
 pub async fn reachable(store: &Store) -> Result<Vec<Object>> {
     store.list(layout::FOLDER).await.map_err(|error| match error {
         StoreError::NotFound { .. } | StoreError::BucketMissing { .. } => {
-            store_failure(error).context("no repository; a backup never makes one: bkp init")
+            store_failure(error).context("no repository, and a backup never makes one")
         }
         other => store_failure(other),
     })

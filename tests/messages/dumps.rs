@@ -118,6 +118,12 @@ fn damaged_dumps_and_restores_that_cannot_work() {
     let full = bkp(&["backup"]).bucket(&small);
     fs::write(small.join("filler"), vec![1; 60 << 10]).expect("written");
     messages.case("a_directory_on_a_full_disk", full);
+    // Not only at the end: this one fails while rows come.
+    cluster.psql(
+        "shop",
+        "CREATE TABLE much AS SELECT string_agg(md5(random()::text), '') AS t FROM generate_series(1, 300000) n GROUP BY n % 100",
+    );
+    messages.case("a_disk_that_fills_amid_the_dump", bkp(&["backup"]).bucket(&small));
     drop(mounted);
     messages.all_as_agreed();
 }

@@ -46,6 +46,11 @@ pub async fn commit(pump: Pump, seal_line: &str) -> Result<Option<Object>> {
     }
 }
 
+/// The next SQL. A store that fails says what to do amid a dump as it does at its end.
+pub async fn write(pump: &mut Pump, sql: &[u8]) -> Result<()> {
+    pump.write(sql).await.map_err(|error| error.downcast().map_or_else(|other| other, store_failure))
+}
+
 /// What a killed run left of its upload is invisible, but takes space.
 pub async fn sweep(store: &Store, run: &Run) {
     let a_day_ago = run.began - jiff::SignedDuration::from_hours(24);

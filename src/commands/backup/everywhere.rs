@@ -59,7 +59,7 @@ impl Sink for Everywhere<'_> {
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let bucket = async {
             match &mut self.bucket {
-                Some(pump) => pump.write(bytes).await,
+                Some(pump) => super::bucket::write(pump, bytes).await,
                 None => Ok(()),
             }
         };
@@ -86,7 +86,7 @@ impl Sink for Everywhere<'_> {
 
     async fn between(&mut self, bytes: &[u8]) -> Result<()> {
         let bucket = match &mut self.bucket {
-            Some(pump) => pump.write(bytes).await,
+            Some(pump) => super::bucket::write(pump, bytes).await,
             None => Ok(()),
         };
         self.settle(bucket, Ok(())).await

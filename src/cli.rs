@@ -133,6 +133,19 @@ impl Command {
     }
 }
 
+/// What the run would have been called ([`Command::told_as`]) if its arguments were not wrong; the first of them is the program. Nothing where
+/// the command itself cannot be told.
+#[must_use]
+pub fn meant(arguments: &[OsString]) -> Option<&'static str> {
+    let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    let command = words.find(|word| !word.starts_with('-'))?;
+    let is_rehearsal = arguments.iter().any(|word| word == "--dry-run");
+    TOLD.into_iter().find(|told| *told == command && !is_rehearsal)
+}
+
+/// Commands whose end is told.
+const TOLD: [&str; 6] = ["backup", "restore", "check", "drill", "forget", "change-password"];
+
 /// Arguments of `restore`.
 #[derive(Debug, Default, Args)]
 pub struct Restore {
@@ -262,4 +275,25 @@ pub struct Rewrite {
     /// Take an input that does not end as a dump ends
     #[arg(long)]
     pub allow_unproven: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn what_was_meant_is_told_as_what_would_have_run() {
+        for told in TOLD {
+            let line = format!("bkp --json {told}");
+            assert_eq!(Cli::of(words(&line)).expect("right").command.told_as(), Some(told));
+            assert_eq!(meant(&words(&format!("{line} --frob"))), Some(told));
+        }
+        for line in ["bkp bakcup", "bkp list --frob", "bkp --frob", "bkp", "bkp backup --dry-run --frob"] {
+            assert_eq!(meant(&words(line)), None, "{line}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Parse, resolve, watch signals, run, tell an error once, exit.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -36,10 +37,10 @@ fn main() -> ExitCode {
     let filter = Process.get(RUST_LOG);
     let wanted = Wanted { form: log, filter: filter.as_deref().and_then(OsStr::to_str), colours: !no_color() };
     let warned = report::log::start(wanted);
-    let cli = match parse() {
+    let cli = match Cli::of(given()) {
         Ok(cli) => cli,
-        Err(said) if log == Log::Json && said.use_stderr() => {
-            report::error(&said.into());
+        Err(said) if said.use_stderr() => {
+            refused(&said, log);
             return ExitCode::from(Exit::Usage.code());
         }
         Err(said) => said.exit(),
@@ -47,17 +48,41 @@ fn main() -> ExitCode {
     if process::is_main() {
         report::start_last_words();
     }
-    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map(|runtime| {
-        let exit = runtime.block_on(told(cli, &warned));
-        // A thread that waits for a dead peer must not keep the process.
-        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-        exit
-    });
-    let exit = ended.unwrap_or_else(|error| {
+    let exit = in_runtime(told(cli, &warned)).unwrap_or_else(|error| {
         report::error(&error.into());
         Exit::Failed
     });
     ExitCode::from(exit.code())
+}
+
+fn in_runtime<T>(what: impl Future<Output = T>) -> io::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map(|runtime| {
+        let done = runtime.block_on(what);
+        // A thread that waits for a dead peer must not keep the process.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        done
+    })
+}
+
+/// Tells what is wrong with the arguments: whoever gave them, and whoever waits for the command that was meant. On a terminal somebody has just
+/// typed them and sees it: that is nothing of the nights that others wait for.
+fn refused(said: &cli::Said, log: Log) {
+    let error = Failure::new(said.to_string().trim_end()).exit(Exit::Usage).into();
+    match log {
+        Log::Json => report::error(&error),
+        // With colours, where somebody sees them; one who does not read it any more is no reason to fail otherwise.
+        Log::Text => drop(said.print()),
+    }
+    let Some(command) = cli::meant(&given()).filter(|_| !io::stderr().is_terminal()) else { return };
+    let ended = in_runtime(async {
+        let (now, (notify, app)) = (commands::now(), settings::notify_at_least(&Process));
+        let (app, error, facts) = (app.as_deref(), Some(&error), Told::default().facts());
+        let ended = Ended { command, app, began: now, ended: now, exit: Exit::Usage, error, facts };
+        Watch::begin(notify, command).end(&ended).await;
+    });
+    if let Err(error) = ended {
+        tracing::warn!("nobody could be told: {error}");
+    }
 }
 
 /// What any value of it asks for.
@@ -104,13 +129,11 @@ async fn end(watch: Watch, ended: &Ended<'_>, warned: &Warned) {
     watch.end(ended).await;
 }
 
-fn parse() -> Result<Cli, cli::Said> {
-    let mut given = Process.arguments();
-    let rest = given.split_off(given.len().min(1));
-    match given.first().and_then(|program| aliases::arguments(program, &rest)) {
-        Some(arguments) => Cli::of(arguments),
-        None => Cli::of(given.into_iter().chain(rest)),
-    }
+/// The program and its arguments; those that an old name means.
+fn given() -> Vec<OsString> {
+    let given = Process.arguments();
+    let meant = given.split_first().and_then(|(program, rest)| aliases::arguments(program, rest));
+    meant.unwrap_or(given)
 }
 
 async fn run(cli: Cli, told: &Told) -> Result<Exit> {

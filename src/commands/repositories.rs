@@ -58,8 +58,11 @@ pub struct ResticPlaces {
     pub host: String,
     places: Vec<(Place, Repository)>,
     /// What was listed when they were opened, for whoever wants a list next.
-    listed: Arc<Mutex<BTreeMap<Place, Vec<restic::Snapshot>>>>,
+    listed: Arc<Mutex<Listed>>,
 }
+
+/// The snapshots of repositories, oldest first.
+pub type Listed = BTreeMap<Place, Vec<restic::Snapshot>>;
 
 impl ResticPlaces {
     /// The snapshots of a repository, oldest first: those that were listed when it was opened, once; after that as they are then.
@@ -77,6 +80,11 @@ impl ResticPlaces {
     /// Keeps a list for whoever wants one next.
     pub fn keep_list(&self, place: Place, listed: Vec<restic::Snapshot>) {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(place, listed);
+    }
+
+    /// What was listed when they were opened, for whoever adds to them: the next list is made anew.
+    pub fn take_lists(&self) -> Listed {
+        std::mem::take(&mut self.listed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Each repository.
@@ -193,6 +201,14 @@ impl Base {
     /// Exit code 10 when there is none, 12 when the password does not open it.
     pub async fn open(&self) -> Result<ResticPlaces> {
         self.opened_as(Opening::Probed).await
+    }
+
+    /// The same, with what is in them.
+    ///
+    /// # Errors
+    /// As [`Base::open`], and when it cannot be listed.
+    pub async fn open_listed(&self) -> Result<ResticPlaces> {
+        self.opened_as(Opening::Listed).await
     }
 
     async fn opened_as(&self, opening: Opening) -> Result<ResticPlaces> {

@@ -32,21 +32,33 @@ const NOTICED_FILES: u64 = 20;
 /// Less than this comes and goes.
 const NOTICED_BYTES: u64 = 64 << 10;
 
-/// What the next dump in a bucket is held against, by the newest one of this application. Nothing where there is none yet. `objects` are
-/// those of the bucket. Only a measure is at stake: what cannot be read is a warning.
-pub async fn measure(store: &Store, objects: Vec<Object>, app: &str, percent: u8) -> Option<Measure> {
+/// What the seals in a bucket say of the runs before; nothing where there is none yet.
+#[derive(Debug, Default)]
+pub struct Last {
+    /// What the next dump is held against.
+    pub measure: Option<Measure>,
+    /// The newest seal of this application.
+    pub seal: Option<Summary>,
+}
+
+/// What the next dump in a bucket is held against, by the newest one of this application. `objects` are those of the bucket. Only a measure
+/// is at stake: what cannot be read is a warning.
+pub async fn last(store: &Store, objects: Vec<Object>, app: &str, percent: u8) -> Last {
     let mut dumps: Vec<Object> = objects.into_iter().filter(|object| layout::time_of(&object.name).is_some()).collect();
     dumps.sort_by(|a, b| {
         (layout::time_of(&b.name), layout::taken(&b.name)).cmp(&(layout::time_of(&a.name), layout::taken(&a.name)))
     });
-    let last = dumps.first().cloned()?;
-    let mut told = None;
+    let Some(newest) = dumps.first().cloned() else { return Last::default() };
+    let (mut last, mut told) = (Last::default(), None);
     for object in dumps.into_iter().take(LOOKED_AT) {
         match dumps::summary(store, &object).await {
             Ok(Some(seal)) if seal.app == app && !seal.safety => {
                 if let Some(measure) = seal.next_measure(percent) {
-                    return Some(measure);
+                    last.measure = Some(measure);
+                    last.seal.get_or_insert(seal);
+                    return last;
                 }
+                last.seal.get_or_insert(seal);
                 told.get_or_insert_with(|| format!("{} was held against nothing either", object.name));
             }
             Ok(_) => {}
@@ -57,12 +69,13 @@ pub async fn measure(store: &Store, objects: Vec<Object>, app: &str, percent: u8
             }
         }
     }
-    let why = told?;
+    let Some(why) = told else { return last };
     tracing::warn!(
         "whether this backup is much smaller than before cannot be told, because the seals before it cannot be read: {why}; the newest object there has {}",
-        size(last.bytes)
+        size(newest.bytes)
     );
-    Some(Measure::unknown())
+    last.measure = Some(Measure::unknown());
+    last
 }
 
 /// What of a run is smaller than it may be. What cannot be learned is a warning: the run is saved.

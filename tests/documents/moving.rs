@@ -3,7 +3,7 @@
 use super::page::Page;
 use super::world::World;
 
-/// What the others left: pg_dump's plain and custom formats, and a restic repository with a dump from a stream.
+/// What the others left: pg_dump's plain and custom formats, a Borg repository, and a restic repository with a dump from a stream.
 const OLD: &str = r#"
 export PGHOST=postgresql-service PGUSER=postgres PGPASSFILE=/var/run/secrets/postgres/pgpass
 mkdir -p /var/backups/old/borgmatic/postgresql_databases/localhost; cd /var/backups/old
@@ -12,6 +12,8 @@ pg_dump shop | gzip >shop-2026-11-20.sql.gz
 pg_dump --format=custom shop >shop_2026-11-20T23:10:00.dump
 pg_dump --no-password --clean --if-exists --format custom shop >borgmatic/postgresql_databases/localhost/shop
 export RESTIC_REPOSITORY=/var/backups/old-restic RESTIC_PASSWORD_FILE=/var/run/secrets/restic-password
+borg init --encryption=repokey --make-parent-dirs /var/backups/borg/shop
+borg create /var/backups/borg/shop::host-2026-11-20 borgmatic && rm -r borgmatic
 restic init
 pg_dump --format=custom --no-owner --no-privileges shop | restic backup --stdin --stdin-filename databases-shop-postgres.pgdump \
     --tag kamal-backup --tag type:database
@@ -20,8 +22,9 @@ restic backup --tag kamal-backup --tag type:files /var/www/shop
 
 #[test]
 fn what_other_programs_saved_is_restored() {
-    let world = World::saved();
+    let mut world = World::saved();
     world.pgpass();
+    world.set("BORG_PASSPHRASE", "words that open Borg's");
     world.shell(OLD).ok();
     let mut page = Page::of("docs/moving.md");
     for heading in [

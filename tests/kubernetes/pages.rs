@@ -91,6 +91,25 @@ fn a_page_names_its_own_namespace_and_what_its_overlay_has() {
 }
 
 #[test]
+fn the_run_book_types_at_what_there_is() {
+    let there: BTreeSet<String> = ["k8s/base", "tests/kubernetes/live"]
+        .iter()
+        .flat_map(|overlay| objects(&project().join(overlay)))
+        .filter(|object| object["kind"] == "Deployment")
+        .map(|object| name(&object).to_owned())
+        .collect();
+    let page = text("docs/runbook.md");
+    let typed = page.lines().filter(|line| line.starts_with("kubectl ")).flat_map(|line| line.split(" && "));
+    let named = typed.map(|command| {
+        let (_, name) = command.split_once("deployment").unwrap_or_else(|| panic!("of what? {command}"));
+        (name[1..].split(' ').next().expect("a name").to_owned(), command.to_owned())
+    });
+    for (name, command) in named {
+        assert!(there.contains(&name), "{command}");
+    }
+}
+
+#[test]
 fn no_two_applications_begin_in_the_same_minute() {
     let mut schedules = BTreeSet::new();
     for app in applications() {

@@ -132,11 +132,11 @@ async fn only_what_is_wanted_is_saved() {
         (names, saved.unread)
     };
     let excludes = exclude_patterns(&root, &["/cache".to_owned(), "*.tmp".to_owned()], &[]);
-    let (found, _) = names(Tree { includes: None, excludes }).await;
+    let (found, _) = names(Tree { excludes, ..Tree::default() }).await;
     assert_eq!(found, ["-x", "a", "new\\nline", "sub/c", "sub/cache/x"]);
 
     let includes = ["-x", "new\nline", "sub/c", "not there"].map(PathBuf::from).to_vec();
-    let (found, unread) = names(Tree { includes: Some(includes), excludes: Vec::new() }).await;
+    let (found, unread) = names(Tree { includes: Some(includes), ..Tree::default() }).await;
     assert_eq!(found, ["-x", "new\\nline", "sub/c"]);
     assert_eq!(unread.iter().map(|unread| unread.path.as_str()).collect::<Vec<_>>(), ["not there"]);
 }

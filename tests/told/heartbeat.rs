@@ -1,6 +1,7 @@
 //! The heartbeat: it says what happened, and whatever becomes of it, the run ends as it would have.
 
 use std::net::TcpListener;
+use std::process::Command;
 
 use rustix::process::Signal;
 
@@ -8,6 +9,7 @@ use super::Shop;
 use crate::support::bkp::Bkp;
 use crate::support::receiver::{Manner, Receiver};
 use crate::support::wait::until;
+use crate::support::workdir::WorkDir;
 
 const TOKEN: &str = "c4n4ry-token";
 
@@ -46,6 +48,36 @@ fn a_backup_that_fails_says_so_and_why_also_when_its_settings_are_wrong() {
     let backup = shop.bkp(["backup"]).env("BKP_HEARTBEAT_URL_FILE", file).env("BKP_APP", "no/name");
     backup.run().fails_with(2).never_says("c4n4ry");
     assert_eq!(receiver.paths().iter().filter(|path| **path == failed).count(), 3);
+}
+
+#[test]
+fn wrong_arguments_are_told_to_whoever_waits_for_what_was_meant_and_not_when_somebody_types_them() {
+    let (work, receiver) = (WorkDir::new(), Receiver::start(Manner::Answers(200)));
+    let (backups, drills) = (receiver.url(TOKEN), receiver.url("drills"));
+    let called = |bkp: Bkp| bkp.env("BKP_HEARTBEAT_URL", &backups).env("BKP_DRILL_HEARTBEAT_URL", &drills);
+    let metrics = work.join("bkp.prom");
+    let backup =
+        called(Bkp::bare().args(["backup", "--frob"])).env("BKP_METRICS_FILE", &metrics).env("BKP_APP", "shop");
+    backup.run().fails_with(2).says("unexpected argument '--frob'").never_says("c4n4ry");
+    assert_eq!(receiver.paths(), [format!("/{TOKEN}/start"), format!("/{TOKEN}/fail")]);
+    let body = &receiver.calls()[1].body;
+    assert!(body.contains("bkp backup of shop: exit 2") && body.contains("unexpected argument '--frob'"), "{body}");
+    let metrics = std::fs::read_to_string(metrics).expect("metrics");
+    assert!(metrics.contains("bkp_last_run_exit_status{app=\"shop\",command=\"backup\"} 2"), "{metrics}");
+
+    let json = called(Bkp::bare().args(["drill", "--scratch"])).env("BKP_LOG", "json");
+    json.run().fails_with(2).says("a value is required");
+    assert_eq!(receiver.paths().split_off(2), ["/drills/start", "/drills/fail"]);
+    called(Bkp::bare().called("backup.sh").args(["--frob"])).run().fails_with(2);
+    assert_eq!(receiver.paths().split_off(4), [format!("/{TOKEN}/start"), format!("/{TOKEN}/fail")]);
+
+    for nobodys in [vec!["bakcup"], vec!["list", "--frob"], vec!["backup", "--dry-run", "--frob"]] {
+        called(Bkp::bare().args(nobodys)).run().fails_with(2);
+    }
+    let mut script = Command::new("script");
+    script.args(["-q", "-e", "-c", concat!(env!("CARGO_BIN_EXE_bkp"), " backup --frob"), "/dev/null"]);
+    called(Bkp::by(script)).run().fails_with(2);
+    assert_eq!(receiver.calls().len(), 6, "{:?}", receiver.paths());
 }
 
 #[test]

@@ -68,6 +68,79 @@ fn on_a_terminal_there_is_a_bar_and_no_log_line_is_garbled_by_it() {
     assert!(last.contains(" INFO 1 warning: waiting since"), "the bar is gone, the log's end is there: {last:?}");
 }
 
+/// What the terminal shows as expected, before anything has come.
+fn expected(shop: &Shop) -> Option<String> {
+    let sent = seen(shop, &[], |sent| plain(sent).contains("database shop  "));
+    let (_, rest) = plain(&sent).split_once(" of about ").map(|(before, rest)| (before.to_owned(), rest.to_owned()))?;
+    rest.split_once(',').map(|(bytes, _)| bytes.to_owned())
+}
+
+#[test]
+fn what_is_expected_is_what_it_was_the_last_time_and_as_much_more_as_there_are_more_rows() {
+    let shop = Shop::open();
+    let analyse = || shop.cluster.psql("shop", "ANALYZE");
+    assert_eq!(expected(&shop), None, "nobody has counted it, and there was no last time");
+    analyse();
+    let last = of_the_last_time(&shop);
+    assert_eq!(expected(&shop).expect("the last time"), shown(last));
+    // Twice as many rows, which the catalogue knows.
+    shop.cluster.psql("shop", "INSERT INTO orders (customer, total) SELECT 1, 1 FROM generate_series(1, 1100)");
+    analyse();
+    let grown = expected(&shop).expect("the last time");
+    assert_eq!(grown, shown(last * 2));
+}
+
+/// Bytes of the shop's database, as the seal of the newest dump has them.
+fn of_the_last_time(shop: &Shop) -> u64 {
+    let dumps = fs::read_dir(shop.bucket().join("db")).expect("a bucket");
+    let newest = dumps.map(|entry| entry.expect("an entry").path()).filter(|path| path.extension().is_some()).max();
+    let unpacked = Command::new("gunzip").arg("-c").arg(newest.expect("a dump")).output().expect("gunzip").stdout;
+    let text = String::from_utf8(unpacked).expect("text");
+    let seal = text.lines().last().and_then(|line| line.strip_prefix("-- bkp seal ")).expect("a seal");
+    let seal: serde_json::Value = serde_json::from_str(seal).expect("JSON");
+    seal["database_bytes"]["shop"].as_u64().expect("bytes")
+}
+
+/// As bars have it.
+fn shown(bytes: u64) -> String {
+    format!("{:.2} kB", bytes as f64 / 1000.0)
+}
+
+/// libfaketime, which gives a program the time that a file says.
+const CLOCK: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
+#[test]
+fn without_a_terminal_a_step_that_waits_tells_so_each_minute() {
+    assert!(std::path::Path::new(CLOCK).exists(), "no {CLOCK}: run `make install-parts`");
+    let shop = Shop::open();
+    let mut holder = holder(&shop);
+    let clock = shop.work.file("clock", "+0");
+    let (ahead, log) = (|minutes: u32| shop.work.file("clock", format!("+{minutes}m")), shop.work.join("log"));
+    let heard = fs::File::create(&log).expect("a log");
+    let said = || fs::read_to_string(&log).expect("a log").matches("database shop: ").count();
+    let backup = shop.bkp(["backup"]).env("LD_PRELOAD", CLOCK).env("FAKETIME_TIMESTAMP_FILE", &clock);
+    let backup = backup.env("FAKETIME_NO_CACHE", "1").env("BKP_TABLE_WAIT", "forever");
+    let running = backup.by_way_of(["sh", "-c", "exec \"$@\" 2>\"$HEARD\"", "sh"]).env("HEARD", &log).spawn();
+    drop(heard);
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    until("the dump to wait", || shop.cluster.psql("postgres", waits).trim() != "0");
+    assert_eq!(said(), 0, "{:?}", fs::read_to_string(&log));
+    for minutes in [2, 4] {
+        let before = said();
+        ahead(minutes);
+        until("another line", || said() > before);
+    }
+    holder.kill().expect("killed");
+    holder.wait().expect("ended");
+    shop.cluster.psql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'sleep.600' AND pid <> pg_backend_pid()",
+    );
+    running.wait().ok();
+    let log = fs::read_to_string(&log).expect("a log");
+    assert!(log.contains("dumped database shop") && !log.contains(['\r', '\u{1b}']), "{log}");
+}
+
 #[test]
 fn colours_are_left_out_where_nobody_wants_them() {
     let shop = Shop::open();

@@ -25,14 +25,13 @@ pub struct Saved {
 }
 
 /// The snapshot that tells restic which files have not changed: the newest of the same directory, whatever host it came from.
-fn parent(known: &[Snapshot], common: &Common, item: &Item) -> Option<String> {
+fn last<'a>(known: &'a [Snapshot], common: &Common, item: &Item) -> Option<&'a Snapshot> {
     known
         .iter()
         .filter(|snapshot| snapshot.item == *item && snapshot.file.is_none())
         // Another application's directory of the same name has other files: with it, all of ours would be read each time.
         .filter(|snapshot| snapshot.app.as_ref().is_none_or(|its| *its == common.app))
         .max_by_key(|snapshot| snapshot.time)
-        .map(|snapshot| snapshot.id.clone())
 }
 
 /// Saves one directory. `known` are the snapshots of its repository, once somebody has listed them.
@@ -53,9 +52,15 @@ pub async fn save(
         patterns => Some(choice::included(root, patterns)?),
     };
     let excludes = choice::exclude_patterns(root, &options.exclude, &pausing::config(settings)?.own_files());
-    let tree = Tree { includes, excludes };
+    let tree = Tree { includes, excludes, ..Tree::default() };
     let from = |parent| common.saving(places, &item, parent);
-    let ours = |listed: &[restic::Snapshot]| parent(&snapshots::of_place(listed, place, settings), common, &item);
+    let ours = |listed: &[restic::Snapshot]| {
+        let known = snapshots::of_place(listed, place, settings);
+        let last = last(&known, common, &item)?;
+        // Whoever watches expects as much as then; it is no matter who said so first.
+        let _ = last.bytes.map(|bytes| tree.expected.set(bytes));
+        Some(last.id.clone())
+    };
     let saving = async {
         // With a list of what to include, restic has other paths, and by itself finds no snapshot of them.
         if known.is_none() && tree.includes.is_some() {

@@ -1,5 +1,6 @@
 //! `bkp backup`: one run over all items of the application. Reads as it happens.
 
+mod before;
 pub(super) mod bucket;
 mod everywhere;
 mod files;
@@ -10,15 +11,15 @@ mod record;
 pub mod retain;
 pub mod safety;
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, bail};
 use tracing::Instrument as _;
 
+use super::catalog::snapshots;
 use super::held::Held;
 use super::pausing::{self, Reason};
-use super::repositories::Repositories;
-use super::{Context, Run, now, shrink};
+use super::repositories::{Listed, Repositories};
+use super::shrink::{self, Last};
+use super::{Context, Run, now};
 use crate::commands::restore::leftovers;
 use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
@@ -34,7 +35,7 @@ use crate::sources::postgres::seal::{FORMAT, Seal};
 use crate::sources::postgres::standby::{self, Watch};
 use crate::sources::postgres::waits::Patience;
 use everywhere::Everywhere;
-use opening::Unopened;
+use opening::{Opened, Unopened};
 use parts::{Common, Kept, Parts};
 use plan::Plan;
 use record::Record;
@@ -59,8 +60,6 @@ pub struct Saved {
     pub kept: Vec<Kept>,
     /// Rows of all tables.
     pub rows: u64,
-    /// How much SQL each database is.
-    pub database_bytes: BTreeMap<String, u64>,
     /// What could not be read.
     pub unreadable: Vec<String>,
     /// What was in the repository of the directories before, once somebody has listed it.
@@ -90,9 +89,10 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     if let Some(store) = unopened.bucket() {
         let there = context.stop.or(bucket::reachable(store)).await?;
         if let (Some(percent), Some(dump)) = (limit, &plan.dump) {
-            let measure = async { Ok(shrink::measure(store, there, &settings.app, percent).await) };
-            let measure = context.stop.or(measure).await?;
+            let last = async { Ok(shrink::last(store, there, &settings.app, percent).await) };
+            let Last { measure, seal } = context.stop.or(last).await?;
             common.measure = if dump.named { measure.map(|measure| measure.of_only(&dump.databases)) } else { measure };
+            seal.iter().for_each(|seal| common.before.learn_of_dump(seal));
         }
     }
     let mut opened = match request.dry_run {
@@ -113,18 +113,22 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
     }
 
     let session_name = session_name.as_str();
-    let save = async |repositories: &Repositories| {
+    let save = async |Opened { repositories, listed, .. }: &Opened| {
+        let mut common = common.clone();
+        for (place, listed) in listed {
+            common.before.learn_of_snapshots(&snapshots::of_place(listed, *place, settings), &settings.app);
+        }
         let (run, plan, common) = (&run, &plan, &common);
-        let saving = Saving { context, run, repositories, plan, session_name, common };
+        let saving = Saving { context, run, repositories, plan, session_name, common, listed };
         let everything = async |_: Option<&mut Pause<'_>>| saving.everything(held.session.as_ref()).await;
         pausing::around(context, run, Reason::Backup, everything).await
     };
-    let saved = match save(&opened.repositories).await {
+    let saved = match save(&opened).await {
         Err(error) if opened.is_elsewhere(&error) => match context.stop.or(unopened.ask(false)).await {
             Ok(there) => {
                 opened = there;
                 match have_places(&opened.repositories) {
-                    Ok(()) => save(&opened.repositories).await,
+                    Ok(()) => save(&opened).await,
                     Err(error) => Err(error),
                 }
             }
@@ -179,6 +183,8 @@ struct Saving<'a> {
     plan: &'a Plan,
     session_name: &'a str,
     common: &'a Common,
+    /// What was in restic's repositories when they were opened.
+    listed: &'a Listed,
 }
 
 impl Saving<'_> {
@@ -213,7 +219,8 @@ impl Saving<'_> {
             _ => Saved::default(),
         };
         if let (Some(options), Some(places)) = (&settings.files, &self.repositories.restic) {
-            let mut known = None;
+            let place = self.plan.roots.first().and_then(|root| places.for_item(&Item::Files(root.clone())));
+            let mut known = place.and_then(|(place, _)| self.listed.get(&place).cloned());
             // Also where one repository lacks the dump: the other is to have all of the run.
             for root in &self.plan.roots {
                 let saving = files::save(settings, options, places, common, &mut known, root);
@@ -263,6 +270,7 @@ impl Saving<'_> {
                 false => Patience { limit: settings.table_wait, setting: Some(BKP_TABLE_WAIT) },
             },
             jobs: settings.jobs,
+            before: &self.common.before.0,
         };
         let produced = self.context.stop.or(dump::dump(&job, session, &mut stores)).await;
         let sealed = produced.and_then(|dumped| {
@@ -276,13 +284,14 @@ impl Saving<'_> {
                 skipped: plan.skipped.clone(),
                 files: self.plan.roots.clone(),
                 safety: self.common.safety,
+                database_bytes: dumped.database_bytes,
                 measure: self.common.measure.clone(),
                 bytes: dumped.bytes,
                 digest: format!("blake3:{}", dumped.digest),
             };
-            Ok((seal.line()?, seal, dumped.database_bytes))
+            Ok((seal.line()?, seal))
         });
-        let (line, seal, database_bytes) = match sealed {
+        let (line, seal) = match sealed {
             Ok(sealed) => sealed,
             Err(error) => {
                 stores.abort().await;
@@ -290,7 +299,7 @@ impl Saving<'_> {
             }
         };
         // From here on the dump is whole: a signal no longer keeps it from being stored.
-        (saved.rows, saved.database_bytes) = (seal.rows(), database_bytes);
+        saved.rows = seal.rows();
         saved.kept.extend(stores.restic.take().map(|parts| parts.kept).unwrap_or_default());
         if let Some(pump) = stores.bucket.take() {
             match bucket::commit(pump, &line).await {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use tokio::task::JoinSet;
 
 use super::parts::Common;
-use crate::commands::repositories::{Base, Repositories, ResticPlaces};
+use crate::commands::repositories::{Base, Listed, Repositories, ResticPlaces};
 use crate::commands::{Context, pausing};
 use crate::error::exit_of;
 use crate::exit::Exit;
@@ -29,6 +29,8 @@ pub struct Opened {
     pub repositories: Repositories,
     /// Whether nobody has seen yet that they are there.
     pub assumed: bool,
+    /// What was in them, where they were asked.
+    pub listed: Listed,
     tidying: JoinSet<()>,
 }
 
@@ -71,10 +73,13 @@ impl Unopened {
     /// Exit code 10 when there is no restic repository, 12 when the password does not open it.
     pub async fn ask(&self, dry_run: bool) -> Result<Opened> {
         let restic = match &self.base {
+            // A list is asked for in one call with whether there is one, and says how much is to be expected.
+            Some(base) if !dry_run => Some(base.open_listed().await?),
             Some(base) => Some(base.open().await?),
             None => None,
         };
-        let mut opened = self.opened(restic, false);
+        let listed = restic.as_ref().map(ResticPlaces::take_lists).unwrap_or_default();
+        let mut opened = Opened { listed, ..self.opened(restic, false) };
         if !dry_run {
             opened.tidy();
         }
@@ -83,7 +88,7 @@ impl Unopened {
 
     fn opened(&self, restic: Option<ResticPlaces>, assumed: bool) -> Opened {
         let repositories = Repositories { bucket: self.repositories.bucket.clone(), restic };
-        Opened { repositories, assumed, tidying: JoinSet::new() }
+        Opened { repositories, assumed, listed: Listed::new(), tidying: JoinSet::new() }
     }
 }
 

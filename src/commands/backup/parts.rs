@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use super::before::Sizes;
 use crate::commands::catalog::tags::{Tags, encode};
 use crate::commands::repositories::ResticPlaces;
 use crate::error::Failure;
@@ -35,6 +36,8 @@ pub struct Common {
     pub guarded: bool,
     /// What its dump in the bucket is held against.
     pub measure: Option<Measure>,
+    /// How much each item was the last time, where that is known.
+    pub before: Sizes,
 }
 
 impl Common {
@@ -163,6 +166,7 @@ impl<'a> Parts<'a> {
             skipped: Vec::new(),
             files: Vec::new(),
             safety: self.common.safety,
+            database_bytes: [].into(),
             measure: None,
             bytes: open.bytes,
             digest: format!("blake3:{}", open.digest.finalize().to_hex()),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use super::before::Sizes;
 use super::parts::Common;
 use crate::commands::{Context, Run, pausing};
 use crate::error::Failure;
@@ -85,6 +86,7 @@ impl Plan {
             safety,
             guarded: false,
             measure: None,
+            before: Sizes::default(),
         }
     }
 

@@ -95,9 +95,11 @@ impl<'a> Record<'a> {
     /// The same in figures, for metrics and whoever else is told of the run's end.
     fn facts(&self, exit: Exit) -> facts::Saved {
         let mut items: BTreeMap<String, SavedItem> = BTreeMap::new();
-        for (name, database) in self.saved.object.iter().flat_map(|(_, seal)| &seal.databases) {
+        let sealed = self.saved.object.iter();
+        let sealed = sealed.flat_map(|(_, seal)| seal.databases.iter().map(move |one| (seal, one)));
+        for (seal, (name, database)) in sealed {
             let item = Item::Database(name.clone()).to_string();
-            let (rows, bytes) = (Some(database.tables.values().sum()), self.saved.database_bytes.get(name).copied());
+            let (rows, bytes) = (Some(database.tables.values().sum()), seal.database_bytes.get(name).copied());
             items.insert(item.clone(), SavedItem { item, bytes, rows, added_bytes: None });
         }
         for Kept { item, bytes, added_bytes, rows, .. } in self.snapshots {

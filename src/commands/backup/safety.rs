@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use super::plan::Plan;
 use super::{Saved, Saving, bucket, parts};
-use crate::commands::repositories::Repositories;
+use crate::commands::repositories::{Listed, Repositories};
 use crate::commands::{Context, Run, pausing};
 use crate::error::{Failure, exit_of};
 use crate::settings::Databases;
@@ -119,7 +119,15 @@ impl Safety {
         let name = run.session_name("backup");
         let (context, plan) = (&self.context, &self.plan);
         let common = plan.common(&run, &context.settings, &[], true);
-        let saving = Saving { context, run: &run, repositories, plan, session_name: &name, common: &common };
+        let saving = Saving {
+            context,
+            run: &run,
+            repositories,
+            plan,
+            session_name: &name,
+            common: &common,
+            listed: &Listed::new(),
+        };
         let session = session.filter(|_| context.settings.postgres.is_some());
         let saved = saving.everything(session).await.and_then(whole);
         if let Err(error) = saved {

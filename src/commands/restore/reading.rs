@@ -95,7 +95,7 @@ pub struct Sql {
 pub fn open(stored: &Stored) -> Sql {
     let (tell, told) = mpsc::channel(AHEAD);
     let sealed = stored.pieces.iter().map(|piece| piece.seal.as_ref().map(|seal| seal.bytes));
-    let step = Step::begin(format!("SQL of {}", stored.name), sealed.sum());
+    let step = Step::begin(format!("SQL of {}", stored.name), sealed.sum::<Option<u64>>());
     let stored = stored.clone();
     tokio::spawn(async move {
         let mut ahead = None;

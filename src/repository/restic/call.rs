@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitStatus;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -33,8 +34,14 @@ pub(super) struct Call<'a> {
     /// Whether it is answered at once, or not at all.
     short: bool,
     /// What moves, for whoever watches how far it is.
-    watched: Option<String>,
+    watched: Option<Watched>,
 }
+
+/// What moves, and how many bytes that will be, as soon as somebody knows.
+struct Watched(String, Expected);
+
+/// How many bytes will move: a guess, for which nothing waits. Whoever learns it while restic is at work tells it then.
+pub type Expected = Arc<OnceLock<u64>>;
 
 impl<'a> Call<'a> {
     /// A command without a time limit: what moves data takes as long as it takes.
@@ -55,8 +62,8 @@ impl<'a> Call<'a> {
     }
 
     /// One that takes as long as much data takes.
-    pub fn watched(mut self, what: impl Into<String>) -> Call<'a> {
-        self.watched = Some(what.into());
+    pub fn watched(mut self, what: impl Into<String>, expected: Expected) -> Call<'a> {
+        self.watched = Some(Watched(what.into(), expected));
         self
     }
 
@@ -80,12 +87,13 @@ struct Heard {
     told: bool,
     out: Vec<u8>,
     err: Vec<u8>,
-    step: Option<Step>,
+    step: Option<(Step, Expected)>,
 }
 
 impl Heard {
-    fn new(address: &Address, watched: Option<&String>) -> Heard {
-        let step = watched.map(|what| Step::begin(what, None));
+    fn new(address: &Address, watched: Option<&Watched>) -> Heard {
+        let step =
+            watched.map(|Watched(what, expected)| (Step::begin(what, expected.get().copied()), expected.clone()));
         Heard { address: address.clone(), told: false, out: Vec::new(), err: Vec::new(), step }
     }
 
@@ -108,8 +116,8 @@ impl Heard {
             Line::Err(bytes) => (&mut self.err, bytes),
         };
         if bytes.starts_with(br#"{"message_type":"status""#) {
-            if let (Some(step), Some((bytes, expected))) = (&self.step, status(bytes)) {
-                step.reached(bytes, expected);
+            if let (Some((step, guess)), Some((bytes, known))) = (&self.step, status(bytes)) {
+                step.reached(bytes, known.or_else(|| guess.get().copied()));
             }
         } else if kept.len() < KEPT_BYTES {
             kept.extend_from_slice(bytes);

@@ -33,6 +33,7 @@ pub mod tree;
 pub mod weigh;
 
 pub use address::Address;
+pub use call::Expected;
 pub use keys::Key;
 pub use locks::Lock;
 pub use output::{Entry, Snapshot, Summary};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::call::{Answer, Call};
+use super::call::{Answer, Call, Expected};
 use super::output::{Message, Snapshot};
 use super::repo::{Repository, Saving};
 use super::stream::{SavedSnapshot, saved};
@@ -19,6 +19,8 @@ pub struct Tree {
     pub includes: Option<Vec<PathBuf>>,
     /// Patterns as restic reads them, held against whole paths.
     pub excludes: Vec<OsString>,
+    /// How many bytes it will be, for whoever watches.
+    pub expected: Expected,
 }
 
 /// A saved directory.
@@ -58,9 +60,10 @@ impl Repository {
     pub async fn save_tree(&self, saving: &Saving, root: &Path, what: &Tree) -> Result<SavedTree> {
         // As restic sees where it works: patterns are held against whole paths.
         let root = root.canonicalize().with_context(|| format!("{} cannot be entered", root.display()))?;
-        // Without counting first: nobody watches a bar, and each unreadable directory would be told twice.
+        // Without counting first: it takes as long as the saving where little has changed, each unreadable directory would be told twice, and
+        // how much it was the last time is known.
         let mut call = Call::new("save files", ["backup", "--json", "--no-scan"]).with(saving.arguments()?);
-        call = call.watched(format!("files {}", root.display()));
+        call = call.watched(format!("files {}", root.display()), what.expected.clone());
         for pattern in &what.excludes {
             call = call.with([OsString::from("--exclude"), pattern.clone()]);
         }
@@ -98,7 +101,7 @@ impl Repository {
         // Holes stay holes: a sparse file may be larger than the volume.
         let mut call = Call::new("restore files", ["restore", "--json", "--sparse", "--target"])
             .with([into])
-            .watched(format!("files into {}", into.display()));
+            .watched(format!("files into {}", into.display()), Expected::default());
         for pattern in includes {
             call = call.with(["--include", pattern.as_str()]);
         }
@@ -115,7 +118,7 @@ impl Repository {
         let from = from.as_deref().unwrap_or(snapshot);
         let call = Call::new("restore files", ["restore", "--json", "--sparse", "--verify", "--target"])
             .with([into])
-            .watched(format!("files into {}", into.display()));
+            .watched(format!("files into {}", into.display()), Expected::default());
         self.restored(&call.with(["--", from])).await
     }
 

@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use super::clients::Client;
 use super::connect::{ConnectError, Session};
+use super::expected::{self, Before, Now};
 use super::name::Name;
 use super::produce::Production;
 use super::rewrite::{Piece, Policy, Rewriter, RolePolicy};
@@ -43,6 +44,8 @@ pub struct Job<'a> {
     pub patience: Patience,
     /// How many sessions read a database at once; 1 leaves all of it to pg_dump.
     pub jobs: usize,
+    /// What was saved of them the last time, where that is known.
+    pub before: &'a BTreeMap<String, Before>,
 }
 
 /// A dump that ended well, without its seal.
@@ -99,7 +102,8 @@ async fn watched(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> 
         };
         let (before, began) = (out.bytes, Instant::now());
         let item = Item::Database(name.clone());
-        out.step = Some(Step::begin(item.to_string(), server::pages_bytes(&session).await));
+        let guesses = expected::guesses(job.before.get(name).copied(), Now::of(&session).await);
+        out.step = Some(Step::begin(item.to_string(), guesses));
         let rows = database(job, name, session, known.clone(), &mut out)
             .instrument(tracing::info_span!("item", %item))
             .await

@@ -7,6 +7,7 @@ pub mod connect;
 mod connect_error;
 pub mod dump;
 pub mod durable;
+pub mod expected;
 pub mod in_place;
 pub mod lexer;
 pub mod load;

@@ -46,6 +46,9 @@ pub struct Seal {
     /// Whether a restore took it of what it was about to replace.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub safety: bool,
+    /// How much of the SQL each database is, in bytes: what the next run expects to move. Dumps of before do not say it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub database_bytes: BTreeMap<String, u64>,
     /// What it was held against; none for a first one, and for one that was allowed to be small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<Measure>,

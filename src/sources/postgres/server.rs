@@ -272,12 +272,3 @@ pub fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
-
-/// About how much the tables hold, as the last VACUUM or ANALYZE counted it; nothing where that is not known. From the catalogue alone:
-/// the functions that measure a table wait for whoever holds it.
-pub async fn pages_bytes(session: &Session) -> Option<u64> {
-    let sql = "SELECT (pg_catalog.sum(relpages::bigint) * pg_catalog.current_setting('block_size')::bigint)::bigint
-               FROM pg_catalog.pg_class WHERE relkind IN ('r', 'm', 't') AND oid >= 16384";
-    let bytes: Option<i64> = session.query_one(sql, &[]).await.ok()?.get(0);
-    bytes.and_then(|bytes| u64::try_from(bytes).ok())
-}

@@ -14,9 +14,13 @@ as_written() { # number of the block, what it must hold
     local commands
     commands=$(awk -v wanted="$(($1 + 1))" '/^```sh$/ { n++; inside = n == wanted; next } /^```$/ { inside = 0 } inside' "$project/k8s/README.md")
     [[ $commands == *"$2"* ]] || die "block $1 of the run book has no $2"
+    typed "$commands"
+}
+# Commands, as somebody types them who works in the shop's namespace.
+typed() {
     sed "s/{cluster: test, user: admin}/{cluster: test, user: admin, namespace: shop}/" \
         "$work/admin.kubeconfig" >"$work/shop.kubeconfig"
-    inside env KUBECONFIG="$work/shop.kubeconfig" PATH="$programs:$PATH" bash -exc "$commands" >"$work/said" 2>&1 </dev/null ||
+    inside env KUBECONFIG="$work/shop.kubeconfig" PATH="$programs:$PATH" bash -exc "$1" >"$work/said" 2>&1 </dev/null ||
         die "as the run book says it: $(cat "$work/said")"
 }
 said() { grep -qF "$1" "$work/said" || die "not said: $1: $(cat "$work/said")"; }

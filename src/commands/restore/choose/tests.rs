@@ -18,6 +18,7 @@ fn dump(name: &str, time: &str, sealed: Option<(&str, &str)>) -> Dump {
             skipped: vec![],
             files: vec![],
             safety: false,
+            database_bytes: [].into(),
             measure: None,
             bytes: 0,
             digest: String::new(),

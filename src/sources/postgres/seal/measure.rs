@@ -101,6 +101,7 @@ mod tests {
             databases: [("shop".into(), Counted { rows })].into(),
             files: Vec::new(),
             safety: false,
+            database_bytes: [].into(),
             bytes,
             digest: "d".into(),
             measure,

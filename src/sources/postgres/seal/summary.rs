@@ -29,6 +29,9 @@ pub struct Summary {
     /// Whether a restore took it of what it was about to replace.
     #[serde(default)]
     pub safety: bool,
+    /// How much of the SQL each database is, in bytes.
+    #[serde(default)]
+    pub database_bytes: BTreeMap<String, u64>,
     /// What it was held against.
     #[serde(default)]
     pub measure: Option<Measure>,
@@ -73,6 +76,7 @@ impl From<&Seal> for Summary {
             databases: seal.databases.iter().map(|(name, sealed)| (name.clone(), rows(&sealed.tables))).collect(),
             files: seal.files.clone(),
             safety: seal.safety,
+            database_bytes: seal.database_bytes.clone(),
             measure: seal.measure.clone(),
             bytes: seal.bytes,
             digest: seal.digest.clone(),
@@ -115,6 +119,7 @@ mod tests {
             skipped: vec!["x".into()],
             files: vec!["/media".into()],
             safety: true,
+            database_bytes: [("a".into(), 5)].into(),
             measure: None,
             bytes: 7,
             digest: "blake3:0".into(),

@@ -156,20 +156,25 @@ fn length(bar: &ProgressBar, expected: Option<u64>) {
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
-            // Before the first bytes have passed there is no rate, and so no end.
-            let _ = match state.eta() {
-                Duration::ZERO => Ok(()),
-                eta => write!(out, ", {}", left(eta)),
+            let _ = match (state.len(), state.eta()) {
+                (_, Duration::ZERO) => Ok(()),
+                (Some(expected), eta) if has_a_rate(state.pos(), expected) => write!(out, ", {}", left(eta)),
+                _ => Ok(()),
             };
         };
         bar.set_style(style.with_key("left", left).progress_chars("=> "));
     }
 }
 
+/// Whether it can be told how long the rest takes: of the first hundredth most of the time is that of beginning, or of waiting.
+fn has_a_rate(bytes: u64, expected: u64) -> bool {
+    bytes > 0 && bytes >= expected / 100
+}
+
 /// `1.2 GB so far (20.0 MB/s), about 3 min left`
 fn line(bytes: u64, expected: Option<u64>, seconds: f64) -> String {
     let so_far = format!("{} so far{}", size(bytes), super::rate(bytes, seconds));
-    match expected.filter(|expected| *expected > bytes && bytes > 0) {
+    match expected.filter(|expected| *expected > bytes && has_a_rate(bytes, *expected)) {
         Some(expected) => {
             let seconds = seconds * (expected - bytes) as f64 / bytes as f64;
             format!("{so_far}, {}", left(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
@@ -214,7 +219,9 @@ mod tests {
         assert_eq!(line(600_000_000, Some(2_400_000_000), 60.0), "600.0 MB so far (10.0 MB/s), about 3 min left");
         assert_eq!(line(600_000_000, Some(500_000_000), 60.0), "600.0 MB so far (10.0 MB/s)");
         assert_eq!(line(0, Some(5), 60.0), "0 B so far");
-        assert_eq!(line(1, Some(u64::MAX), f64::MAX).matches("about").count(), 1);
+        assert_eq!(line(9_999, Some(1_000_000), 60.0), "9.9 kB so far (166 B/s)", "hours, by a rate that is none");
+        assert!(line(10_000, Some(1_000_000), 60.0).ends_with(", about 99 min left"));
+        assert!(line(u64::MAX / 50, Some(u64::MAX), f64::MAX).contains(", about "));
     }
 
     #[test]

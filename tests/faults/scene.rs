@@ -1,5 +1,6 @@
 //! An application that everything can happen to: databases and files, a repository, a pause, and all of it behind the trap.
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub const RUNS: usize = 3;
 
 /// A bkp of a scene sees the scene's names, and no others.
 const INSIDE: &str = "mount --bind $0/hosts /etc/hosts && mount --bind $0/resolv /etc/resolv.conf && \
-    exec setpriv --reuid=65532 --regid=65532 --clear-groups \"$@\"";
+    exec setpriv --reuid=65532 --regid=65532 --clear-groups ${ANOTHER_CLOCK:+env LD_PRELOAD=$ANOTHER_CLOCK} \"$@\"";
 
 /// The orders and the files.
 pub type State = (String, Vec<String>);
@@ -48,6 +49,7 @@ pub struct Scene {
     lines: Vec<(String, Line)>,
     programs: Programs,
     prefix: String,
+    reads: Cell<usize>,
     _small: Mounted,
 }
 
@@ -90,8 +92,20 @@ impl Scene {
         }
         let prefix = work.path().file_name().expect("a name").to_string_lossy().into_owned();
         let saved = (String::new(), Vec::new());
-        let mut scene =
-            Self { story, trap, world, work, cluster, server, saved, lines, programs, prefix, _small: small };
+        let mut scene = Self {
+            story,
+            trap,
+            world,
+            work,
+            cluster,
+            server,
+            saved,
+            lines,
+            programs,
+            prefix,
+            reads: Cell::new(0),
+            _small: small,
+        };
         scene.furnish();
         scene
     }
@@ -213,7 +227,7 @@ impl Scene {
         }
         bkp = self.stored(bkp);
         if matches!(fault, Some(Fault::Clock(_))) {
-            bkp = bkp.env("LD_PRELOAD", parts::faketime()).env("FAKETIME_TIMESTAMP_FILE", &self.world.clock);
+            bkp = bkp.env("ANOTHER_CLOCK", parts::faketime()).env("FAKETIME_TIMESTAMP_FILE", &self.world.clock);
             bkp = bkp.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
         bkp.args(arguments)
@@ -280,6 +294,12 @@ impl Scene {
         let sql = "SELECT count(*), md5(string_agg(o::text, '' ORDER BY id)) FROM orders o";
         let orders = self.cluster.as_ref().map(|cluster| cluster.psql("shop", sql)).unwrap_or_default();
         (orders, tree(&self.at("files")))
+    }
+
+    /// Whether all that is stored is to be read: restic takes its time for it, and has it done after some faults.
+    pub fn is_to_be_read(&self) -> bool {
+        self.reads.set(self.reads.get() + 1);
+        !self.story.is_restic() || self.reads.get() % 8 == 0
     }
 
     /// Whether the repository opens with the password of this file.

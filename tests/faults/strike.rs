@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::fault::{Fault, Right};
 
@@ -39,9 +40,9 @@ impl World {
             Fault::DiskFull => self.fill(),
             Fault::NoDescriptors => {
                 let open = fs::read_dir(format!("/proc/{bkp}/fd")).map_or(0, Iterator::count) as u64;
-                limit(process, Resource::Nofile, open);
+                limit(bkp, self.user, "nofile", open);
             }
-            Fault::NoMemory => limit(process, Resource::As, address_space_bytes(bkp)),
+            Fault::NoMemory => limit(bkp, self.user, "as", address_space_bytes(bkp)),
             Fault::Clock(days) => drop(fs::write(&self.clock, format!("{days:+}d\n"))),
             Fault::Denied(right) => self.deny(right),
             // In place: it is mounted.
@@ -49,7 +50,7 @@ impl World {
             Fault::Term => signal(Signal::TERM),
             Fault::IntTwice => {
                 signal(Signal::INT);
-                sleep(Duration::from_millis(60));
+                sleep(Duration::from_millis(10));
                 signal(Signal::INT);
             }
             Fault::KillAlone => signal(Signal::KILL),
@@ -110,9 +111,12 @@ impl World {
     }
 }
 
-fn limit(process: Pid, resource: Resource, to: u64) {
-    // Gone already where it ends just now.
-    let _ = prlimit(Some(process), resource, Rlimit { current: Some(to), maximum: Some(to) });
+/// By the account itself: who lowers another's limits needs a right that containers do not have.
+fn limit(bkp: u32, user: u32, what: &str, to: u64) {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--pid", &bkp.to_string()]).arg(format!("--{what}={to}:{to}")).uid(user).gid(user);
+    let ran = prlimit.output();
+    assert!(ran.is_ok_and(|ran| ran.status.success()), "prlimit of util-linux");
 }
 
 fn address_space_bytes(pid: u32) -> u64 {

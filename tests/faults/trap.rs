@@ -70,11 +70,11 @@ impl Trap {
             state = self.0.1.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let pid = state.pid;
+        state.is_reached = true;
         drop(state);
         if let (Some(strike), Some(pid)) = (strike, pid) {
             strike(pid);
         }
-        self.state().is_reached = true;
         None
     }
 

@@ -137,7 +137,7 @@ impl Fault {
         matches!(self, Exits | Killed | Hangs | Reset | Status(_) | Flipped)
     }
 
-    /// The exit codes that tell the truth about it. 101 and 134 are nobody's: a panic, an abort.
+    /// The exit codes that tell the truth about it. 101 is nobody's, a panic; so are 134 and 139, an abort and a stack that cannot grow.
     pub fn codes(self) -> &'static [i32] {
         match self {
             // Once all is saved, a signal only keeps old ones from being forgotten, and is told as that.
@@ -145,7 +145,7 @@ impl Fault {
             IntTwice => &[130, 0, 4],
             Kill | KillAlone => &[137],
             // What allocates in a process without memory is aborted by the language's own rule.
-            NoMemory => &[0, 1, 3, 4, 5, 10, 11, 12, 134],
+            NoMemory => &[0, 1, 3, 4, 5, 10, 11, 12, 134, 139],
             _ => &[0, 1, 3, 4, 5, 10, 11, 12],
         }
     }

@@ -47,7 +47,7 @@ fn runs(scene: &Scene) -> Result<Vec<String>> {
 
 /// Judges a run that met this fault, starts the next, and judges that.
 pub fn judge(scene: &Scene, before: &Before, fault: Fault, out: &Output) -> Result<Outcome> {
-    let died = [137, 134].contains(&out.code);
+    let died = [137, 134, 139].contains(&out.code);
     let is_grace_over = fault == Fault::Hangs && out.code == 137;
     ensure!(fault.codes().contains(&out.code) || is_grace_over, "exit {} is not the truth", out.code);
     told(scene, fault, out, died)?;
@@ -66,15 +66,15 @@ pub fn judge(scene: &Scene, before: &Before, fault: Fault, out: &Output) -> Resu
 
 /// What it said of itself: in words, and in figures.
 fn told(scene: &Scene, fault: Fault, out: &Output, died: bool) -> Result<()> {
-    ensure!(!out.stderr.contains("panicked"), "it panicked");
+    ensure!(fault == Fault::NoMemory || !out.stderr.contains("panicked"), "it panicked");
     if died {
         return Ok(());
     }
     // Whoever asks twice gets no more than the answer to the first time.
     let words = if fault == Fault::IntTwice { "asked to stop" } else { "ERROR" };
     ensure!(out.code == 0 || out.stderr.contains(words), "it failed without a word");
-    // Nor does it wait for the metrics; and nobody writes a file without a descriptor.
-    if matches!(fault, Fault::IntTwice | Fault::NoDescriptors) && scene.metrics().is_empty() {
+    // Nor does it wait for the metrics; and nobody writes a file without a descriptor or a thread.
+    if matches!(fault, Fault::IntTwice | Fault::NoDescriptors | Fault::NoMemory) && scene.metrics().is_empty() {
         return Ok(());
     }
     let verb = scene.story.arguments()[0];

@@ -84,6 +84,9 @@ fn cells(story: Story, number: usize, steps: &[Step]) -> Vec<Cell> {
     some
 }
 
+/// How many stories are told at once.
+const WIDTH: usize = 2;
+
 /// Of the columns of a story `make test` takes one in so many.
 const SHARE: usize = 3;
 
@@ -207,7 +210,7 @@ fn whatever_goes_wrong_at_whatever_step_nothing_is_lost_and_the_truth_is_told() 
     let told = Mutex::new(Told::default());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..WIDTH {
             scope.spawn(|| {
                 while let Some((number, story)) = next() {
                     tell(story, number, server.as_ref(), &told);

@@ -134,6 +134,8 @@ pub fn seaweedfs() -> Server {
             .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer", "-volume.max=20"])
             .args([format!("-master.port={master}"), format!("-volume.port={volume}"), format!("-filer.port={filer}")])
             .args([format!("-s3.port={s3}"), format!("-s3.config={}", identities.display())])
+            // Their ports are the same in every server, and one that is taken ends it.
+            .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
             .args(["-master.volumeSizeLimitMB=64", "-volume.fileSizeLimitMB=64"])
             .arg(format!("-dir={}", directory.path().display())),
     );

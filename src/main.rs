@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -17,6 +18,7 @@ use bkp::report::notify::Watch;
 use bkp::settings::names::{NO_COLOR, RUST_LOG};
 use bkp::settings::{self, Environment, Faults, Log, Overrides, Process};
 use bkp::{aliases, report};
+use futures::FutureExt;
 use tracing::Instrument;
 
 fn main() -> ExitCode {
@@ -94,7 +96,7 @@ fn no_color() -> bool {
 async fn told(cli: Cli, warned: &Warned) -> Exit {
     let (began, told) = (commands::now(), Told::default());
     let Some(command) = cli.command.told_as() else {
-        return run(cli, &told).await.unwrap_or_else(|error| {
+        return caught(run(cli, &told)).await.unwrap_or_else(|error| {
             report::error(&error);
             exit_of(&error)
         });
@@ -103,15 +105,25 @@ async fn told(cli: Cli, warned: &Warned) -> Exit {
     let (notify, app) = settings::notify_at_least(&Process);
     let span = tracing::info_span!("run", command, app = app.as_deref(), run = tracing::field::Empty);
     let watch = Watch::begin(notify, command);
-    let ended = run(cli, &told).instrument(span.clone()).await;
+    let ended = caught(run(cli, &told)).instrument(span.clone()).await;
     let (exit, error) = match &ended {
         Ok(exit) => (*exit, None),
         Err(error) => (exit_of(error), Some(error)),
     };
     let (app, facts) = (app.as_deref(), told.facts());
     let ended = Ended { command, app, began, ended: commands::now(), exit, error, facts };
-    end(watch, &ended, warned).instrument(span).await;
+    // Out of threads or memory nobody else can be told; the exit code is the truth all the same.
+    let _ = AssertUnwindSafe(end(watch, &ended, warned)).catch_unwind().instrument(span).await;
     exit
+}
+
+/// A fault of our own, or memory that ran out in a library, is told as any other: in the log, in metrics and by an exit code of the table.
+async fn caught(run: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
+        Err(Failure::new("bkp itself failed, as told above; this is no fault of your settings")
+            .hint("if memory was short, give it more; else please report what is told above, with the version: bkp --version")
+            .into())
+    })
 }
 
 fn wrong_settings(faults: &Faults) -> Failure {

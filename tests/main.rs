@@ -5,6 +5,7 @@
 mod connect;
 mod doctor;
 mod documents;
+mod faults;
 mod help;
 mod items;
 mod job;

@@ -23,10 +23,12 @@ mod tests;
 pub mod words;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use futures::FutureExt;
 
 use crate::error::{self, Failure};
 use crate::process::Stop;
@@ -207,12 +209,16 @@ pub async fn during<T>(
     work: impl AsyncFnOnce(&mut Pause<'_>) -> Result<T>,
 ) -> Result<T> {
     let mut pause = Pause::new(config, run);
-    let done = match stop.or(pause.pause()).await {
-        Ok(()) => work(&mut pause).await,
-        Err(error) => Err(error),
+    let working = async {
+        match stop.or(pause.pause()).await {
+            Ok(()) => work(&mut pause).await,
+            Err(error) => Err(error),
+        }
     };
+    // A panic is no reason to leave it paused, either.
+    let done = AssertUnwindSafe(working).catch_unwind().await;
     let resumed = pause.resume().await;
-    match (done, resumed) {
+    match (done.unwrap_or_else(|panic| resume_unwind(panic)), resumed) {
         (Err(error), Err(not_resumed)) => {
             tracing::error!("{not_resumed:#}");
             for hint in error::hints_of(&not_resumed) {

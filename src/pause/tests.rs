@@ -227,6 +227,16 @@ async fn work_that_fails_is_followed_by_the_resume() {
 }
 
 #[tokio::test]
+async fn work_that_panics_is_followed_by_the_resume() {
+    let bench = Bench::with_file().commands(PAUSE, RESUME);
+    let stop = Stop::on_signals().unwrap();
+    let work = during(&bench.config, "r1", &stop, async |_| -> Result<()> { panic!("a library is out of memory") });
+    assert!(AssertUnwindSafe(work).catch_unwind().await.is_err(), "it is still a panic");
+    assert_eq!(bench.log(), "pause cloud/eins r1\nresume\n");
+    assert_eq!(bench.left(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_command_that_takes_too_long_is_ended_with_all_it_started() {
     let mut bench =
         Bench::new().commands("(sleep 600; echo late >> $BENCH/log) & echo $! > $BENCH/child; wait", RESUME);

@@ -59,23 +59,34 @@ async fn of_many_writers_of_one_name_one_wins() {
 }
 
 #[tokio::test]
-async fn what_a_killed_run_left_is_hidden_and_later_removed() {
+async fn what_a_killed_run_left_is_hidden_and_removed_by_the_next() {
     let directory = WorkDir::new();
     let store = at(directory.path());
     let part = directory.path().join(".dump.1-0.part");
     std::fs::write(&part, "half").expect("written");
     assert_eq!(names(&store).await, Vec::<String>::new());
-    upload(&store, "young", b"x").await.expect("uploaded");
-    assert!(part.exists(), "a young part may have a writer");
     let file = std::fs::File::options().write(true).open(&part).expect("opened");
-    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7200)).expect("aged");
     rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("locked");
     upload(&store, "locked", b"x").await.expect("uploaded");
     assert!(part.exists(), "a locked part has a writer");
     drop(file);
-    upload(&store, "old", b"x").await.expect("uploaded");
+    upload(&store, "free", b"x").await.expect("uploaded");
     assert!(!part.exists());
-    assert_eq!(names(&store).await, ["locked", "old", "young"]);
+    assert_eq!(names(&store).await, ["free", "locked"]);
+}
+
+#[tokio::test]
+async fn writers_that_begin_at_once_do_not_take_each_other_for_dead() {
+    let directory = WorkDir::new();
+    let store = at(directory.path());
+    let uploads = (0..200).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { upload(&store, &format!("{number}"), b"x").await.map(drop) })
+    });
+    for upload in uploads.collect::<Vec<_>>() {
+        upload.await.expect("no panic").expect("uploaded");
+    }
+    assert_eq!(names(&store).await.len(), 200);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Starts the stores that can be installed; each ends with its handle.
 
 use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +19,8 @@ use crate::support::workdir::WorkDir;
 pub struct Server {
     child: Child,
     pub options: StoreOptions,
+    /// Where SeaweedFS shows its directories, and with them the uploads that nobody finished.
+    filer: Option<u16>,
     _directory: WorkDir,
 }
 
@@ -25,6 +28,34 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// The port of the store's own protocol.
+    pub fn port(&self) -> u16 {
+        let endpoint = self.options.s3.endpoint.as_deref().and_then(|url| url.rsplit(':').next());
+        endpoint.and_then(|port| port.parse().ok()).expect("a port")
+    }
+
+    /// The account on Amazon's protocol, as variables of the environment.
+    pub fn keys(&self) -> [(&'static str, &str); 2] {
+        let s3 = &self.options.s3;
+        [("AWS_ACCESS_KEY_ID", &s3.access_key), ("AWS_SECRET_ACCESS_KEY", &s3.secret_key)]
+            .map(|(name, key)| (name, key.as_ref().map(|key| key.expose()).expect("a key")))
+    }
+
+    /// SeaweedFS's uploads that were begun and neither finished nor aborted.
+    pub fn open_uploads(&self) -> String {
+        let mut filer = TcpStream::connect(("127.0.0.1", self.filer.expect("a filer"))).expect("the filer answers");
+        let asked = "GET /buckets/test-bucket/.uploads/?limit=10 HTTP/1.0\r\nAccept: application/json\r\n\r\n";
+        filer.write_all(asked.as_bytes()).expect("asked");
+        let mut answer = String::new();
+        filer.read_to_string(&mut answer).expect("an answer");
+        match answer.starts_with("HTTP/1.0 404") || answer.contains("\"Entries\":null") {
+            true => String::new(),
+            false => answer,
+        }
     }
 }
 
@@ -83,7 +114,7 @@ pub fn fake_gcs() -> Server {
             .arg(directory.path()),
     );
     let options = StoreOptions { gcs_endpoint: Some(url), ..quick() };
-    let server = Server { child, options, _directory: directory };
+    let server = Server { child, options, filer: None, _directory: directory };
     wait_for("fake-gcs-server", || answers(port));
     server
 }
@@ -103,6 +134,8 @@ pub fn seaweedfs() -> Server {
             .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer", "-volume.max=20"])
             .args([format!("-master.port={master}"), format!("-volume.port={volume}"), format!("-filer.port={filer}")])
             .args([format!("-s3.port={s3}"), format!("-s3.config={}", identities.display())])
+            // Their ports are the same in every server, and one that is taken ends it.
+            .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
             .args(["-master.volumeSizeLimitMB=64", "-volume.fileSizeLimitMB=64"])
             .arg(format!("-dir={}", directory.path().display())),
     );
@@ -115,7 +148,7 @@ pub fn seaweedfs() -> Server {
         },
         ..quick()
     };
-    let server = Server { child, options, _directory: directory };
+    let server = Server { child, options, filer: Some(filer), _directory: directory };
     wait_for("SeaweedFS", || answers(s3) && answers(filer));
     wait_for("SeaweedFS's shell", || {
         // It waits without end for a server that it once found missing: asked again, it finds it.
@@ -165,7 +198,7 @@ pub fn azurite() -> Server {
         },
         ..quick()
     };
-    let server = Server { child, options, _directory: directory };
+    let server = Server { child, options, filer: None, _directory: directory };
     wait_for("Azurite", || answers(port));
     let made = Command::new(program("python"))
         .args(["-c", MAKE_CONTAINER, &url, AZURITE_ACCOUNT, AZURITE_KEY, "test-bucket"])

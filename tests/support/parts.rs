@@ -53,6 +53,17 @@ pub fn restic(version: &str) -> PathBuf {
     program
 }
 
+/// The library that gives a program another clock.
+///
+/// # Panics
+/// When it is not installed, saying how to install it.
+pub fn faketime() -> PathBuf {
+    let lib = Path::new("/usr/lib");
+    let places = std::fs::read_dir(lib).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files = places.chain([lib.to_owned()]).map(|place| place.join("faketime/libfaketime.so.1"));
+    files.find(|file| file.exists()).expect("no libfaketime: run `make install-parts`")
+}
+
 /// Whether the tests run as root, as they do in a container.
 pub fn root() -> bool {
     rustix::process::geteuid().is_root()

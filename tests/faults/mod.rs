@@ -1,0 +1,230 @@
+//! The fault matrix: every step of every command, and all that can go wrong at it, through decorators around the real programs and lines
+//! to the real servers. After each fault the same invariants are looked at, and again after the next start (`judge`).
+//!
+//! The steps are not written down: a first run of each story tells them. A fault whose step was not reached fails the test.
+//! `make faults` takes every cell, `make test` a spread of them.
+
+mod fault;
+mod judge;
+mod line;
+mod programs;
+mod scene;
+mod story;
+mod strike;
+mod table;
+mod trap;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+
+use self::fault::{Fault, Kind, Step};
+use self::judge::{Before, Outcome, judge};
+use self::scene::Scene;
+use self::story::Story;
+use self::table::Table;
+use crate::store::servers::{Server, seaweedfs};
+use crate::support::bkp::{Output, Running};
+
+/// After so many faults a new scene is set, for the watch over tests that hang counts by its age.
+const ANEW: usize = 60;
+
+/// How long a child hangs before somebody loses patience, and how long a kubelet waits between TERM and KILL (30 s are its default).
+const PATIENCE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the world stays broken for who waits for better times.
+const BROKEN: Duration = Duration::from_secs(4);
+
+/// Nothing that is mended takes longer.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// One fault at one step.
+#[derive(Clone, Debug)]
+struct Cell {
+    step: Step,
+    fault: Fault,
+}
+
+/// Whether all cells are wanted.
+fn is_whole() -> bool {
+    std::env::var("BKP_FAULTS").is_ok_and(|value| value == "all")
+}
+
+/// For whoever looks into one story, fault or step: only cells whose words hold this.
+fn is_chosen(story: Story, cell: &Cell) -> bool {
+    let told = format!("{}: {:?} at {}", story.name(), cell.fault, cell.step);
+    std::env::var("BKP_FAULTS_ONLY").map_or(true, |only| only.split('&').all(|word| told.contains(word)))
+}
+
+/// All cells of a story, or some: of each column as many as its share.
+fn cells(story: Story, number: usize, steps: &[Step]) -> Vec<Cell> {
+    let mut all = Vec::new();
+    for step in thinned(steps) {
+        for fault in fault::at(&step, story.has_database(), story.is_restic()) {
+            all.push(Cell { step: step.clone(), fault });
+        }
+    }
+    all.retain(|cell| is_chosen(story, cell));
+    if is_whole() || std::env::var_os("BKP_FAULTS_ONLY").is_some() {
+        return all;
+    }
+    let mut some = Vec::new();
+    for column in 0..fault::COLUMNS.len() {
+        let of: Vec<&Cell> = all.iter().filter(|cell| cell.fault.column() == column).collect();
+        // Another step and another fault of the column in each story.
+        if !of.is_empty() && (column + number) % SHARE == 0 {
+            some.push(of[(7 * number + 3 * column) % of.len()].clone());
+        }
+    }
+    some
+}
+
+/// How many stories are told at once.
+const WIDTH: usize = 2;
+
+/// Of the columns of a story `make test` takes one in so many.
+const SHARE: usize = 3;
+
+/// A connection's messages are many, and how many differs a little from run to run: some, and not the last.
+fn thinned(steps: &[Step]) -> Vec<Step> {
+    let talk = |step: &&Step| matches!(step.kind, Kind::Message | Kind::Api);
+    let messages = steps.iter().filter(talk).count();
+    let sure = messages * 9 / 10;
+    let every = (messages / 8).max(1);
+    let keeps = |step: &&Step| !talk(step) || step.nth <= sure && step.nth % every == 0;
+    steps.iter().filter(keeps).cloned().collect()
+}
+
+/// Lets a run meet its fault.
+fn meet(scene: &Scene, cell: &Cell) -> Result<Output> {
+    let (world, fault) = (scene.world.clone(), cell.fault);
+    let strike = Box::new(move |pid| world.strike(fault, pid));
+    scene.trap.set(Some((cell.step.clone(), fault, strike)));
+    let mut running = scene.ready(scene.story.arguments(), Some(fault)).spawn();
+    scene.trap.hits(running.pid());
+    let ended = attend(scene, fault, &mut running);
+    if ended.is_err() {
+        running.kill(Signal::KILL);
+    }
+    let reached = scene.trap.is_reached();
+    let out = running.wait();
+    scene.trap.set(None);
+    scene.world.relieve();
+    ended.with_context(|| said(&out))?;
+    ensure!(reached, "the fault was not reached\n{}", said(&out));
+    Ok(out)
+}
+
+/// Waits for the end of a run, as whoever runs it would: a hung one is asked to end, then killed; a broken world is mended some time.
+fn attend(scene: &Scene, fault: Fault, running: &mut Running) -> Result<()> {
+    let (begun, mut reached, mut asked) = (Instant::now(), None, None);
+    let mut relieved = false;
+    while running.running() {
+        thread::sleep(Duration::from_millis(5));
+        if reached.is_none() && scene.trap.is_reached() {
+            reached = Some(Instant::now());
+        }
+        let since = |moment: Option<Instant>| moment.map_or(Duration::ZERO, |moment| moment.elapsed());
+        if fault == Fault::Hangs && since(reached) > PATIENCE && asked.is_none() {
+            running.kill(Signal::TERM);
+            asked = Some(Instant::now());
+        }
+        if since(asked) > GRACE {
+            running.kill(Signal::KILL);
+        }
+        if since(reached) > BROKEN && !relieved {
+            scene.world.relieve();
+            relieved = true;
+        }
+        ensure!(begun.elapsed() < LIMIT, "it hangs");
+    }
+    Ok(())
+}
+
+/// What a run said, to be read.
+fn said(out: &Output) -> String {
+    format!("exit {}\n{}{}", out.code, out.stdout, out.stderr)
+}
+
+/// One cell from a clean scene to its judgement.
+fn play(scene: &Scene, round: usize, cell: &Cell) -> Result<Outcome> {
+    scene.reset(round);
+    let before = Before::of(scene)?;
+    let out = meet(scene, cell)?;
+    judge(scene, &before, cell.fault, &out).with_context(|| said(&out))
+}
+
+/// What is told of all that is played.
+#[derive(Default)]
+struct Told {
+    table: Table,
+    faults: Vec<String>,
+    steps: usize,
+}
+
+/// Plays a story's cells on scenes of its own.
+fn tell(story: Story, number: usize, server: Option<&Arc<Server>>, told: &Mutex<Told>) {
+    let mut scene = Scene::open(story, server);
+    let steps = scene.steps();
+    told.lock().unwrap_or_else(PoisonError::into_inner).steps += steps.len();
+    for (round, cell) in cells(story, number, &steps).iter().enumerate() {
+        if round > 0 && round % ANEW == 0 {
+            scene = Scene::open(story, server);
+        }
+        let begun = Instant::now();
+        let outcome = play(&scene, round + 1, cell);
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = match cell.step.name.as_str() {
+            "pause" | "resume" => format!("quiesce by command, {}", story.name()),
+            _ => story.name(),
+        };
+        println!(
+            "{row}: {:?} at {}: {} in {:?}",
+            cell.fault,
+            cell.step,
+            outcome.as_ref().map_or("WRONG".to_owned(), |outcome| format!("{outcome:?}")),
+            begun.elapsed()
+        );
+        match outcome {
+            Ok(outcome) => told.table.add(&row, cell.fault.column(), outcome),
+            Err(error) => {
+                println!("{error:#}");
+                told.faults.push(format!("{row}: {:?} at {}: {error:#}", cell.fault, cell.step));
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_at_whatever_step_nothing_is_lost_and_the_truth_is_told() {
+    let only = std::env::var("BKP_FAULTS_STORY").unwrap_or_default();
+    let stories = Story::ALL.into_iter().enumerate().filter(|(_, story)| story.name().contains(&only));
+    let queue: Mutex<VecDeque<(usize, Story)>> = Mutex::new(stories.collect());
+    let is_remote = queue.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|(_, story)| story.remote);
+    let server = is_remote.then(|| Arc::new(seaweedfs()));
+    let told = Mutex::new(Told::default());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    thread::scope(|scope| {
+        for _ in 0..WIDTH {
+            scope.spawn(|| {
+                while let Some((number, story)) = next() {
+                    tell(story, number, server.as_ref(), &told);
+                }
+            });
+        }
+    });
+    let told = told.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let [done, failed, died] = told.table.totals();
+    println!("{}", told.table);
+    println!(
+        "{} faults at {} steps: {done} survived, {failed} failed and told so, {died} killed",
+        done + failed + died,
+        told.steps
+    );
+    assert!(told.faults.is_empty(), "{} cells are wrong:\n{}", told.faults.len(), told.faults.join("\n\n"));
+}

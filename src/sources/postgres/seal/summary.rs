@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Measure, Seal, check_format, unreadable};
+use super::{Measure, Seal, check_format, total, unreadable};
 
 /// A seal, as [`Seal`] has it, with sums instead of tables.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -58,13 +58,13 @@ impl Summary {
 
     /// Rows of all tables.
     pub fn rows(&self) -> u64 {
-        self.databases.values().map(|database| database.rows).sum()
+        total(self.databases.values().map(|database| database.rows))
     }
 }
 
 impl From<&Seal> for Summary {
     fn from(seal: &Seal) -> Summary {
-        let rows = |tables: &BTreeMap<String, u64>| Counted { rows: tables.values().sum() };
+        let rows = |tables: &BTreeMap<String, u64>| Counted { rows: total(tables.values().copied()) };
         Summary {
             run: seal.run.clone(),
             app: seal.app.clone(),

@@ -58,7 +58,7 @@ fn holds(reader: &str) {
         let ended = std::panic::catch_unwind(|| holds(input));
         assert!(ended.is_ok(), "fuzz/corpus/{reader}/{name}, see above");
     }
-    let inputs: Vec<_> = kept.into_iter().map(|(_, input)| input).collect();
+    let inputs: Vec<Vec<u8>> = kept.into_iter().map(|(_, input)| input).collect();
     let changes = (any::<Index>(), 0..6u8, any::<u8>(), select(inputs.clone()), any::<Index>());
     let changed = (select(inputs), prop::collection::vec(changes, 1..6)).prop_map(|(mut input, changes)| {
         changes.into_iter().for_each(|one| change(&mut input, one));

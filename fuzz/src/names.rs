@@ -7,7 +7,6 @@ use bkp::settings::BucketAddress;
 use bkp::settings::address::is_plain_path;
 use bkp::sources::postgres::lexer::Meta;
 use bkp::sources::postgres::name::Name;
-use jiff::Timestamp;
 
 /// Any bytes, taken for each kind of name.
 pub fn holds(input: &[u8]) {
@@ -29,14 +28,6 @@ fn object(name: &str) {
     let packed = format!("{}.gz", name.strip_suffix(".gz").unwrap_or(name));
     assert_eq!(dump_name(time, taken(name)), packed, "read as another name's time");
     assert!(is_plain_path(name), "{name:?}");
-}
-
-#[test]
-fn every_time_and_number_reads_back() {
-    for (second, count) in [(0, 0), (1, 1), (1_800_000_000, 9), (253_402_207_200, 4_000_000_000)] {
-        let time = Timestamp::from_second(second).expect("a time");
-        assert_eq!((time_of(&dump_name(time, count)), taken(&dump_name(time, count))), (Some(time), count));
-    }
 }
 
 fn bucket(text: &str) {

@@ -20,7 +20,9 @@ pub fn holds(input: &[u8]) {
     like_any_gunzip(&stored, size, Some(&sql));
     assert!(stored.is_empty() || unpacked(&stored, size).as_ref() == Some(&sql), "what was packed does not come back");
     // One byte of it, wherever, changed to whatever.
-    let (at, by) = rest.split_first_chunk().map_or((0, 0), |([high, low, by], _)| (usize::from(u16::from_be_bytes([*high, *low])), *by));
+    let (at, by) = rest
+        .split_first_chunk()
+        .map_or((0, 0), |([high, low, by], _)| (usize::from(u16::from_be_bytes([*high, *low])), *by));
     if !stored.is_empty() && by != 0 {
         let mut damaged = stored;
         let at = at % damaged.len();
@@ -42,7 +44,10 @@ fn like_any_gunzip(stored: &[u8], size: usize, sql: Option<&Vec<u8>>) {
     assert!(ours.is_none() || ours == theirs, "another gunzip reads something else");
     assert!(sql.is_none() || stored.is_empty() || theirs.as_ref() == sql, "another gunzip does not read it");
     // A member that lies of its length is refused here alone; nobody else's is.
-    assert!(ours.is_some() || theirs.is_none() || stored.windows(4).any(|field| field == b"Bm\x04\0"), "refused, and whole");
+    assert!(
+        ours.is_some() || theirs.is_none() || stored.windows(4).any(|field| field == b"Bm\x04\0"),
+        "refused, and whole"
+    );
 }
 
 /// Each part is a length and so many bytes, packed as bkp does it or as others do; a seal at the end, where `seal` says so.
@@ -54,7 +59,11 @@ fn packed(mut rest: &[u8], seal: u8) -> (Vec<u8>, Vec<u8>) {
         match kind % 4 {
             0 => {
                 let mut encoder = GzEncoder::new(Vec::new(), Compression::new(u32::from(kind >> 4) % 10));
-                encoder.write_all(part).and_then(|()| encoder.finish()).map(|member| stored.extend(member)).expect("packing");
+                encoder
+                    .write_all(part)
+                    .and_then(|()| encoder.finish())
+                    .map(|member| stored.extend(member))
+                    .expect("packing");
             }
             level => stored.extend(member::packed(part, level * 3).expect("packing")),
         }

@@ -17,13 +17,18 @@ pub fn holds(input: &[u8]) {
     let (password, said) = rest.split_at(usize::from(length % 32).min(rest.len()));
     let Ok(password) = std::str::from_utf8(password) else { return };
     // What an address can hold.
-    let plain: String = password.chars().filter(|character| !character.is_control() && !character.is_whitespace()).collect();
+    let plain: String =
+        password.chars().filter(|character| !character.is_control() && !character.is_whitespace()).collect();
     let text = format!("rest:https://joe:{plain}{MARK}@host/repository");
     let address = Address::new(text.clone());
     let said = String::from_utf8_lossy(said).replace(MARK, "").replace("\n@\n", &format!("\nFatal: {text}: refused\n"));
     let shown = output::plain(&said);
     assert!(shown.lines().count() <= 12, "a flood of words");
     assert!(shown.lines().all(|line| !line.trim().is_empty()), "an empty line");
+    assert!(
+        !shown.contains(|character: char| character.is_control() && character != '\n'),
+        "what a terminal obeys: {shown:?}"
+    );
     let failure = refusal::failure(&address, "list", ExitStatus::from_raw(i32::from(*code) << 8), &said);
     let error = anyhow::Error::from(failure);
     for shown in [format!("{error:#}"), format!("{error:?}"), format!("{address} {address:?}")] {

@@ -71,7 +71,11 @@ fn policy(target: u8, survey: &Survey) -> Policy {
     let known = ["client_encoding", "standard_conforming_strings", "search_path", "statement_timeout"];
     Policy {
         layout: survey.layout,
-        rename: if bit(0) { [("shop".into(), "shop__side".into()), ("d".into(), "D \"x\"".into())].into() } else { [].into() },
+        rename: if bit(0) {
+            [("shop".into(), "shop__side".into()), ("d".into(), "D \"x\"".into())].into()
+        } else {
+            [].into()
+        },
         roles: RolePolicy {
             mode: [RoleMode::Missing, RoleMode::All, RoleMode::None, RoleMode::Missing][usize::from(target >> 1 & 3)],
             existing: names(&["a", "reader"]),

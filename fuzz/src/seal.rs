@@ -44,7 +44,9 @@ fn end(tail: &[u8]) {
 fn found_from_the_end(line: &str) {
     let object = [b"before".as_slice(), &pack::sealed_end(line).expect("packing")].concat();
     assert_eq!(pack::read_end(&object).ok(), Some(End::Line(line.as_bytes().to_vec())));
-    let Ok(End::Need(bytes)) = pack::read_end(&object[object.len() - FOOTER_BYTES..]) else { panic!("found without its bytes") };
+    let Ok(End::Need(bytes)) = pack::read_end(&object[object.len() - FOOTER_BYTES..]) else {
+        panic!("found without its bytes")
+    };
     let enough = object.len() - usize::try_from(bytes).expect("a length");
     assert_eq!(pack::read_end(&object[enough..]).ok(), Some(End::Line(line.as_bytes().to_vec())));
 }

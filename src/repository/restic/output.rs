@@ -152,7 +152,8 @@ pub fn plain(said: &str) -> String {
             Some(Message::Summary(_) | Message::Other) => continue,
             None => line.to_owned(),
         };
-        for line in words.lines().map(|line| line.trim().trim_start_matches("Fatal: ").to_owned()) {
+        // Names of files are in it, which hold anything, and it goes to a terminal.
+        for line in words.lines().map(|line| line.trim().trim_start_matches("Fatal: ").replace(char::is_control, "?")) {
             // Advice for somebody who typed the command.
             let advice = line.is_empty()
                 || line.starts_with("signal ")
@@ -234,6 +235,7 @@ mod tests {
                      github.com/restic/restic/internal/backend/readerat.go:38\nruntime.goexit\n\truntime/asm_amd64.s:1700\n";
         assert_eq!(plain(stack), "open /r/data/3c: no such file");
         assert_eq!(plain("\u{1b}[2Ksignal terminated received, cleaning up\nFatal: x\nFatal: x\n"), "x");
+        assert_eq!(plain("Fatal: open /srv/\u{1b}]0;x\u{7}: permission denied"), "open /srv/?]0;x?: permission denied");
         let many: String = (0..100).map(|n| format!("line {n}\n")).collect();
         assert_eq!(plain(&many).lines().count(), 11);
     }

@@ -132,6 +132,23 @@ mod tests {
     }
 
     #[test]
+    fn rows_without_end_are_a_number_and_no_crash() {
+        let tables = [("a".to_owned(), u64::MAX), ("b".to_owned(), 7)].into();
+        let seal =
+            Seal { databases: [("d".into(), Sealed { tables }), ("e".into(), Sealed::default())].into(), ..seal() };
+        let summary = Summary::parse(&serde_json::to_vec(&seal).unwrap()).unwrap();
+        assert_eq!((seal.rows(), summary.rows()), (u64::MAX, u64::MAX));
+        assert_eq!(summary, Summary::from(&seal));
+    }
+
+    #[test]
+    fn a_seal_that_no_restore_would_read_is_not_written() {
+        let tables = (0..200_000).map(|at| (format!("s.{at:0>80}"), 1)).collect();
+        let seal = Seal { databases: [("d".into(), Sealed { tables })].into(), ..seal() };
+        assert!(seal.line().unwrap_err().to_string().contains("200000 tables"));
+    }
+
+    #[test]
     fn what_is_no_seal_is_no_summary() {
         let later = serde_json::to_string(&Seal { format: FORMAT + 1, ..seal() }).unwrap();
         for json in [later.as_str(), "{}", "[]", "{\"format\":1}", "{\"format\":1,\"run\":3}", "x"] {

@@ -66,7 +66,7 @@ deny: ## licences, bans, duplicates and sources of all crates; advisories where 
 # The compiler that Cargo.toml names, and no other.
 MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 msrv: build-parts ## builds with the oldest compiler that bkp says it needs
-	CARGO_TARGET_DIR=target/msrv $(CARGO) +$(MSRV) check --locked --all-targets $(FEATURES)
+	$(CARGO) +$(MSRV) check --locked --all-targets $(FEATURES)
 
 bench: ## bkp beside its rivals on the same data; BKP_BENCH_MB, _ROUNDS, _MINUTES, _ONLY (benches/run)
 	benches/run

@@ -8,35 +8,39 @@ FEATURES = $(shell nasm -v >/dev/null 2>&1 && autoreconf --version >/dev/null 2>
 AUDITABLE = $(shell $(CARGO) auditable --version >/dev/null 2>&1 && echo auditable)
 
 .DEFAULT_GOAL := help
-.PHONY: help build images demo man test test-kills test-systemd test-images test-kubernetes lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
+.PHONY: help build release images demo man test test-kills test-systemd test-images test-kubernetes fuzz lint deny msrv bench bench-growth bench-lexer bench-keep install-parts build-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 # Static: the binary runs in an image that holds nothing else. A target is named so that build scripts stay dynamic.
 build: build-parts ## the static release binary
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) $(AUDITABLE) build --release --target $(TARGET) $(FEATURES)
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) $(AUDITABLE) build --locked --release --target $(TARGET) $(FEATURES)
 	@echo "target/$(TARGET)/release/bkp"
+
+# Two whole builds: ten minutes on two quiet cores.
+release: build-parts ## target/release-NAME: the binary built twice and compared, its sums, its crates, licences and notes (release/build)
+	release/build
 
 images: build ## container images, with podman: backup-restore, and one for each application of images/
 	IMAGES_SBOM=target/backup-restore.spdx.json images/build target/$(TARGET)/release/bkp
 
 demo: build-parts ## backs up a real database, breaks it, restores it, compares
-	CARGO_FLAGS="$(FEATURES)" demo/run
+	CARGO_FLAGS="--locked $(FEATURES)" demo/run
 
 man: build-parts ## manual pages, into target/man; the images hold none
-	$(CARGO) run --quiet $(FEATURES) -- man target/man
+	$(CARGO) run --locked --quiet $(FEATURES) -- man target/man
 	@echo "man -l target/man/bkp.1"
 
 test: install-parts ## all tests, against real servers
-	$(CARGO) test $(FEATURES)
+	$(CARGO) test --locked $(FEATURES)
 
 # One restore for each call that changes something, killed before it: some ten minutes.
 test-kills: install-parts ## restores killed at every point instead of some; prints how many, and what came of them
-	BKP_TEST_ALL_KILLS=1 $(CARGO) test $(FEATURES) --test all -- items::deaths items::table_deaths --nocapture
+	BKP_TEST_ALL_KILLS=1 $(CARGO) test --locked $(FEATURES) --test all -- items::deaths items::table_deaths --nocapture
 
 test-systemd: build-parts ## the units of systemd/, run in a booted systemd; needs root
-	$(CARGO) build $(FEATURES)
+	$(CARGO) build --locked $(FEATURES)
 	tests/systemd/run
 
 # A whole build twice: some five minutes.
@@ -48,9 +52,21 @@ test-images: build ## the images with podman, shut in as in a cluster, and built
 test-kubernetes: build ## images and manifests on a real Kubernetes of one node; needs root
 	tests/kubernetes/run target/$(TARGET)/release/bkp
 
+# What `make test` does for seconds, on libFuzzer; needs a nightly compiler and cargo-fuzz.
+fuzz: build-parts ## the readers of foreign bytes, BKP_FUZZ_MINUTES each (8); BKP_FUZZ_ONLY="lexer seal" some (fuzz/run)
+	fuzz/run
+
 lint: build-parts ## format and lints
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets $(FEATURES) -- -D warnings
+	$(CARGO) clippy --locked --all-targets $(FEATURES) -- -D warnings
+
+deny: ## licences, bans, duplicates and sources of all crates; advisories where they can be had; needs cargo-deny
+	release/deny
+
+# The compiler that Cargo.toml names, and no other.
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+msrv: build-parts ## builds with the oldest compiler that bkp says it needs
+	$(CARGO) +$(MSRV) check --locked --all-targets $(FEATURES)
 
 bench: ## bkp beside its rivals on the same data; BKP_BENCH_MB, _ROUNDS, _MINUTES, _ONLY (benches/run)
 	benches/run
@@ -60,7 +76,7 @@ bench-growth: ## time and memory against size, tables and backups; start-up, lis
 
 # With the release's settings, so that it measures what users run. A FILTER names what is measured, such as `rewrite`.
 bench-lexer: ## bytes a second of the lexer, the first reading and the rewriter, on one core (benches/lexer)
-	$(CARGO) bench --bench lexer -- $(FILTER)
+	$(CARGO) bench --locked --bench lexer -- $(FILTER)
 
 bench-keep: ## takes the newest result of `make bench` as the one that the README's chart is drawn from
 	cp "$$(ls benches/results/2*.json | tail -n 1)" benches/result.json

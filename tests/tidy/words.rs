@@ -52,6 +52,11 @@ fn no_word_is_there_that_says_nothing_later() {
         "src",
         "tests",
         "benches",
+        "fuzz/src",
+        "fuzz/fuzz_targets",
+        "fuzz/Cargo.toml",
+        "fuzz/run",
+        "release",
         "images",
         "docs",
         "k8s",
@@ -65,8 +70,20 @@ fn no_word_is_there_that_says_nothing_later() {
         "clippy.toml",
         "rustfmt.toml",
     ];
-    let endings =
-        [".rs", ".toml", ".md", ".yaml", ".yml", ".service", ".timer", "Makefile", "Containerfile", "Dockerfile"];
+    let endings = [
+        ".rs",
+        ".toml",
+        ".md",
+        ".yaml",
+        ".yml",
+        ".service",
+        ".timer",
+        "Makefile",
+        "Containerfile",
+        "Dockerfile",
+        "/run",
+        "/build",
+    ];
     let faults: Vec<_> = files(&places, &endings).iter().flat_map(faults).collect();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }

@@ -23,23 +23,28 @@ pub fn dump_name(when: Timestamp, taken: u32) -> String {
 
 /// The time in a dump's name, or nothing when it is no dump's name.
 pub fn time_of(name: &str) -> Option<Timestamp> {
+    read(name).map(|(time, _)| time)
+}
+
+/// How many dumps had the same second before this one, by its name: what orders the dumps of one second. None for other files.
+pub fn taken(name: &str) -> u32 {
+    read(name).map_or(0, |(_, taken)| taken)
+}
+
+/// Reads nothing but what [`dump_name`] writes, and the same without `.gz`: what is forgotten goes by these names, so a file that
+/// somebody called nearly so is not ours.
+fn read(name: &str) -> Option<(Timestamp, u32)> {
     let stem = name.strip_prefix(FOLDER)?.strip_prefix("db_dump-")?;
     let stem = stem.strip_suffix(".bak.gz").or_else(|| stem.strip_suffix(".bak"))?;
     let (stamp, suffix) = stem.split_at_checked(15)?;
-    let counted = suffix.is_empty()
-        || suffix.strip_prefix('-').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    if !counted {
-        return None;
-    }
     let civil: DateTime = strtime::parse(FORMAT, stamp).ok()?.to_datetime().ok()?;
-    civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
-}
-
-/// How many dumps had the same second before this one, by its name: what orders the dumps of one second.
-pub fn taken(name: &str) -> u32 {
-    let counted = name.rsplit_once('-').and_then(|(_, end)| end.split('.').next()?.parse::<u32>().ok());
-    // Without a suffix what follows the hyphen is `YYYYmmdd_HHMMSS`, which is no number.
-    counted.map_or(0, |counted| counted.saturating_sub(1))
+    let time = civil.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let taken = match suffix.strip_prefix('-') {
+        Some(count) => count.parse::<u32>().ok()?.checked_sub(1)?,
+        None => 0,
+    };
+    let written = dump_name(time, taken);
+    (written.strip_suffix(".gz")? == name.strip_suffix(".gz").unwrap_or(name)).then_some((time, taken))
 }
 
 #[cfg(test)]
@@ -58,7 +63,7 @@ mod tests {
     #[test]
     fn a_name_says_which_of_its_second_it_is() {
         let when: Timestamp = "2026-11-21T23:10:04Z".parse().unwrap();
-        for count in [0, 1, 9, 10] {
+        for count in [0, 1, 9, 10, u32::MAX - 1] {
             assert_eq!(taken(&dump_name(when, count)), count);
         }
         assert_eq!(taken("shop.sql"), 0);
@@ -73,6 +78,10 @@ mod tests {
             "db/db_dump-20261321_231004.bak.gz",
             "db/db_dump-20261121_231004x.bak.gz",
             "db/db_dump-20261121_231004-.bak.gz",
+            // No dump was ever called so: a count begins with 2, and is a number.
+            "db/db_dump-20261121_231004-1.bak.gz",
+            "db/db_dump-20261121_231004-02.bak.gz",
+            "db/db_dump-20261121_231004-99999999999.bak.gz",
         ] {
             assert_eq!(time_of(name), None, "{name}");
         }

@@ -59,14 +59,19 @@ pub fn read_end(tail: &[u8]) -> Result<End> {
         return Ok(End::Need(length + FOOTER_BYTES as u64));
     };
     let mut line = Vec::new();
+    // Some kilobytes can unpack to gigabytes, and a list reads the seals of all dumps.
     GzDecoder::new(&tail[start..tail.len() - FOOTER_BYTES])
+        .take(MAX_SEAL_BYTES + 1)
         .read_to_end(&mut line)
         .context("the dump's seal is damaged")?;
+    if line.len() as u64 > MAX_SEAL_BYTES {
+        bail!("the dump's seal is longer than any");
+    }
     Ok(End::Line(line))
 }
 
-/// A seal of a hundred thousand tables stays far below.
-const MAX_SEAL_BYTES: u64 = 256 << 20;
+/// The longest seal, packed or not: no longer line of a dump is read. One of a hundred thousand tables stays below.
+const MAX_SEAL_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -97,6 +102,15 @@ mod tests {
             panic!("found without its bytes")
         };
         assert!(matches!(read_end(&object[object.len() - usize::try_from(length).unwrap()..]).unwrap(), End::Line(_)));
+    }
+
+    #[test]
+    fn a_seal_that_unpacks_to_more_than_any_seal_has_is_refused() {
+        let line = |bytes: u64| " ".repeat(usize::try_from(bytes).unwrap());
+        let object = sealed_end(&line(MAX_SEAL_BYTES + 1)).unwrap();
+        assert!(object.len() < 100_000);
+        assert!(read_end(&object).unwrap_err().to_string().contains("longer than any"));
+        assert!(matches!(read_end(&sealed_end(&line(MAX_SEAL_BYTES)).unwrap()).unwrap(), End::Line(_)));
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Address {
     }
 
     /// A text of restic's without this address's password.
-    pub(super) fn scrub(&self, text: &str) -> String {
+    pub fn scrub(&self, text: &str) -> String {
         match self.password() {
             Some(password) => text.replace(&format!(":{password}@"), ":***@"),
             None => text.to_owned(),

@@ -26,7 +26,7 @@ pub mod locks;
 pub mod output;
 pub mod program;
 pub mod read;
-mod refusal;
+pub mod refusal;
 pub mod repo;
 pub mod stream;
 pub mod tree;

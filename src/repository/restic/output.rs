@@ -118,7 +118,7 @@ pub(super) fn message(line: &[u8]) -> Option<Message> {
 }
 
 /// How far restic is, in bytes, and how far it goes, if it knows: what it saves without counting first, it does not.
-pub(super) fn status(line: &[u8]) -> Option<(u64, Option<u64>)> {
+pub fn status(line: &[u8]) -> Option<(u64, Option<u64>)> {
     #[derive(Deserialize)]
     struct Status {
         #[serde(default, alias = "bytes_restored")]
@@ -130,20 +130,20 @@ pub(super) fn status(line: &[u8]) -> Option<(u64, Option<u64>)> {
 }
 
 /// What `snapshots --json` prints.
-pub(super) fn snapshots(said: &[u8]) -> Result<Vec<Snapshot>> {
+pub fn snapshots(said: &[u8]) -> Result<Vec<Snapshot>> {
     serde_json::from_slice::<Option<Vec<Snapshot>>>(said)
         .map(Option::unwrap_or_default)
         .context("restic's list of snapshots is none")
 }
 
 /// What `ls --json` prints: the snapshot, then a line for each entry.
-pub(super) fn entries(said: &[u8]) -> Result<Vec<Entry>> {
+pub fn entries(said: &[u8]) -> Result<Vec<Entry>> {
     let lines = said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.skip(1).map(|line| serde_json::from_slice(line).context("restic's list of files is none")).collect()
 }
 
 /// Words for people out of what restic printed for machines: a line each, and each once.
-pub(super) fn plain(said: &str) -> String {
+pub fn plain(said: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in said.lines().map(|line| line.trim_start_matches("\u{1b}[2K").trim()) {
         let words = match message(line.as_bytes()) {
@@ -152,7 +152,8 @@ pub(super) fn plain(said: &str) -> String {
             Some(Message::Summary(_) | Message::Other) => continue,
             None => line.to_owned(),
         };
-        for line in words.lines().map(|line| line.trim().trim_start_matches("Fatal: ").to_owned()) {
+        // Names of files are in it, which hold anything, and it goes to a terminal.
+        for line in words.lines().map(|line| line.trim().trim_start_matches("Fatal: ").replace(char::is_control, "?")) {
             // Advice for somebody who typed the command.
             let advice = line.is_empty()
                 || line.starts_with("signal ")
@@ -234,6 +235,7 @@ mod tests {
                      github.com/restic/restic/internal/backend/readerat.go:38\nruntime.goexit\n\truntime/asm_amd64.s:1700\n";
         assert_eq!(plain(stack), "open /r/data/3c: no such file");
         assert_eq!(plain("\u{1b}[2Ksignal terminated received, cleaning up\nFatal: x\nFatal: x\n"), "x");
+        assert_eq!(plain("Fatal: open /srv/\u{1b}]0;x\u{7}: permission denied"), "open /srv/?]0;x?: permission denied");
         let many: String = (0..100).map(|n| format!("line {n}\n")).collect();
         assert_eq!(plain(&many).lines().count(), 11);
     }

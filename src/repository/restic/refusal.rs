@@ -34,7 +34,7 @@ pub(super) fn cause(status: ExitStatus, said: &str) -> Cause {
 }
 
 /// The failure of an attempt "to list the snapshots of …".
-pub(super) fn failure(address: &Address, to_do: &str, status: ExitStatus, said: &str) -> Failure {
+pub fn failure(address: &Address, to_do: &str, status: ExitStatus, said: &str) -> Failure {
     let words = address.scrub(&plain(said));
     let because = |failure: Failure| {
         let words = if words.is_empty() { format!("restic {}", ended(status)) } else { format!("restic: {words}") };
@@ -112,7 +112,7 @@ pub(super) fn network(words: &str) -> bool {
 }
 
 /// Why restic goes on trying, when that is what a line of its standard error says.
-pub(super) fn trying_again(line: &[u8]) -> Option<String> {
+pub fn trying_again(line: &[u8]) -> Option<String> {
     let line = String::from_utf8_lossy(line);
     let (_, after) = line.split_once("returned error, retrying after ")?;
     after.split_once(": ").map(|(_, why)| why.trim().to_owned())

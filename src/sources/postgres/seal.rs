@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::lexer::HELD_MAX;
 use super::survey::Survey;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -75,9 +76,20 @@ impl Seal {
     /// The line as it stands at a dump's end.
     ///
     /// # Errors
-    /// When it cannot be written as JSON.
+    /// When it is longer than what a restore reads: a dump that cannot be proven must not look like a backup.
     pub fn line(&self) -> Result<String> {
-        Ok(format!("-- bkp seal {}\n", serde_json::to_string(self)?))
+        let line = format!("-- bkp seal {}\n", serde_json::to_string(self)?);
+        if line.len() > HELD_MAX {
+            let tables: usize = self.databases.values().map(|database| database.tables.len()).sum();
+            bail!(
+                Failure::new(format!(
+                    "the names of {tables} tables are longer than a seal may be ({} MiB)",
+                    HELD_MAX >> 20
+                ))
+                .hint("save fewer databases at once: BKP_DATABASES")
+            );
+        }
+        Ok(line)
     }
 
     /// Reads the JSON of a seal.
@@ -91,7 +103,7 @@ impl Seal {
 
     /// Rows of all tables.
     pub fn rows(&self) -> u64 {
-        self.databases.values().flat_map(|database| database.tables.values()).sum()
+        total(self.databases.values().flat_map(|database| database.tables.values()).copied())
     }
 
     /// Compares the seal with what the dump holds.
@@ -125,6 +137,11 @@ impl Seal {
         }
         Ok(())
     }
+}
+
+/// The sum of what a seal says, which may be anything: a damaged one is told by its proof, and not by an overflow.
+fn total(rows: impl IntoIterator<Item = u64>) -> u64 {
+    rows.into_iter().fold(0, u64::saturating_add)
 }
 
 /// The format first: what a later one holds, nobody here can read.

@@ -9,6 +9,8 @@ use crate::sources::postgres::token::first;
 /// Words that begin, end or split a transaction.
 const CONTROL: [&str; 9] = ["begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "prepare"];
 
+const STAYED: &str = "what stayed in the live database is not made again: IF NOT EXISTS";
+
 pub(super) fn decide(statement: &Statement<'_>) -> Option<Verdict> {
     let is = |at, word| statement.is(at, word);
     let drops_schema = is(0, "drop") && is(1, "schema");
@@ -34,12 +36,14 @@ pub(super) fn decide(statement: &Statement<'_>) -> Option<Verdict> {
         () if is(0, "create") && is(1, "schema") && !is(2, "if") && !is(2, "authorization") => {
             let mut changes = Changes::default();
             changes.insert_after(statement, 1, "IF NOT EXISTS");
+            changes.say(STAYED);
             Some(Verdict::edit(To::Here, changes))
         }
         () => match statement.class {
             Class::Extension { act: Act::Create, .. } if !is(2, "if") => {
                 let mut changes = Changes::default();
                 changes.insert_after(statement, 1, "IF NOT EXISTS");
+                changes.say(STAYED);
                 Some(Verdict::edit(To::Here, changes))
             }
             _ => None,

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Measure, Seal, check_format, unreadable};
+use super::{Measure, Seal, check_format, total, unreadable};
 
 /// A seal, as [`Seal`] has it, with sums instead of tables.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -61,13 +61,13 @@ impl Summary {
 
     /// Rows of all tables.
     pub fn rows(&self) -> u64 {
-        self.databases.values().map(|database| database.rows).sum()
+        total(self.databases.values().map(|database| database.rows))
     }
 }
 
 impl From<&Seal> for Summary {
     fn from(seal: &Seal) -> Summary {
-        let rows = |tables: &BTreeMap<String, u64>| Counted { rows: tables.values().sum() };
+        let rows = |tables: &BTreeMap<String, u64>| Counted { rows: total(tables.values().copied()) };
         Summary {
             run: seal.run.clone(),
             app: seal.app.clone(),
@@ -134,6 +134,23 @@ mod tests {
         assert_eq!(summary, Summary::from(&Seal::parse(&json).unwrap()));
         assert_eq!((summary.rows(), summary.databases["empty"].rows), (43, 0));
         assert_eq!((summary.files.len(), summary.safety, summary.rows()), (1, true, seal.rows()));
+    }
+
+    #[test]
+    fn rows_without_end_are_a_number_and_no_crash() {
+        let tables = [("a".to_owned(), u64::MAX), ("b".to_owned(), 7)].into();
+        let seal =
+            Seal { databases: [("d".into(), Sealed { tables }), ("e".into(), Sealed::default())].into(), ..seal() };
+        let summary = Summary::parse(&serde_json::to_vec(&seal).unwrap()).unwrap();
+        assert_eq!((seal.rows(), summary.rows()), (u64::MAX, u64::MAX));
+        assert_eq!(summary, Summary::from(&seal));
+    }
+
+    #[test]
+    fn a_seal_that_no_restore_would_read_is_not_written() {
+        let tables = (0..200_000).map(|at| (format!("s.{at:0>80}"), 1)).collect();
+        let seal = Seal { databases: [("d".into(), Sealed { tables })].into(), ..seal() };
+        assert!(seal.line().unwrap_err().to_string().contains("200000 tables"));
     }
 
     #[test]

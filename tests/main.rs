@@ -15,6 +15,7 @@ mod quiesce;
 mod restic;
 mod servers;
 mod shrink;
+mod simulation;
 mod store;
 mod support;
 mod systemd;

@@ -37,7 +37,7 @@ use crate::support::workdir::WorkDir;
 use crate::support::{fixtures, parts};
 
 /// The password of every repository.
-const PASSWORD: &str = "correct horse, battery \"staple\"";
+pub const PASSWORD: &str = "correct horse, battery \"staple\"";
 
 /// A server with the shop, a directory of files, and a place for repositories.
 pub struct App {

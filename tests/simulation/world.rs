@@ -72,6 +72,8 @@ pub struct World<'a> {
     pub version: u64,
     /// How many of the newest retention keeps.
     pub last: usize,
+    /// How many faults were met.
+    pub met: usize,
     passwords: usize,
     now: Timestamp,
     pods: usize,
@@ -87,7 +89,8 @@ impl<'a> World<'a> {
         lay_repository(&work.join("repository"));
         work.file("password", crate::items::PASSWORD);
         let now = Timestamp::now() - SignedDuration::from_hours(24 * 60);
-        let mut world = Self { cluster, work, bucket, good: Vec::new(), version: 0, last, passwords: 0, now, pods: 0 };
+        let mut world =
+            Self { cluster, work, bucket, good: Vec::new(), version: 0, last, met: 0, passwords: 0, now, pods: 0 };
         if let Some(cluster) = cluster {
             let _ = cluster.try_psql("postgres", "DROP DATABASE IF EXISTS shop WITH (FORCE)");
             cluster.psql("postgres", "CREATE DATABASE shop");
@@ -168,9 +171,11 @@ impl<'a> World<'a> {
     }
 
     /// Takes the plan back. Whether it was met.
-    pub fn was_met(&self) -> bool {
+    pub fn was_met(&mut self) -> bool {
         let _ = fs::remove_file(self.work.join("fault"));
-        fs::remove_file(self.work.join("met")).is_ok()
+        let was_met = fs::remove_file(self.work.join("met")).is_ok();
+        self.met += usize::from(was_met);
+        was_met
     }
 
     /// The whole runs that a list shows, newest first.

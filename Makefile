@@ -8,7 +8,7 @@ FEATURES = $(shell nasm -v >/dev/null 2>&1 && autoreconf --version >/dev/null 2>
 AUDITABLE = $(shell $(CARGO) auditable --version >/dev/null 2>&1 && echo auditable)
 
 .DEFAULT_GOAL := help
-.PHONY: help build release images demo man test test-kills test-systemd test-images test-kubernetes fuzz lint deny msrv bench bench-growth bench-lexer bench-keep install-parts build-parts clean
+.PHONY: help build release images demo man test test-kills simulate test-systemd test-images test-kubernetes fuzz lint deny msrv bench bench-growth load bench-lexer bench-keep install-parts build-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -38,6 +38,11 @@ test: install-parts ## all tests, against real servers
 # One restore for each call that changes something, killed before it: some ten minutes.
 test-kills: install-parts ## restores killed at every point instead of some; prints how many, and what came of them
 	BKP_TEST_ALL_KILLS=1 $(CARGO) test --locked $(FEATURES) --test all -- items::deaths items::table_deaths --nocapture
+
+# For each history of the binary twenty that need no program. BKP_SEED is the first of them.
+simulate: install-parts ## random histories against a model: BKP_SEEDS (40) by the binary, twenty times as many without programs
+	BKP_SEEDS=$$(( $${BKP_SEEDS:-40} * 20 )) $(CARGO) test --locked $(FEATURES) --lib simulation -- --nocapture
+	BKP_SEEDS=$${BKP_SEEDS:-40} $(CARGO) test --locked $(FEATURES) --test all -- simulation --nocapture
 
 test-systemd: build-parts ## the units of systemd/, run in a booted systemd; needs root
 	$(CARGO) build --locked $(FEATURES)
@@ -73,6 +78,10 @@ bench: ## bkp beside its rivals on the same data; BKP_BENCH_MB, _ROUNDS, _MINUTE
 
 bench-growth: ## time and memory against size, tables and backups; start-up, list, binary (benches/growth)
 	benches/growth
+
+# An hour and 25 GB of disk; BKP_LOAD_ONLY="pipe writing" is a quarter of an hour.
+load: ## much of everything: a large database, 10,000 tables, a row of 500 MB, 50,000 objects, a million files, a dump of 100 GB (benches/load)
+	benches/load
 
 # With the release's settings, so that it measures what users run. A FILTER names what is measured, such as `rewrite`.
 bench-lexer: ## bytes a second of the lexer, the first reading and the rewriter, on one core (benches/lexer)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Many backups, cheaply: the same dump under the names of so many days.
+"""Many backups, cheaply: the same dump under the names of so many hours.
 
     copies.py DUMP COUNT directory DIR            hard links
     copies.py DUMP COUNT filer PORT FOLDER        uploads by a SeaweedFS filer
@@ -15,7 +15,7 @@ FIRST = datetime.datetime(2010, 1, 1, 3, 0, 0)
 
 def names(count):
     for number in range(count):
-        yield (FIRST + datetime.timedelta(days=number)).strftime("db_dump-%Y%m%d_%H%M%S.bak.gz")
+        yield (FIRST + datetime.timedelta(hours=number)).strftime("db_dump-%Y%m%d_%H%M%S.bak.gz")
 
 
 def main(dump, count, kind, place, folder=None):

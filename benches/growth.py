@@ -15,7 +15,8 @@ from result import lines, machine, said
 
 ALLOWED = 1.25
 
-KINDS = [("size", "database, MB"), ("tables", "tables"), ("list", "backups listed"), ("rules", "backups judged by retention")]
+KINDS = [("size", "database, MB"), ("tables", "tables"), ("list", "backups listed"), ("rules", "backups judged by retention"),
+    ("objects", "objects in the bucket"), ("files", "small files"), ("row", "MB in one row"), ("pipe", "GB through the pipe")]
 
 
 def gather(runs, bkp):

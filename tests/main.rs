@@ -16,6 +16,7 @@ mod quiesce;
 mod restic;
 mod servers;
 mod shrink;
+mod simulation;
 mod store;
 mod support;
 mod systemd;

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
 use super::backup::retain::{Saved as Kept, to_forget};
-use super::catalog::{self, Kinds, Saved, drilled};
+use super::catalog::{self, Dump, Kinds, Saved, drilled};
 use super::held::Held;
 use super::repositories::{Place, Repositories};
 use super::{Context, now, shrink, store_failure};
 use crate::exit::Exit;
 use crate::report;
 use crate::repository::bucket::layout;
+use crate::repository::bucket::store::Store;
 use crate::settings::Retention;
 use crate::sources::Item;
 
@@ -178,14 +180,9 @@ fn series<'a>(saved: &'a [Saved], app: &str) -> Vec<Series<'a>> {
 /// Deletes objects and snapshots, then gives back their space.
 async fn delete(repositories: &Repositories, gone: &[&Saved]) -> Result<()> {
     if let Some(store) = &repositories.bucket {
-        for (one, dump) in gone.iter().filter_map(|one| Some((one, one.dump.as_ref()?))) {
-            store.delete(&dump.name).await.map_err(store_failure)?;
-            // After its dump: a proof of nothing is ignored, a dump whose proof is gone could be forgotten.
-            if let (Some(_), Some(run)) = (one.proven.bucket, &one.run) {
-                let proof = catalog::proofs::object_name(&dump.name, run);
-                store.delete(&proof).await.map_err(store_failure)?;
-            }
-        }
+        // The oldest first, and a few at once: a store that is far away is asked many times when years are forgotten.
+        let deletions = gone.iter().filter_map(|one| Some(delete_dump(store, one, one.dump.as_ref()?)));
+        stream::iter(deletions).buffered(store.at_once()).try_collect::<()>().await?;
     }
     let Some(places) = &repositories.restic else { return Ok(()) };
     let mut ids: BTreeMap<Place, Vec<String>> = BTreeMap::new();
@@ -200,6 +197,16 @@ async fn delete(repositories: &Repositories, gone: &[&Saved]) -> Result<()> {
             repository.forget(&ids).await?;
             repository.prune().await?;
         }
+    }
+    Ok(())
+}
+
+/// Deletes an object, and its proof after it: a proof of nothing is ignored, a dump whose proof is gone could be forgotten.
+async fn delete_dump(store: &Store, one: &Saved, dump: &Dump) -> Result<()> {
+    store.delete(&dump.name).await.map_err(store_failure)?;
+    if let (Some(_), Some(run)) = (one.proven.bucket, &one.run) {
+        let proof = catalog::proofs::object_name(&dump.name, run);
+        store.delete(&proof).await.map_err(store_failure)?;
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ pub mod resume;
 pub mod rewrite;
 pub mod shells;
 pub mod shrink;
+#[cfg(test)]
+mod simulation;
 pub mod wait;
 pub mod when;
 
@@ -83,6 +85,10 @@ impl Context {
 /// The only look at the clock.
 #[expect(clippy::disallowed_methods, reason = "commands tell the time to everything below them, from here")]
 pub fn now() -> Timestamp {
+    #[cfg(test)]
+    if let Some(now) = simulation::clock::now() {
+        return now;
+    }
     Timestamp::now()
 }
 

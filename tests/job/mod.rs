@@ -37,6 +37,7 @@ mod throwaway;
 mod tls;
 mod undo;
 mod waits;
+mod writes;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -63,7 +63,7 @@ impl Large {
     }
 
     /// Lets a statement run in a loop of its own, until the value is dropped.
-    fn looping(&self, body: &str) -> Looping<'_> {
+    pub(super) fn looping(&self, body: &str) -> Looping<'_> {
         let mut psql = self.cluster.client("psql");
         psql.args(["-X", "-q", "-d", "shop"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = psql.spawn().expect("psql");
@@ -85,7 +85,7 @@ impl Large {
 
 const LOOPS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'looping' AND query LIKE 'DO %'";
 
-struct Looping<'a> {
+pub(super) struct Looping<'a> {
     large: &'a Large,
     child: std::process::Child,
 }

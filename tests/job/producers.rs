@@ -64,6 +64,13 @@ fn pg_dump_ending_well_inside_a_table_is_no_backup() {
     );
 }
 
+/// As a server of 17 says it of a bytea of 600 MB.
+#[test]
+fn a_row_that_is_too_long_for_any_dump_is_no_backup_and_it_is_said_what_to_do() {
+    let said = "pg_dump: detail: Error message from server: ERROR:  invalid memory alloc request size 1200000003";
+    no_backup_comes_of("pg_dump", &format!("echo '{said}' >&2; exit 1"), "octet_length");
+}
+
 #[test]
 fn pg_dumpall_failing_is_no_backup() {
     no_backup_comes_of("pg_dumpall", "echo 'permission denied for table pg_authid' >&2; exit 1", "permission denied");

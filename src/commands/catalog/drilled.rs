@@ -7,13 +7,13 @@
 //! One proof is enough for a run whose items lie in several repositories, because it names all of their snapshots: it lies in the
 //! first that takes it, and counts while every one of those is there and the run has no other item. It goes with its run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 
-use super::tags::{Tags, decode, encode};
+use super::tags::{decode, encode};
 use super::{Saved, Snapshot, snapshots};
 use crate::commands::repositories::{Place, ResticPlaces};
 use crate::error::{Failure, exit_of};
@@ -94,10 +94,6 @@ impl Statement {
         })
     }
 
-    fn is_of(&self, run: &Saved) -> bool {
-        run.run.as_ref() == Some(&self.run) && run.app.as_ref() == Some(&self.app) && !run.snapshots.is_empty()
-    }
-
     /// Whether all that was proven is there, and each item of the run was.
     fn holds_for(&self, run: &Saved) -> bool {
         let named = |one: &Snapshot| self.snapshots.iter().any(|id| id == one.short());
@@ -120,8 +116,15 @@ pub fn read(snapshot: &restic::Snapshot, place: Place) -> Option<Proof> {
 
 /// Says of each run whether it is proven, and what proofs go with it.
 pub fn mark(all: &mut [Saved], proofs: Vec<Proof>) {
+    let mut by_run: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for (at, saved) in all.iter().enumerate().filter(|(_, saved)| !saved.snapshots.is_empty()) {
+        if let (Some(run), Some(app)) = (&saved.run, &saved.app) {
+            by_run.entry((run.clone(), app.clone())).or_insert(at);
+        }
+    }
     for proof in proofs {
-        let Some(run) = all.iter_mut().find(|run| proof.says.is_of(run)) else { continue };
+        let of_run = by_run.get(&(proof.says.run.clone(), proof.says.app.clone()));
+        let Some(run) = of_run.and_then(|at| all.get_mut(*at)) else { continue };
         if proof.says.holds_for(run) {
             run.proven.restic = run.proven.restic.max(Some(proof.says.proven));
         }
@@ -131,15 +134,23 @@ pub fn mark(all: &mut [Saved], proofs: Vec<Proof>) {
 
 /// The proofs that nobody needs any more: of a run of which not one snapshot is left, and those that a newer one replaces.
 pub fn stale(proofs: &[Proof], snapshots: &[Snapshot]) -> Vec<Proof> {
-    let is_gone = |proof: &Proof| {
-        let of_run = |tags: &Tags| (&tags.run, &tags.app) == (&proof.says.run, &proof.says.app);
-        !snapshots.iter().any(|one| one.tags.as_ref().is_some_and(of_run))
-    };
+    let runs: BTreeSet<(&str, &str)> = snapshots
+        .iter()
+        .filter_map(|one| one.tags.as_ref())
+        .map(|tags| (tags.run.as_str(), tags.app.as_str()))
+        .collect();
+    let is_gone = |proof: &Proof| !runs.contains(&(proof.says.run.as_str(), proof.says.app.as_str()));
     // What a newer one says of other snapshots of the run is another matter.
+    let mut newest: BTreeMap<(&str, &str, &[String]), (Timestamp, &str)> = BTreeMap::new();
+    fn about(one: &Statement) -> (&str, &str, &[String]) {
+        (&one.run, &one.app, &one.snapshots)
+    }
+    for proof in proofs {
+        let this = (proof.says.proven, proof.id.as_str());
+        newest.entry(about(&proof.says)).and_modify(|newest| *newest = this.max(*newest)).or_insert(this);
+    }
     let is_replaced = |proof: &Proof| {
-        let about = |one: &Statement| (one.run.clone(), one.app.clone(), one.snapshots.clone());
-        let is_newer = |other: &Proof| (other.says.proven, &other.id) > (proof.says.proven, &proof.id);
-        proofs.iter().any(|other| about(&other.says) == about(&proof.says) && is_newer(other))
+        newest.get(&about(&proof.says)).is_some_and(|newest| *newest > (proof.says.proven, proof.id.as_str()))
     };
     proofs.iter().filter(|proof| is_gone(proof) || is_replaced(proof)).cloned().collect()
 }
@@ -224,6 +235,7 @@ pub async fn remove(places: &ResticPlaces, proofs: impl IntoIterator<Item = &Pro
 mod tests {
     use super::*;
     use crate::commands::catalog::joined;
+    use crate::commands::catalog::tags::Tags;
     use crate::sources::Item;
 
     const RUN: &str = "20261121T231004Z-7f3a9c";

@@ -8,6 +8,8 @@ pub mod deflate;
 pub mod directory;
 pub mod download;
 pub mod error;
+#[cfg(test)]
+pub mod faults;
 pub mod layout;
 pub mod member;
 pub mod options;

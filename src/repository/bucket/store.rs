@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use super::directory::Directory;
 use super::download::Download;
 use super::error::StoreError;
+#[cfg(test)]
+use super::faults::{Asked, Faults};
 use super::options::StoreOptions;
 use super::remote::Remote;
 use super::sweep::sweep;
@@ -48,7 +50,11 @@ pub enum Made {
 
 /// A bucket or a directory. Cheap to clone.
 #[derive(Clone)]
-pub struct Store(Backend);
+pub struct Store {
+    backend: Backend,
+    #[cfg(test)]
+    faults: Faults,
+}
 
 #[derive(Clone)]
 enum Backend {
@@ -59,15 +65,26 @@ enum Backend {
 impl Store {
     /// Prepares a client; asks nothing of the store. Faults of settings and credential files are found here.
     pub fn open(address: &BucketAddress, options: &StoreOptions) -> Result<Self, StoreError> {
-        Ok(Self(match address {
+        let backend = match address {
             BucketAddress::Directory(path) => Backend::Directory(Arc::new(Directory::new(path.clone()))),
             _ => Backend::Remote(Arc::new(Remote::open(address, options)?)),
-        }))
+        };
+        Ok(Self {
+            backend,
+            #[cfg(test)]
+            faults: Faults::default(),
+        })
+    }
+
+    /// The same, and what is asked of it meets these faults.
+    #[cfg(test)]
+    pub fn with(self, faults: &Faults) -> Self {
+        Self { faults: faults.clone(), ..self }
     }
 
     /// Makes the directory (mode 0700) when it is not there. Buckets are never made: it is only looked whether they answer.
     pub async fn ensure(&self) -> Result<Made, StoreError> {
-        match &self.0 {
+        match &self.backend {
             Backend::Remote(remote) => remote.check().await.map(|()| Made::AlreadyThere),
             Backend::Directory(directory) => directory.ensure().await,
         }
@@ -76,10 +93,18 @@ impl Store {
     /// Begins a new object, which is visible only once it is committed. `Exists` when the name is taken, here or at commit.
     pub async fn upload(&self, name: &str) -> Result<Upload, StoreError> {
         check_name(name)?;
-        match &self.0 {
-            Backend::Remote(remote) => Upload::to_remote(remote.clone(), name).await,
-            Backend::Directory(directory) => Upload::to_directory(directory, name).await,
-        }
+        let begun = async {
+            match &self.backend {
+                Backend::Remote(remote) => Upload::to_remote(remote.clone(), name).await,
+                Backend::Directory(directory) => Upload::to_directory(directory, name).await,
+            }
+        };
+        #[cfg(test)]
+        let begun = async {
+            let begun = self.faults.around(Asked::Create(name.to_owned()), begun).await?;
+            Ok(begun.with(&self.faults, name))
+        };
+        begun.await
     }
 
     /// Reads an object, or the bytes of `range` that it has. All bytes come from one version: the given one, or the one that is
@@ -91,17 +116,22 @@ impl Store {
         version: Option<&Version>,
     ) -> Result<Download, StoreError> {
         check_name(name)?;
-        match &self.0 {
-            Backend::Remote(remote) => Download::from_remote(remote.clone(), name, range, version).await,
-            Backend::Directory(directory) => Download::from_directory(directory, name, range, version).await,
-        }
+        let begun = async {
+            match &self.backend {
+                Backend::Remote(remote) => Download::from_remote(remote.clone(), name, range, version).await,
+                Backend::Directory(directory) => Download::from_directory(directory, name, range, version).await,
+            }
+        };
+        #[cfg(test)]
+        let begun = self.faults.around(Asked::Read, begun);
+        begun.await
     }
 
     /// Reads the bytes of `range` of an object that a listing told, without asking what the listing said already. As with [`Store::read`],
     /// `Changed` when another object has its name by now; on some stores also when none has.
     pub async fn read_listed(&self, object: &Object, range: Range<u64>) -> Result<Download, StoreError> {
         check_name(&object.name)?;
-        match &self.0 {
+        match &self.backend {
             Backend::Remote(remote) if object.version.is_some() => {
                 Download::pinned(remote.clone(), object.clone(), Some(range), None).await
             }
@@ -111,7 +141,7 @@ impl Store {
 
     /// How many small requests are answered best at once: a store far away is waited for, a disk is not.
     pub fn at_once(&self) -> usize {
-        match &self.0 {
+        match &self.backend {
             Backend::Remote(_) => 32,
             Backend::Directory(_) => 8,
         }
@@ -119,17 +149,22 @@ impl Store {
 
     /// All objects whose name begins with `prefix`, in the order of their names.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
-        let mut objects = match &self.0 {
-            Backend::Remote(remote) => remote.list(prefix).await?,
-            Backend::Directory(directory) => directory.list(prefix).await?,
+        let listed = async {
+            match &self.backend {
+                Backend::Remote(remote) => remote.list(prefix).await,
+                Backend::Directory(directory) => directory.list(prefix).await,
+            }
         };
+        #[cfg(test)]
+        let listed = self.faults.around(Asked::List, listed);
+        let mut objects = listed.await?;
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(objects)
     }
 
     pub async fn stat(&self, name: &str) -> Result<Object, StoreError> {
         check_name(name)?;
-        match &self.0 {
+        match &self.backend {
             Backend::Remote(remote) => remote.stat(name).await,
             Backend::Directory(directory) => directory.stat(name).await,
         }
@@ -138,10 +173,15 @@ impl Store {
     /// Deletes an object; one that is not there is deleted.
     pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
         check_name(name)?;
-        match &self.0 {
-            Backend::Remote(remote) => remote.delete(name).await,
-            Backend::Directory(directory) => directory.delete(name).await,
-        }
+        let deleted = async {
+            match &self.backend {
+                Backend::Remote(remote) => remote.delete(name).await,
+                Backend::Directory(directory) => directory.delete(name).await,
+            }
+        };
+        #[cfg(test)]
+        let deleted = self.faults.around(Asked::Delete(name.to_owned()), deleted);
+        deleted.await
     }
 
     /// Removes the parts of uploads that were begun before `begun_before` and never ended, of names that `is_ours` knows; says
@@ -151,7 +191,7 @@ impl Store {
         begun_before: Timestamp,
         is_ours: &(dyn Fn(&str) -> bool + Send + Sync),
     ) -> Result<usize, StoreError> {
-        match &self.0 {
+        match &self.backend {
             Backend::Remote(remote) => sweep(remote, begun_before, is_ours).await,
             Backend::Directory(_) => Ok(0),
         }

@@ -16,6 +16,8 @@ use super::checksum::{Checksum, StoredChecksum};
 use super::directory::Directory;
 use super::download::Download;
 use super::error::StoreError;
+#[cfg(test)]
+use super::faults::{Asked, Faults};
 use super::partial::PartialFile;
 use super::refusal::Act;
 use super::remote::Remote;
@@ -40,7 +42,11 @@ const LAST_PART_WAIT: Duration = Duration::from_secs(10);
 const CONTENT_TYPE: &str = "application/gzip";
 
 /// An object that is being written. Dropped without a commit, it never was.
-pub struct Upload(Kind);
+pub struct Upload {
+    kind: Kind,
+    #[cfg(test)]
+    faults: Option<(Faults, String)>,
+}
 
 enum Kind {
     Remote(Box<RemoteUpload>),
@@ -84,7 +90,7 @@ impl Upload {
             .concurrent(PARTS_AT_ONCE)
             .await
             .map_err(|err| remote.fault(&err, &wire, Act::Create(name)))?;
-        Ok(Self(Kind::Remote(Box::new(RemoteUpload {
+        Ok(Self::of(Kind::Remote(Box::new(RemoteUpload {
             remote,
             name: name.to_owned(),
             writer: Some(writer),
@@ -97,28 +103,56 @@ impl Upload {
     }
 
     pub(super) async fn to_directory(directory: &Arc<Directory>, name: &str) -> Result<Self, StoreError> {
-        directory.begin(name).await.map(Kind::Directory).map(Self)
+        directory.begin(name).await.map(Kind::Directory).map(Self::of)
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            #[cfg(test)]
+            faults: None,
+        }
+    }
+
+    /// The same, under this name, and what is asked of it meets these faults.
+    #[cfg(test)]
+    pub(super) fn with(self, faults: &Faults, name: &str) -> Self {
+        Self { faults: Some((faults.clone(), name.to_owned())), ..self }
     }
 
     /// Takes the next bytes. After an error, or dropped before it is ready (by a signal), only `abort` is left to do.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
-        match &mut self.0 {
-            Kind::Remote(upload) => upload.write(bytes).await,
-            Kind::Directory(file) => file.write(&bytes).await,
+        let written = async {
+            match &mut self.kind {
+                Kind::Remote(upload) => upload.write(bytes).await,
+                Kind::Directory(file) => file.write(&bytes).await,
+            }
+        };
+        #[cfg(test)]
+        if let Some((faults, _)) = &self.faults {
+            return faults.around(Asked::Write, written).await;
         }
+        written.await
     }
 
     /// Makes the object visible, and proves that the store holds what was written.
     pub async fn commit(self) -> Result<Object, StoreError> {
-        match self.0 {
-            Kind::Remote(upload) => upload.commit().await,
-            Kind::Directory(file) => file.commit().await,
+        let committed = async {
+            match self.kind {
+                Kind::Remote(upload) => upload.commit().await,
+                Kind::Directory(file) => file.commit().await,
+            }
+        };
+        #[cfg(test)]
+        if let Some((faults, name)) = self.faults {
+            return faults.around(Asked::Commit(name), committed).await;
         }
+        committed.await
     }
 
     /// Gives the upload up and removes its parts from the store.
     pub async fn abort(self) -> Result<(), StoreError> {
-        match self.0 {
+        match self.kind {
             Kind::Remote(mut upload) => upload.abort().await,
             Kind::Directory(file) => {
                 drop(file);

@@ -331,9 +331,16 @@ fn each_once(survey: &Survey, put_in: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What to do about what an account without rights is told.
+/// What the server says of a row that is too long for one line of a dump, by itself or while the line is put together.
+const TOO_LONG: [&str; 2] = ["invalid memory alloc request size", "Cannot enlarge string buffer"];
+
+/// What to do about what an account without rights is told, and about a row that no dump can hold.
 fn advised(error: anyhow::Error) -> anyhow::Error {
     let said = format!("{error:#}");
+    if TOO_LONG.iter().any(|words| said.contains(words)) {
+        let hint = "the server gives no line of more than 1 GB to any dump, and a bytea takes two bytes for each of its own: find the row by the octet_length of its columns, and keep its content in several rows, as a large object, or in a file";
+        return Failure::new("a row is too long to be dumped").hint(hint).because(error).into();
+    }
     let hint = if said.contains("row-level security") || said.contains("row security") {
         "rows that the account does not see would be missing, so nothing was saved: give it BYPASSRLS, or save as the tables' owner"
     } else if said.contains("permission denied") {

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start what they test")]
 
 mod connect;
+mod damage;
 mod doctor;
 mod documents;
 mod help;

@@ -77,6 +77,10 @@ fn hint(words: &str) -> Option<&'static str> {
         Some(
             "correct RESTIC_REPOSITORY: a path, or s3:, rest:, sftp:, b2:, azure:, gs:, swift: or rclone: and what follows",
         )
+    } else if has("invalid lock file") {
+        Some(
+            "a lock in it is damaged; when nothing of restic's runs on it anywhere, remove all locks: restic unlock --remove-all",
+        )
     } else if has("x509:") {
         Some("name the CA of the store in CERTIFICATE_FILE or RESTIC_CACERT")
     } else if network(words) {

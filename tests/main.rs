@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests start what they test")]
 
+mod archives;
 mod connect;
 mod damage;
 mod doctor;

@@ -82,8 +82,9 @@ impl Part {
     pub fn expected(self, how: Damage) -> Vec<Told> {
         match (self, how) {
             // Without its seal it is as if another tool had made it.
-            (Part::Seal, Damage::Deleted | Damage::Emptied) => vec![Told::Unsealed, Told::Missing],
-            (Part::Seal, Damage::Halved | Damage::LastByte) => vec![Told::Changed, Told::Cut],
+            (Part::Seal, Damage::Deleted | Damage::Emptied) => vec![Told::Unsealed, Told::Missing, Told::Cut],
+            // One that does not begin as one is rubbish behind the dump.
+            (Part::Seal, Damage::Halved | Damage::LastByte | Damage::FlippedFirst) => vec![Told::Changed, Told::Cut],
             (_, Damage::Emptied | Damage::Halved | Damage::LastByte) => vec![Told::Cut, Told::Changed],
             _ => vec![Told::Changed],
         }

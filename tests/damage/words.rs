@@ -17,6 +17,8 @@ pub enum Told {
     Mistaken,
     /// Said to be there, and of nobody known.
     Unsealed,
+    /// The password opens nothing.
+    Password,
     /// Words that fit none of these.
     Other,
 }
@@ -30,6 +32,7 @@ impl Told {
             Told::Changed => "changed",
             Told::Mistaken => "mistaken",
             Told::Unsealed => "no seal",
+            Told::Password => "password",
             Told::Other => "?",
         }
     }
@@ -45,12 +48,30 @@ impl Told {
         let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
         if has(&["of another time", "is a backup of application", "mixed up", "of another run", "another database"]) {
             Told::Mistaken
-        } else if has(&["cut short", "ends in the middle", "is empty", "does not end as a dump", "is too short"]) {
+        } else if has(&[
+            "was cut short",
+            "cut short,",
+            "cut short:",
+            "dump ends: cut short",
+            "ends in the middle",
+            "is empty",
+            "does not end as a dump",
+            "is too short",
+        ]) {
             Told::Cut
-        } else if has(&["is gone", "it lacks", "no backup", "missing", "no repository", "lost"]) {
+        } else if has(&["is gone", "it lacks", "no backup", "missing", "no repository", "no restic repository"]) {
             Told::Missing
-        } else if has(&["not what was sealed", "damaged", "cannot be read", "was changed"]) {
+        } else if has(&[
+            "not what was sealed",
+            "damaged",
+            "is not what was written",
+            "cannot be read",
+            "was changed",
+            "invalid lock",
+        ]) {
             Told::Changed
+        } else if has(&["password does not open"]) {
+            Told::Password
         } else if has(&["no seal"]) {
             Told::Unsealed
         } else if output.code == 0 {

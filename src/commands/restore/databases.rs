@@ -344,7 +344,7 @@ pub fn prove(stored: &Stored, read: &Read, app: &str, request: &Request) -> Resu
         let inside = || survey.seal.as_deref().map(Seal::parse).transpose();
         let seal = match &piece.seal {
             Some(seal) => Some((**seal).clone()),
-            None => inside()?,
+            None => inside().with_context(|| name.clone())?,
         };
         if let Some(seal) = seal {
             same_app(name, &seal.app, app, request)?;

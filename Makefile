@@ -8,7 +8,7 @@ FEATURES = $(shell nasm -v >/dev/null 2>&1 && autoreconf --version >/dev/null 2>
 AUDITABLE = $(shell $(CARGO) auditable --version >/dev/null 2>&1 && echo auditable)
 
 .DEFAULT_GOAL := help
-.PHONY: help build images demo man test test-kills test-systemd test-images test-kubernetes lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
+.PHONY: help build images demo man test damage test-kills test-systemd test-images test-kubernetes lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -34,6 +34,10 @@ test: install-parts ## all tests, against real servers
 # One restore for each call that changes something, killed before it: some ten minutes.
 test-kills: install-parts ## restores killed at every point instead of some; prints how many, and what came of them
 	BKP_TEST_ALL_KILLS=1 $(CARGO) test $(FEATURES) --test all -- items::deaths items::table_deaths --nocapture
+
+# `make test` takes some damages of each kind of thing, this all: some ten minutes.
+damage: install-parts ## every stored thing damaged in every way, against every command that reads it; prints the matrix
+	BKP_TEST_ALL_DAMAGE=1 $(CARGO) test $(FEATURES) --test all -- damage::bucket damage::restic damage::here --nocapture
 
 test-systemd: build-parts ## the units of systemd/, run in a booted systemd; needs root
 	$(CARGO) build $(FEATURES)

@@ -17,9 +17,11 @@ pub enum Asked {
     Named,
     /// Of the night before, by its run.
     Before,
+    Undo,
+    Resume,
 }
 
-use Asked::{Before, Check, CheckData, Drill, Latest, List, Named};
+use Asked::{Before, Check, CheckData, Drill, Latest, List, Named, Resume, Undo};
 
 /// In the order in which the table has them. A drill is last, because it stores its proof.
 pub const ASKED: [Asked; 7] = [List, Check, CheckData, Latest, Named, Before, Drill];
@@ -37,6 +39,8 @@ impl Asked {
             Latest => "restore",
             Named => "restore NIGHT-2",
             Before => "restore NIGHT-1",
+            Undo => "restore --undo",
+            Resume => "resume",
         }
     }
 }
@@ -91,6 +95,8 @@ fn answer(world: &World, asked: Asked, whence: &str) -> Answer {
         Latest => world.run(&["restore", "--yes"]),
         Named => world.run(&["restore", "--yes", &world.names[1]]),
         Before => world.run(&["restore", "--yes", &world.names[0]]),
+        Undo => world.run(&["restore", "--undo", "--yes"]),
+        Resume => world.run(&["resume"]),
     };
     let restores = matches!(asked, Latest | Named | Before);
     let night = if restores && output.code == 0 { world.night() } else { None };

@@ -6,6 +6,7 @@
 
 mod bucket;
 mod cells;
+mod here;
 mod inside;
 mod kinds;
 mod restic;

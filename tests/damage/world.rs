@@ -123,17 +123,20 @@ impl World {
         (format!("{}\n{databases}", rows.join("\n")), files)
     }
 
+    /// What was live after the accident, as [`World::content`] has it.
+    pub fn before(&self) -> State {
+        content(self.live.clone())
+    }
+
     /// What is live without the names of databases that a restore put aside.
-    fn content(&self) -> State {
-        let (rows, files) = self.state();
-        (rows.lines().take(2).collect::<Vec<_>>().join("\n"), files)
+    pub fn content(&self) -> State {
+        content(self.state())
     }
 
     /// The night whose content is live now.
     pub fn night(&self) -> Option<usize> {
         let now = self.content();
-        let same = |night: &State| (night.0.lines().take(2).collect::<Vec<_>>().join("\n"), night.1.clone()) == now;
-        self.nights.iter().position(same)
+        self.nights.iter().position(|night| content(night.clone()) == now)
     }
 
     /// Remembers the store as it is.
@@ -171,6 +174,10 @@ impl World {
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.bkp(arguments).run()
     }
+}
+
+fn content((rows, files): State) -> State {
+    (rows.lines().take(2).collect::<Vec<_>>().join("\n"), files)
 }
 
 /// Makes `to` what `from` is.

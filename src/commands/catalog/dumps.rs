@@ -173,7 +173,7 @@ fn of_another_time(name: &str, run: &str) -> Option<Failure> {
 /// # Errors
 /// When it cannot be read.
 async fn cut_short(store: &Store, object: &Object) -> Result<Option<Failure>, StoreError> {
-    let hint = "it cannot be mended; take another one: bkp list, then remove this one from the bucket";
+    let hint = "nothing was touched; choose another backup: bkp list, and remove this one from the bucket when you have another";
     let failure = |what: &str| Failure::new(what).hint(hint).exit(Exit::ProofFailed);
     if object.bytes == 0 {
         return Ok(layout::time_of(&object.name).map(|_| failure("it is empty")));

@@ -2,7 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests start what they test")]
 
+mod archives;
 mod connect;
+mod damage;
 mod doctor;
 mod documents;
 mod faults;

@@ -133,6 +133,10 @@ async fn checked(store: &Store, dump: &Dump, read_data: bool) -> Result<bool> {
             Seal::parse(survey.seal.as_deref().unwrap_or_default())?.prove(survey).map(|()| true)
         }
         None if survey.trailer => Ok(false),
-        None => bail!(Failure::new("it does not end as a dump ends: cut short").exit(Exit::ProofFailed)),
+        None => bail!(
+            Failure::new("it does not end as a dump ends: cut short")
+                .hint("choose another one to restore: bkp list")
+                .exit(Exit::ProofFailed)
+        ),
     }
 }

@@ -36,9 +36,14 @@ pub fn snapshot_ids(repository: &Path) -> Vec<String> {
 
 /// The real restic on a repository.
 pub fn restic_at(repository: &Path, arguments: &[&str]) -> Ran {
+    restic_fed(repository, arguments, b"")
+}
+
+/// The same with something to read.
+pub fn restic_fed(repository: &Path, arguments: &[&str], input: &[u8]) -> Ran {
     let mut restic = Command::new(parts::restic("0.18"));
     restic.env_clear().env("RESTIC_REPOSITORY", repository).env("RESTIC_PASSWORD", PASSWORD).env("TZ", "UTC");
-    run(restic.arg("--no-cache").args(arguments), b"")
+    run(restic.arg("--no-cache").args(arguments), input)
 }
 
 /// A script that stands for restic: `$REAL` is the real one, `$D` a directory of its own. Asked for its version it is always

@@ -135,7 +135,7 @@ fn dumps(bucket: &Path) -> Vec<PathBuf> {
     names
 }
 
-fn gunzip(stored: &[u8]) -> Vec<u8> {
+pub(crate) fn gunzip(stored: &[u8]) -> Vec<u8> {
     let mut sql = Vec::new();
     flate2::read::MultiGzDecoder::new(stored).read_to_end(&mut sql).expect("gzip");
     sql

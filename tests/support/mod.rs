@@ -18,6 +18,7 @@ pub mod pod;
 pub mod prometheus;
 pub mod quick;
 pub mod receiver;
+pub mod retimed;
 pub mod run;
 pub mod template;
 pub mod wait;

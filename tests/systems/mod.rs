@@ -7,6 +7,8 @@ mod opsocket;
 mod quetzal;
 mod taiga;
 
+pub use opsocket::unit_env;
+
 use std::path::Path;
 use std::process::Command;
 

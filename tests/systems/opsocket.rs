@@ -21,7 +21,7 @@ const OLD_DATABASES: &str = "pg_dumpall --clean | gzip --rsyncable |
     restic backup --time \"$when\" --host demo --stdin --stdin-filename postgres-demo.sql.gz";
 
 /// What `Environment=` of a unit says, for the instance.
-fn unit_env(unit: &str) -> Vec<(String, String)> {
+pub fn unit_env(unit: &str) -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(unit);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let lines = text.lines().filter_map(|line| line.strip_prefix("Environment="));

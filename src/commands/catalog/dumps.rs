@@ -5,15 +5,18 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
 
 use super::age;
 use crate::commands::store_failure;
 use crate::error::{Failure, exit_of, hints_of};
 use crate::exit::Exit;
 use crate::repository::bucket::error::StoreError;
-use crate::repository::bucket::layout;
 use crate::repository::bucket::pack::{self, End, FOOTER_BYTES};
 use crate::repository::bucket::store::{Object, Store, Version};
+use crate::repository::bucket::{layout, member};
 use crate::sources::postgres::seal::{Seal, Summary};
 
 /// One dump in a bucket.
@@ -38,7 +41,7 @@ pub enum SealState {
     Sealed(Box<Kept>),
     /// It has none: another tool wrote it, or it was cut short.
     Unsealed,
-    /// Its end could not be read, because the store did not give it or because it is damaged.
+    /// It cannot be used: the store did not give its end, or it is damaged, cut short, or of another time than its name tells.
     Unreadable(Arc<anyhow::Error>),
 }
 
@@ -88,7 +91,7 @@ impl Dump {
     pub fn unreadable(&self) -> Option<Failure> {
         let SealState::Unreadable(error) = &self.seal else { return None };
         let exit = if error.chain().any(|cause| cause.is::<Failure>()) { exit_of(error) } else { Exit::ProofFailed };
-        let failure = Failure::new(format!("{} cannot be read: {error:#}", self.name)).exit(exit);
+        let failure = Failure::new(format!("{} cannot be used: {error:#}", self.name)).exit(exit);
         Some(failure.hint(hints_of(error).pop().unwrap_or_else(|| "choose another one: bkp list".to_owned())))
     }
 }
@@ -127,8 +130,16 @@ pub async fn summary(store: &Store, object: &Object) -> Result<Option<Summary>> 
 /// Describes one object, whatever its name is; nothing when it is gone.
 async fn still_there(store: &Store, object: Object) -> Option<Dump> {
     let seal = match read_seal(store, &object).await {
-        Ok(Some(kept)) => SealState::Sealed(Box::new(kept)),
-        Ok(None) => SealState::Unsealed,
+        Ok(Some(kept)) => match of_another_time(&object.name, &kept.summary.run) {
+            None => SealState::Sealed(Box::new(kept)),
+            Some(mistaken) => SealState::Unreadable(Arc::new(mistaken.into())),
+        },
+        Ok(None) => match cut_short(store, &object).await {
+            Ok(None) => SealState::Unsealed,
+            Ok(Some(cut)) => SealState::Unreadable(Arc::new(cut.into())),
+            Err(StoreError::NotFound { .. }) => return None,
+            Err(error) => SealState::Unreadable(Arc::new(store_failure(error))),
+        },
         Err(error) if is_gone(store, &object, &error).await => return None,
         Err(error) => SealState::Unreadable(Arc::new(error.downcast().map_or_else(|error| error, store_failure))),
     };
@@ -139,6 +150,41 @@ async fn still_there(store: &Store, object: Object) -> Option<Dump> {
         version: object.version,
         seal,
     })
+}
+
+/// An object whose name tells another time than its seal was put there by somebody, who may have mixed up two of them: whoever takes
+/// it for the newest would get older data.
+fn of_another_time(name: &str, run: &str) -> Option<Failure> {
+    let named = layout::time_of(name)?;
+    let began: DateTime = strtime::parse("%Y%m%dT%H%M%SZ", run.split('-').next()?).ok()?.to_datetime().ok()?;
+    let began = began.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    (began != named).then(|| {
+        Failure::new(format!("it holds the dump of another time, that of run {run}"))
+            .hint(format!(
+                "somebody has renamed or copied objects in the bucket: give this one its name back, {}",
+                layout::dump_name(began, 0)
+            ))
+            .exit(Exit::ProofFailed)
+    })
+}
+
+/// Why an object without a seal is none that somebody else made: its name or its beginning are ours, and its end is not.
+///
+/// # Errors
+/// When it cannot be read.
+async fn cut_short(store: &Store, object: &Object) -> Result<Option<Failure>, StoreError> {
+    let hint = "nothing was touched; choose another backup: bkp list, and remove this one from the bucket when you have another";
+    let failure = |what: &str| Failure::new(what).hint(hint).exit(Exit::ProofFailed);
+    if object.bytes == 0 {
+        return Ok(layout::time_of(&object.name).map(|_| failure("it is empty")));
+    }
+    let mut download = store.read_listed(object, 0..object.bytes.min(member::HEAD.len() as u64)).await?;
+    let mut start = Vec::new();
+    while let Some(bytes) = download.next().await? {
+        start.extend_from_slice(&bytes);
+    }
+    let ours = start == member::HEAD;
+    Ok(ours.then(|| failure("it begins as a dump of bkp's and does not end as one: cut short, or its end was changed")))
 }
 
 /// Some stores say of an object that is gone that it is not the one that was asked for.

@@ -42,7 +42,6 @@ use crate::exit::Exit;
 use crate::report;
 use crate::report::facts::Tried as Found;
 use crate::report::metrics::file;
-use crate::repository::bucket::layout;
 use crate::settings::{Postgres, Settings};
 use crate::sources::Item;
 use crate::sources::postgres::connect::Session;
@@ -251,7 +250,6 @@ async fn proven(context: &Context, stored: &Stored, choice: &Choice, wish: &Rest
                 .hint("to see whether it loads: bkp restore --as NAME")
         );
     }
-    under_its_own_name(choice)?;
     Ok(read)
 }
 
@@ -267,21 +265,6 @@ fn left_out(choice: &Choice, sorted: &Sorted) -> Vec<String> {
         _ => sorted.sql.is_none(),
     });
     items.iter().map(ToString::to_string).collect()
-}
-
-/// An object whose name tells another time than its seal was put there by somebody, who may have mixed up two of them.
-fn under_its_own_name(choice: &Choice) -> Result<()> {
-    let Some(dump) = &choice.dump else { return Ok(()) };
-    let (Some(named), Some(seal)) = (layout::time_of(&dump.name), dump.seal()) else { return Ok(()) };
-    let of_run = seal.run.split('-').next().unwrap_or_default();
-    if named.strftime("%Y%m%dT%H%M%SZ").to_string() != of_run {
-        bail!(
-            Failure::new(format!("{} holds the dump of another time: run {}", dump.name, seal.run))
-                .hint("somebody has renamed or copied objects in the bucket: give them their names back; see: bkp list")
-                .exit(Exit::ProofFailed)
-        );
-    }
-    Ok(())
 }
 
 /// A proof of a part is none of the whole; and what cannot be remembered is proven all the same.

@@ -6,7 +6,7 @@ use super::in_place::{Load as InPlace, Way};
 use super::loading::{self, Loaded, Loading};
 use super::plan::Plan;
 use super::preflight::{self, Target, Wish};
-use super::reading::{self, Read, Stored};
+use super::reading::{self, Piece, Read, Stored};
 use super::room::Room;
 use super::undo::{Taken, Undo};
 use super::{Request, aside, only, partial, plan, rights, tried};
@@ -344,12 +344,21 @@ pub fn prove(stored: &Stored, read: &Read, app: &str, request: &Request) -> Resu
         let inside = || survey.seal.as_deref().map(Seal::parse).transpose();
         let seal = match &piece.seal {
             Some(seal) => Some((**seal).clone()),
-            None => inside()?,
+            None => inside().with_context(|| name.clone())?,
         };
         if let Some(seal) = seal {
             same_app(name, &seal.app, app, request)?;
+            mistaken(piece, &seal)?;
             seal.prove(survey).with_context(|| name.clone())?;
             tracing::info!("proven: {name}: {} rows and the digest are as sealed by run {}", seal.rows(), seal.run);
+        } else if let (Some(run), false) = (&piece.run, request.allow_unproven) {
+            bail!(
+                Failure::new(format!(
+                    "{name} of run {run} has no seal, which all of bkp's have: cut short, or changed since"
+                ))
+                .hint("choose another one: bkp list; to load what is there all the same: --allow-unproven")
+                .exit(Exit::ProofFailed)
+            )
         } else if survey.trailer {
             tracing::warn!("{name} has no seal: beyond pg_dump's own last line it cannot be proven whole");
         } else if piece.item == Item::Roles {
@@ -366,6 +375,29 @@ pub fn prove(stored: &Stored, read: &Read, app: &str, request: &Request) -> Resu
         }
     }
     Ok(())
+}
+
+/// Whole, and another thing than it is said to be: somebody has tagged or saved it anew.
+///
+/// # Errors
+/// Exit code 5 for the SQL of another run, or of another database.
+fn mistaken(piece: &Piece, seal: &Seal) -> Result<()> {
+    let broken = |what: String| {
+        Failure::new(format!("{} holds {what}", piece.name))
+            .hint("somebody has mixed up snapshots of this repository; choose another backup: bkp list")
+            .exit(Exit::ProofFailed)
+    };
+    if let Some(run) = piece.run.as_ref().filter(|run| **run != seal.run) {
+        bail!(broken(format!("what run {} saved, and is said to be of run {run}: it is of another run", seal.run)));
+    }
+    let names: Vec<&str> = seal.databases.keys().map(String::as_str).collect();
+    match &piece.item {
+        Item::Database(name) if names != [name.as_str()] => {
+            bail!(broken(format!("another database than {name}: {}", names.join(", "))))
+        }
+        Item::Roles if !names.is_empty() => bail!(broken(format!("databases, not roles: {}", names.join(", ")))),
+        _ => Ok(()),
+    }
 }
 
 /// Another application's backup is restored only when that is said.

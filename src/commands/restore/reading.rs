@@ -41,6 +41,8 @@ pub struct Piece {
     pub name: String,
     /// What it holds.
     pub item: Item,
+    /// The run that it is said to be of, when one of ours made it: then it has a seal.
+    pub run: Option<String>,
     /// Its seal, where that is known without reading it.
     pub seal: Option<Box<Seal>>,
     /// The database that it is of, when it does not say so itself.
@@ -64,6 +66,7 @@ impl Stored {
         let piece = Piece {
             name: dump.name.clone(),
             item: Item::Dump,
+            run: dump.summary().map(|seal| seal.run.clone()),
             seal: dump.seal().cloned().map(Box::new),
             database: None,
             place: Source::Object(store.clone(), Box::new(dump.clone())),
@@ -140,7 +143,10 @@ async fn send(piece: &Piece, begun: Option<Reading>, tell: &Tell) -> Result<bool
     if tell.send(Ok(Portion::Begin)).await.is_err() {
         return Ok(false);
     }
-    let mut unpacker = Unpacker::default();
+    let mut unpacker = match (&piece.place, &piece.seal) {
+        (Source::Object(..), Some(_)) => Unpacker::of_sealed(),
+        _ => Unpacker::default(),
+    };
     match (begun, &piece.place) {
         (None, Source::Object(store, dump)) => {
             let mut download = store.read(&dump.name, None, dump.version.as_ref()).await.map_err(store_failure)?;

@@ -118,6 +118,7 @@ fn stored(
         let repository = places.at(snapshot.place).context("the repository of a snapshot")?.clone();
         Ok(Piece {
             name: format!("snapshot {} ({})", snapshot.short(), snapshot.item),
+            run: snapshot.tags.as_ref().map(|tags| tags.run.clone()),
             seal: None,
             // What we save says its database itself; `pg_dump` without --create does not.
             database: match (&snapshot.item, &snapshot.tags) {

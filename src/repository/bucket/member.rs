@@ -11,7 +11,8 @@ use libdeflater::{Decompressor, crc32};
 use super::cut::LONGEST;
 use super::deflate;
 
-const HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'B', b'm', 4, 0];
+/// How a dump of ours begins; no other gzip does.
+pub const HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'B', b'm', 4, 0];
 const HEAD_BYTES: usize = HEAD.len() + 4;
 /// Checksum and length of what was packed.
 const TAIL_BYTES: usize = 8;

@@ -27,6 +27,8 @@ pub struct Unpacker {
 
 enum Way {
     Unknown,
+    /// The same, and what is plain is no dump: its beginning was changed.
+    Sealed,
     Plain,
     Ours,
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
@@ -46,6 +48,11 @@ impl Default for Unpacker {
 }
 
 impl Unpacker {
+    /// For a dump whose end says that bkp packed it.
+    pub fn of_sealed() -> Unpacker {
+        Unpacker { way: Way::Sealed, ..Unpacker::default() }
+    }
+
     /// Takes stored bytes.
     pub fn push(&mut self, stored: &[u8]) {
         self.stored.extend_from_slice(stored);
@@ -58,8 +65,9 @@ impl Unpacker {
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             match &mut self.way {
-                Way::Unknown if self.stored.len() < 2 => return Ok(None),
-                Way::Unknown if self.stored.starts_with(&[0x1f, 0x8b]) => self.way = Way::Ours,
+                Way::Unknown | Way::Sealed if self.stored.len() < 2 => return Ok(None),
+                Way::Unknown | Way::Sealed if self.stored.starts_with(&[0x1f, 0x8b]) => self.way = Way::Ours,
+                Way::Sealed => bail!(damaged(anyhow::anyhow!("it does not begin as gzip"))),
                 Way::Unknown => self.way = Way::Plain,
                 Way::Plain => return Ok((!self.stored.is_empty()).then(|| self.stored.split().freeze())),
                 Way::Ours if self.unpacking.len() >= self.depth => return self.oldest().await,
@@ -100,7 +108,7 @@ impl Unpacker {
     /// When the gzip ends in the middle of a member, or there was nothing at all.
     pub async fn rest(&mut self) -> Result<Option<Bytes>> {
         match &mut self.way {
-            Way::Unknown => bail!(
+            Way::Unknown | Way::Sealed => bail!(
                 Failure::new("the stored file is empty")
                     .hint("nothing was touched; choose another backup: bkp list")
                     .exit(Exit::ProofFailed)

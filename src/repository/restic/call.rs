@@ -189,6 +189,23 @@ impl Repository {
         self.act_as(&self.program(&call.arguments), call).await
     }
 
+    /// The same for what only reads: where no lock can be left, because the repository is read-only or its disk is full, it reads
+    /// without one.
+    pub(super) async fn act_reading(&self, call: &Call<'_>) -> Result<Answer> {
+        let answer = self.act(call).await?;
+        if cause(answer.status, &answer.err) != Cause::Unlockable {
+            return Ok(answer);
+        }
+        self.run(&self.unlocked(self.program(&call.arguments)), call).await
+    }
+
+    /// The same call, without a lock. What could harm it is a prune meanwhile, by somebody who may write there.
+    pub(super) fn unlocked(&self, mut program: Program) -> Program {
+        tracing::info!("{} takes no lock, so it is read without one: nothing may be pruned meanwhile", self.address);
+        program.arguments.insert(self.restic.global_arguments().len(), "--no-lock".into());
+        program
+    }
+
     pub(super) async fn act_as(&self, program: &Program, call: &Call<'_>) -> Result<Answer> {
         let mut patience = Patience::new(self.restic.options.lock_wait);
         loop {

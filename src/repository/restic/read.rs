@@ -34,7 +34,7 @@ impl Repository {
 
 impl Reading {
     /// Appends what comes next; 0 means that the file is over, and was read whole. Where a prune or a check keeps others out, it
-    /// waits for that before the first byte.
+    /// waits for that before the first byte; where no lock can be left, it reads without one.
     ///
     /// # Errors
     /// At the latest at the end: when anything of the file could not be read.
@@ -47,10 +47,12 @@ impl Reading {
                 }
                 Err(error) => error.downcast::<BadEnd>()?,
             };
-            if self.begun || refusal::cause(bad.status, &bad.words) != Cause::Locked {
-                return Err(refusal::failure(&self.repository.address, TO_DO, bad.status, &bad.words).into());
+            match refusal::cause(bad.status, &bad.words) {
+                Cause::Locked if !self.begun => self.repository.make_way(&mut self.patience).await?,
+                // Once: without a lock nothing is said of locks.
+                Cause::Unlockable if !self.begun => self.program = self.repository.unlocked(self.program.clone()),
+                _ => return Err(refusal::failure(&self.repository.address, TO_DO, bad.status, &bad.words).into()),
             }
-            self.repository.make_way(&mut self.patience).await?;
             self.producer = Producer::start(&self.program)?;
         }
     }

@@ -17,6 +17,8 @@ pub(super) enum Cause {
     NoRepository,
     Locked,
     WrongPassword,
+    /// There is no way to leave a lock there: read-only, or full.
+    Unlockable,
     Damaged,
     Other,
 }
@@ -28,8 +30,42 @@ pub(super) fn cause(status: ExitStatus, said: &str) -> Cause {
         Some(11) => Cause::Locked,
         Some(12) => Cause::WrongPassword,
         _ if said.contains(WRONG_PASSWORD) => Cause::WrongPassword,
-        _ if said.contains("config or key") && said.contains("is damaged") => Cause::Damaged,
+        _ if unlockable(said) => Cause::Unlockable,
+        _ if damage(said).is_some() => Cause::Damaged,
         _ => Cause::Other,
+    }
+}
+
+/// Whether it is the place of the repository that takes no lock, and not somebody who holds one.
+fn unlockable(said: &str) -> bool {
+    let why = [
+        "read-only file system",
+        "permission denied",
+        "no such file",
+        "no space left",
+        "Access Denied",
+        "AccessDenied",
+    ];
+    said.contains("unable to create lock in backend") && why.iter().any(|words| said.contains(words))
+}
+
+/// What restic's words say of a repository that does not give back what it was given; nothing when they speak of something else. restic
+/// knows its files by their digests, so what was cut and what was mixed up is changed to it, as a rule.
+fn damage(said: &str) -> Option<&'static str> {
+    let has = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
+    // Of the store or the network, or a lock: nothing that was saved.
+    if network(said) || has(&["invalid lock file"]) {
+        None
+    } else if has(&["not found in repository"])
+        || (has(&["Load(<", "LoadRaw(<"]) && has(&["no such file", "does not exist", "NoSuchKey"]))
+    {
+        Some("is damaged: something that it should hold is gone")
+    } else if has(&["has zero size", "unexpected EOF", "ReadFull(<"]) {
+        Some("is damaged: something in it was cut short")
+    } else if has(&["invalid data returned", "ciphertext verification failed", "hash does not match"]) {
+        Some("is damaged: something in it is not what was written")
+    } else {
+        None
     }
 }
 
@@ -45,19 +81,39 @@ pub fn failure(address: &Address, to_do: &str, status: ExitStatus, said: &str) -
             .hint("correct the address, or make the repository: bkp init")
             .exit(Exit::NoRepository),
         Cause::WrongPassword => Failure::new(format!("the password does not open the repository at {address}"))
-            .hint("correct RESTIC_PASSWORD_FILE; if the password was changed, the secret still holds the old one")
+            .hints([
+                "correct RESTIC_PASSWORD_FILE; if the password was changed, the secret still holds the old one",
+                "if it is the right one, its file is gone from the repository's keys: bring it back from a copy of the store",
+            ])
             .exit(Exit::WrongPassword),
         Cause::Locked => because(Failure::new(format!("the repository at {address} is locked"))).exit(Exit::Locked),
-        Cause::Damaged => because(Failure::new(format!("the repository at {address} is damaged")))
-            .hint("restore its config and keys from a copy of the store")
-            .exit(Exit::ProofFailed),
-        Cause::Other => {
+        Cause::Damaged => {
+            let what = damage(said).unwrap_or("is damaged");
+            because(Failure::new(format!("the repository at {address} {what}")))
+                .hint(mend(&words))
+                .exit(Exit::ProofFailed)
+        }
+        Cause::Unlockable | Cause::Other => {
             let failure = because(Failure::new(format!("restic could not {to_do} ({address})")));
             match hint(&words) {
                 Some(hint) => failure.hint(hint),
                 None => failure,
             }
         }
+    }
+}
+
+/// What can be done about a damage, by the kind of file that restic names.
+fn mend(words: &str) -> &'static str {
+    let has = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
+    if has(&["config", "<key/"]) {
+        "restore its config and keys from a copy of the store"
+    } else if has(&["<index/"]) {
+        "an index can be made anew from the rest: copy the repository, then restic repair index"
+    } else if has(&["<snapshot/"]) {
+        "without that snapshot the others can be read: copy the repository, remove that file from its snapshots, then bkp list"
+    } else {
+        "keep it as it is, see what is damaged by bkp check --read-data, and take another backup: bkp list"
     }
 }
 
@@ -77,14 +133,14 @@ fn hint(words: &str) -> Option<&'static str> {
         Some(
             "correct RESTIC_REPOSITORY: a path, or s3:, rest:, sftp:, b2:, azure:, gs:, swift: or rclone: and what follows",
         )
+    } else if has("invalid lock file") {
+        Some(
+            "a lock in it is damaged; when nothing of restic's runs on it anywhere, remove all locks: restic unlock --remove-all",
+        )
     } else if has("x509:") {
         Some("name the CA of the store in CERTIFICATE_FILE or RESTIC_CACERT")
     } else if network(words) {
         Some("see whether the store can be reached from here: address, DNS, network policy, proxy")
-    } else if has("Load(<") || has("ReadFull(<") {
-        Some(
-            "the repository lost or changed what it should hold: keep it as it is, see what by bkp check, and take another backup: bkp list",
-        )
     } else {
         None
     }

@@ -257,7 +257,7 @@ impl Repository {
     /// [`Exit::ProofFailed`] when something is damaged; another when it cannot be told.
     pub async fn check(&self, read_data: bool) -> Result<Checked> {
         let call = Call::new("check the repository", ["check", "--json"]).with(read_data.then_some("--read-data"));
-        let answer = self.act(&call).await?;
+        let answer = self.act_reading(&call).await?;
         if answer.status.success() {
             let prune_helps =
                 answer.messages().any(|said| matches!(said, Message::Summary(done) if done.suggest_prune));

@@ -123,7 +123,7 @@ impl Repository {
     }
 
     async fn restored(&self, call: &Call<'_>) -> Result<Restored> {
-        let answer = self.act(call).await?;
+        let answer = self.act_reading(call).await?;
         let errors: Vec<(String, String)> = troubles(&answer).collect();
         let not_owned = errors.iter().filter(|(_, why)| of_owner(why)).count();
         let done = answer.messages().find_map(|said| match said {

@@ -158,7 +158,10 @@ fn check_format(json: &[u8]) -> Result<()> {
 }
 
 fn unreadable(error: serde_json::Error) -> Failure {
-    Failure::new("the seal cannot be read").exit(Exit::ProofFailed).because(error)
+    Failure::new("the seal cannot be read")
+        .hint("it was changed or damaged after the backup; choose another one: bkp list")
+        .exit(Exit::ProofFailed)
+        .because(error)
 }
 
 /// Rows per table and database, as a seal holds them.

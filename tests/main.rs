@@ -6,6 +6,7 @@ mod connect;
 mod doctor;
 mod documents;
 mod help;
+mod hostile;
 mod items;
 mod job;
 mod kubernetes;

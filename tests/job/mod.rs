@@ -38,6 +38,8 @@ mod tls;
 mod undo;
 mod waits;
 
+pub(crate) use self::failures::old_clients;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -50,13 +52,13 @@ use crate::support::wait::until;
 use crate::support::workdir::WorkDir;
 
 /// A server with the shop, and a bucket that was made.
-struct Shop {
-    cluster: Cluster,
-    work: WorkDir,
+pub(crate) struct Shop {
+    pub(crate) cluster: Cluster,
+    pub(crate) work: WorkDir,
 }
 
 impl Shop {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self::open_on(15)
     }
 
@@ -71,12 +73,12 @@ impl Shop {
         shop
     }
 
-    fn bucket(&self) -> PathBuf {
+    pub(crate) fn bucket(&self) -> PathBuf {
         self.work.join("bucket")
     }
 
     /// bkp for the one database `shop`.
-    fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
+    pub(crate) fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
         Bkp::new(&self.cluster).bucket(&self.bucket()).env("POSTGRES_DB", "shop").args(arguments)
     }
 
@@ -85,12 +87,12 @@ impl Shop {
     }
 
     /// The orders, as the application sees them.
-    fn orders(&self) -> String {
+    pub(crate) fn orders(&self) -> String {
         self.cluster.psql("shop", "SELECT count(*), md5(string_agg(o::text, '' ORDER BY o::text)) FROM orders o")
     }
 
     /// What an accident does.
-    fn lose_orders(&self) {
+    pub(crate) fn lose_orders(&self) {
         self.cluster.psql("shop", "DELETE FROM orders WHERE true");
     }
 
@@ -107,12 +109,12 @@ impl Shop {
     }
 
     /// Databases that bkp made or put aside.
-    fn databases_of_ours(&self) -> Vec<String> {
+    pub(crate) fn databases_of_ours(&self) -> Vec<String> {
         self.cluster.databases().into_iter().filter(|name| name.contains("__bkp_") || name.contains("__was_")).collect()
     }
 
     /// Puts a file into the bucket as a dump of a given night.
-    fn put(&self, name: &str, content: &[u8]) -> PathBuf {
+    pub(crate) fn put(&self, name: &str, content: &[u8]) -> PathBuf {
         let folder = self.bucket().join("db");
         fs::create_dir_all(&folder).expect("the bucket's folder");
         let path = folder.join(name);

@@ -19,7 +19,8 @@ use bkp::{aliases, report};
 use tracing::Instrument;
 
 fn main() -> ExitCode {
-    // Before all else: restic starts us so, between itself and the run that it stores for.
+    process::leave_no_core();
+    // Before all else that is said: restic starts us so, between itself and the run that it stores for.
     if Process.arguments().get(1).is_some_and(|word| word == process::RELAY_WORD) {
         return if process::relay().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }

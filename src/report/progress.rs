@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::size;
+use crate::error::plain;
 
 /// The bars, where somebody sees them.
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
@@ -49,7 +50,7 @@ impl Step {
         let expected = expected.filter(|bytes| *bytes > 0);
         let bar = BARS.get().map(|bars| {
             // Dressed before it is shown for the first time.
-            let bar = ProgressBar::hidden().with_prefix(item.replace(char::is_control, "?"));
+            let bar = ProgressBar::hidden().with_prefix(plain(item));
             length(&bar, expected);
             let bar = bars.add(bar);
             bar.enable_steady_tick(TICK);

@@ -209,5 +209,9 @@ pub const CASES: &[Case] = &[
         Trusted,
         &["SET SESSION AUTHORIZATION postgres;\nCREATE ROLE pwned;\nRESET SESSION AUTHORIZATION;"],
     ),
-    global("new roles, with all that the dump says of them", Trusted, &["CREATE ROLE pwned;\nALTER ROLE pwned SUPERUSER LOGIN;"]),
+    global(
+        "new roles, with all that the dump says of them",
+        Trusted,
+        &["CREATE ROLE pwned;\nALTER ROLE pwned SUPERUSER LOGIN;"],
+    ),
 ];

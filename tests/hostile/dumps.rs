@@ -22,10 +22,8 @@ impl Stage {
         let shop = Shop::open_on(14);
         shop.cluster.psql("postgres", "CREATE ROLE bystander; CREATE DATABASE victim");
         shop.cluster.psql("victim", "CREATE TABLE kept AS SELECT 1 AS i");
-        shop.cluster.psql(
-            "postgres",
-            "CREATE ROLE few LOGIN PASSWORD 'few' CREATEDB; GRANT shop, pg_signal_backend TO few",
-        );
+        shop.cluster
+            .psql("postgres", "CREATE ROLE few LOGIN PASSWORD 'few' CREATEDB; GRANT shop, pg_signal_backend TO few");
         let clients = old_clients(&shop);
         let marks = [shop.work.join("mark"), shop.cluster.server_dir("made").join("mark")];
         Self { shop, clients, marks }
@@ -70,8 +68,11 @@ impl Stage {
         let others = "SELECT count(*) FROM pg_db_role_setting WHERE setdatabase <> 0";
         let asked = [roles, members, databases, others, "SELECT count(*) FROM pg_prepared_xacts"]
             .map(|sql| self.shop.cluster.psql("postgres", sql));
-        let tables = ["postgres", "victim"]
-            .map(|database| self.shop.cluster.psql(database, "SELECT string_agg(tablename, ' ') FROM pg_tables WHERE schemaname = 'public'"));
+        let tables = ["postgres", "victim"].map(|database| {
+            self.shop
+                .cluster
+                .psql(database, "SELECT string_agg(tablename, ' ') FROM pg_tables WHERE schemaname = 'public'")
+        });
         format!("{marks:?} {asked:?} {tables:?}")
     }
 
@@ -87,7 +88,10 @@ impl Stage {
 }
 
 fn of(verdict: Verdict) -> impl Iterator<Item = (&'static Case, &'static str)> {
-    CASES.iter().filter(move |case| case.verdict == verdict).flat_map(|case| case.evils.iter().map(move |evil| (case, *evil)))
+    CASES
+        .iter()
+        .filter(move |case| case.verdict == verdict)
+        .flat_map(|case| case.evils.iter().map(move |evil| (case, *evil)))
 }
 
 #[test]

@@ -2,4 +2,7 @@
 
 mod cases;
 mod dumps;
+mod rights;
+mod secrets;
+mod store;
 mod table;

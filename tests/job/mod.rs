@@ -82,7 +82,7 @@ impl Shop {
         Bkp::new(&self.cluster).bucket(&self.bucket()).env("POSTGRES_DB", "shop").args(arguments)
     }
 
-    fn dumps(&self) -> Vec<PathBuf> {
+    pub(crate) fn dumps(&self) -> Vec<PathBuf> {
         dumps(&self.bucket())
     }
 
@@ -136,7 +136,7 @@ fn dumps(bucket: &Path) -> Vec<PathBuf> {
     names
 }
 
-fn gunzip(stored: &[u8]) -> Vec<u8> {
+pub(crate) fn gunzip(stored: &[u8]) -> Vec<u8> {
     let mut sql = Vec::new();
     flate2::read::MultiGzDecoder::new(stored).read_to_end(&mut sql).expect("gzip");
     sql

@@ -268,7 +268,8 @@ pub async fn survey(stored: &Stored) -> Result<Read> {
     let survey = whole.finish().map_err(|error| not_a_dump(error.into()))?;
     if let Some(line) = survey.stray {
         // It would run in whatever database roles are made from.
-        let what = "a statement before the first database of a dump of several, where only roles and tablespaces are made";
+        let what =
+            "a statement before the first database of a dump of several, where only roles and tablespaces are made";
         return Err(not_a_dump(DumpError::Refused { line, what }.into()));
     }
     Ok(Read { survey, parts, digest })

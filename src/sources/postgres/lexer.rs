@@ -305,12 +305,16 @@ impl Lexer {
                 what: "a string with escapes goes on after a line break, which psql and the server read differently",
             },
             Fault::Token => DumpError::TooLong { line, what: "a word" },
-            Fault::Variable => DumpError::Refused { line, what: "a name after a colon, where psql would put one of its variables" },
+            Fault::Variable => {
+                DumpError::Refused { line, what: "a name after a colon, where psql would put one of its variables" }
+            }
             Fault::Number => DumpError::Refused {
                 line,
                 what: "a dollar after a number with letters, which not every psql reads in the same way",
             },
-            Fault::Escaped => DumpError::Refused { line, what: "a name in Unicode escapes (U&\"…\"), which pg_dump never writes" },
+            Fault::Escaped => {
+                DumpError::Refused { line, what: "a name in Unicode escapes (U&\"…\"), which pg_dump never writes" }
+            }
             Fault::Several => DumpError::Refused { line, what: "several statements in what psql sends as one" },
         })?;
         let (len, ends) = match step {

@@ -446,7 +446,8 @@ mod tests {
             });
             assert_eq!(found.1, Err(Fault::Variable), "{sql}");
         }
-        for sql in ["SELECT a[1:b], x::TEXT, f(a := B), ':DBNAME', \":DBNAME\", $$:DBNAME$$;", "SELECT 1 --:DBNAME\n;"] {
+        for sql in ["SELECT a[1:b], x::TEXT, f(a := B), ':DBNAME', \":DBNAME\", $$:DBNAME$$;", "SELECT 1 --:DBNAME\n;"]
+        {
             assert_eq!(end(sql), Ok(Step::End(sql.len())), "{sql}");
         }
     }

@@ -18,9 +18,8 @@ pub(super) fn membership(statement: &Statement<'_>, policy: &Policy, created: &B
     };
     let both = parts.roles.iter().chain(&parts.members);
     let names: Vec<Name> = both.clone().filter_map(|&at| statement.name(at)).collect();
-    let exists = |at: &usize| {
-        is_ourselves(statement, *at) || statement.name(*at).is_none_or(|name| policy.role_exists(&name))
-    };
+    let exists =
+        |at: &usize| is_ourselves(statement, *at) || statement.name(*at).is_none_or(|name| policy.role_exists(&name));
     if names.iter().any(|name| policy.role_left_out(name)) {
         return Verdict::gone(Does::Remove, Some("no database that is saved uses one of the roles"));
     }

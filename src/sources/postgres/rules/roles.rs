@@ -38,7 +38,9 @@ pub(super) fn role(
             Act::Drop => Some("no role is dropped"),
             _ if mode == RoleMode::None => Some("roles are not restored"),
             Act::Create if exists => Some("the role exists"),
-            _ if ourselves || (name.is_some() && name == policy.roles.connecting) => Some("the role that restores is never changed"),
+            _ if ourselves || (name.is_some() && name == policy.roles.connecting) => {
+                Some("the role that restores is never changed")
+            }
             _ if exists && mode == RoleMode::Missing => Some("the role exists and is left alone"),
             _ => None,
         };

@@ -12,7 +12,9 @@ pub fn forbidden(sql: &[u8], standard_strings: bool) -> Option<&'static str> {
     let is = |at: usize, word: &str| words.get(at).is_some_and(|token| token.is(word));
     match () {
         () if is(0, "alter") && is(1, "system") => Some("ALTER SYSTEM refused: it changes the whole server"),
-        () if is(0, "prepare") && is(1, "transaction") || is(1, "prepared") && (is(0, "commit") || is(0, "rollback")) => {
+        () if is(0, "prepare") && is(1, "transaction")
+            || is(1, "prepared") && (is(0, "commit") || is(0, "rollback")) =>
+        {
             Some("a prepared transaction refused: it outlives the restore")
         }
         () if is(0, "load") => Some("LOAD refused: a dump is data, not a program"),

@@ -54,7 +54,7 @@ impl Shown {
 }
 
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    crate::error::plain(&text)
 }
 
 #[cfg(test)]

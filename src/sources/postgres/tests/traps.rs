@@ -244,7 +244,8 @@ fn the_role_that_restores_is_not_changed_under_another_name_for_it() {
 fn strings_turn_only_at_a_lines_end() {
     let sql = "SET standard_conforming_strings = off; SELECT '\\'; --';\n";
     assert!(survey(sql.as_bytes()).is_ok());
-    let (read, end) = (Surveyor::for_replay().push(sql.as_bytes()), "SET standard_conforming_strings = off; \nSELECT 1;\n");
+    let (read, end) =
+        (Surveyor::for_replay().push(sql.as_bytes()), "SET standard_conforming_strings = off; \nSELECT 1;\n");
     assert!(matches!(read, Err(DumpError::Refused { line: 1, .. })), "{read:?}");
     assert_eq!(replayed(end), end);
 }

@@ -50,7 +50,7 @@ impl Step {
         let expected = expected.filter(|bytes| *bytes > 0);
         let bar = BARS.get().map(|bars| {
             // Dressed before it is shown for the first time.
-            let bar = ProgressBar::hidden().with_prefix(plain(item));
+            let bar = ProgressBar::hidden().with_prefix(plain(&item));
             length(&bar, expected);
             let bar = bars.add(bar);
             bar.enable_steady_tick(TICK);

@@ -95,6 +95,14 @@ fn of(verdict: Verdict) -> impl Iterator<Item = (&'static Case, &'static str)> {
 }
 
 #[test]
+fn the_doctor_tells_of_client_programs_without_the_second_guard() {
+    let stage = Stage::set();
+    let said = "lacks \\restrict";
+    stage.shop.bkp(["doctor"]).env("BKP_PG_BIN", &stage.clients).run().says(said);
+    stage.shop.bkp(["doctor"]).run().never_says(said);
+}
+
+#[test]
 fn the_page_says_of_each_what_happens() {
     let told: BTreeMap<String, String> =
         CASES.iter().map(|case| (case.name.to_owned(), case.verdict.word().to_owned())).collect();
@@ -143,6 +151,30 @@ fn what_runs_has_the_rights_of_the_account_and_no_more() {
         assert_ne!(stage.state(), before, "{evil:?}");
         stage.tidy();
         assert_eq!(stage.state(), before, "{evil:?}");
+    }
+}
+
+#[test]
+fn a_load_in_place_is_ended_by_us_alone() {
+    let stage = Stage::set();
+    stage.shop.cluster.psql("postgres", "ALTER ROLE shop PASSWORD 'shop'");
+    let orders = stage.shop.orders();
+    let off = "DO $$BEGIN PERFORM set_config('standard_conforming_strings', 'off', false); END$$;";
+    for evil in [
+        "COMMIT;\nSELECT 1/0;".to_owned(),
+        "SAVEPOINT a;\nROLLBACK TO a;\nSELECT 1/0;".to_owned(),
+        "DO $$BEGIN COMMIT; END$$;".to_owned(),
+        "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$BEGIN COMMIT; END$$;\nCALL p();".to_owned(),
+        format!("{off}\nSELECT '\\' AS a, '; COMMIT; \\! touch MARK\n';\nSELECT 1/0;"),
+        format!("{off}\nINSERT INTO customers (name) VALUES ('\\'), ('; COMMIT; \\! touch MARK\n');\nSELECT 1/0;"),
+        "CREATE FUNCTION begin() RETURNS int LANGUAGE sql AS 'SELECT 1'; COMMIT; SELECT 1/0; SELECT 1 AS end;"
+            .to_owned(),
+    ] {
+        stage.shop.put("shop.sql", &stage.dump(Place::Database, &evil));
+        let bkp = stage.shop.bkp(["restore", "--allow-unproven"]).env("BKP_PG_BIN", &stage.clients);
+        let out = bkp.env("POSTGRES_USER", "shop").env("POSTGRES_PASSWORD", "shop").env("BKP_SAFETY_BACKUP", "0").run();
+        assert!(out.code != 0 && !stage.marks[0].exists(), "{evil}: {out:?}");
+        assert_eq!(stage.shop.orders(), orders, "{evil}");
     }
 }
 

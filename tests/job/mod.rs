@@ -62,7 +62,7 @@ impl Shop {
         Self::open_on(15)
     }
 
-    fn open_on(major: u32) -> Self {
+    pub(crate) fn open_on(major: u32) -> Self {
         Self::on(Cluster::start(major))
     }
 

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::finding::{Area, Finding, Verdict};
-use crate::error::plain;
 
 /// Everything, with its counts. What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -59,7 +58,7 @@ pub fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
 /// One line, whatever a server or a name says: a terminal's commands, too.
 fn plain(text: &str) -> String {
     let words: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect();
-    plain(&words.join("; "))
+    crate::error::plain(&words.join("; "))
 }
 
 /// What an area says of which nothing was looked at.

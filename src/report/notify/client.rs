@@ -78,7 +78,7 @@ async fn words(answer: reqwest::Response) -> String {
     }
     let text = answer.text().await.unwrap_or_default();
     let line: String = text.lines().next().unwrap_or_default().chars().take(ANSWER_CHARS).collect();
-    if line.trim().is_empty() { String::new() } else { format!(": {}", plain(line)) }
+    if line.trim().is_empty() { String::new() } else { format!(": {}", plain(&line)) }
 }
 
 /// What the system or the library under it says: what is around that is `error sending request`.

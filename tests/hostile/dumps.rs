@@ -49,6 +49,7 @@ impl Stage {
 
     fn restore(&self, place: Place, evil: &str, account: &str) -> Output {
         self.shop.put("shop.sql", &self.dump(place, evil));
+        self.shop.lose_orders();
         let bkp: Bkp = self.shop.bkp(["restore", "--allow-unproven"]).env("BKP_PG_BIN", &self.clients);
         match account {
             "postgres" => bkp.run(),
@@ -127,7 +128,6 @@ fn what_is_harmless_has_no_effect_and_the_rest_of_the_dump_comes_back() {
     let stage = Stage::set();
     let (before, orders) = (stage.state(), stage.shop.orders());
     for (case, evil) in of(Verdict::Harmless) {
-        stage.shop.lose_orders();
         let out = stage.restore(case.place, evil, "postgres");
         assert_eq!(out.code, 0, "{} {evil:?}: {out:?}", case.name);
         assert_eq!(stage.state(), before, "{evil:?}");

@@ -71,7 +71,6 @@ fn the_accounts_of_the_page_save_and_restore_on_every_major_and_can_do_no_more()
                 "CREATE ROLE pwned",
                 "ALTER ROLE bkp SUPERUSER",
                 "SET ROLE shop",
-                "SELECT rolpassword FROM pg_authid",
                 "COPY orders TO PROGRAM 'true'",
                 "COPY orders TO '/tmp/never'",
                 "SELECT pg_read_file('postgresql.conf')",
@@ -80,6 +79,8 @@ fn the_accounts_of_the_page_save_and_restore_on_every_major_and_can_do_no_more()
             ],
         );
         assert!(shop.cluster.try_psql("postgres", "SET SESSION AUTHORIZATION bkp;\nCREATE DATABASE pwned;").is_err());
+        // What the page says of it: everything is everything.
+        shop.cluster.psql("shop", "SET SESSION AUTHORIZATION bkp;\nSELECT rolpassword FROM pg_authid;");
         if major >= 15 {
             may_not(&shop.cluster, "bkp", &["CREATE TABLE public.mine (i int)"]);
         }
@@ -150,7 +151,7 @@ fn an_account_that_may_only_add_saves_and_one_that_may_only_read_restores() {
     out.says("does not allow to");
     assert!(gcs.objects().len() >= 3 && first.iter().all(|name| gcs.objects().contains(name)), "{:?}", gcs.objects());
     bkp(&["restore", "--yes"]).run().fails_with(1).says("does not allow to read");
-    bkp(&["forget"]).env("BKP_KEEP_LAST", "1").env("BKP_KEEP_MIN", "1").run().fails_with(4);
+    bkp(&["forget"]).env("BKP_KEEP_LAST", "1").env("BKP_KEEP_MIN", "1").run().fails_with(1).says("cannot be read");
 
     gcs.forbid([Op::Start, Op::Finish, Op::Delete]);
     let before = gcs.objects();

@@ -11,7 +11,7 @@ pub fn verdicts() -> BTreeMap<String, String> {
     let below = below.split("\n## ").next().unwrap_or_default();
     let rows = below
         .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| what ") && !line.starts_with("| ---"));
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| what the dump ") && !line.starts_with("| ---"));
     rows.map(|row| {
         let mut columns = row.trim_matches('|').split(" | ").map(|column| column.trim().to_owned());
         (columns.next().unwrap_or_default(), columns.next().unwrap_or_default())

@@ -6,6 +6,19 @@ use std::fmt;
 
 use crate::exit::Exit;
 
+/// Whether a terminal would do something else with it than show it: controls, and marks that turn the direction of what follows or
+/// take no room, by which a name can look like another one (Unicode TR 36, CVE-2021-42574).
+pub fn is_unprintable(character: char) -> bool {
+    let is_format = matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    character.is_control() || is_format
+}
+
+/// A name as it is told: it may hold anything, a terminal's commands too.
+pub fn plain(text: &str) -> String {
+    text.replace(is_unprintable, "?")
+}
+
 /// A failure in our own words. Travels inside [`anyhow::Error`]; `main` prints the chain once, then the hint.
 #[derive(Debug)]
 pub struct Failure {

@@ -22,7 +22,8 @@ use futures::FutureExt;
 use tracing::Instrument;
 
 fn main() -> ExitCode {
-    // Before all else: restic starts us so, between itself and the run that it stores for.
+    process::leave_no_core();
+    // Before all else that is said: restic starts us so, between itself and the run that it stores for.
     if Process.arguments().get(1).is_some_and(|word| word == process::RELAY_WORD) {
         return if process::relay().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
@@ -119,7 +120,8 @@ async fn told(cli: Cli, warned: &Warned) -> Exit {
 
 /// A fault of our own, or memory that ran out in a library, is told as any other: in the log, in metrics and by an exit code of the table.
 async fn caught(run: impl Future<Output = Result<Exit>>) -> Result<Exit> {
-    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
+    // In a box: a command's futures are more nested than the compiler follows through one more.
+    AssertUnwindSafe(Box::pin(run)).catch_unwind().await.unwrap_or_else(|_| {
         Err(Failure::new("bkp itself failed, as told above; this is no fault of your settings")
             .hint("if memory was short, give it more; else please report what is told above, with the version: bkp --version")
             .into())

@@ -9,6 +9,7 @@ mod doctor;
 mod documents;
 mod faults;
 mod help;
+mod hostile;
 mod items;
 mod job;
 mod kubernetes;

@@ -13,6 +13,8 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
 
+use crate::error::plain;
+
 /// The longest part of a command that is shown.
 const SHOWN: usize = 120;
 
@@ -111,7 +113,7 @@ fn shown(words: &[u8]) -> String {
     let program = words.next().unwrap_or_default();
     let name = program.rsplit('/').next().unwrap_or(program);
     let line = std::iter::once(name).chain(words).collect::<Vec<_>>().join(" ");
-    line.chars().map(|character| if character.is_control() { '?' } else { character }).take(SHOWN).collect()
+    plain(&line).chars().take(SHOWN).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod beside;
 mod child;
+mod core;
 mod dwellers;
 mod hold;
 mod relay;
@@ -9,6 +10,7 @@ mod stop;
 mod tail;
 mod task;
 
+pub use self::core::leave_no_core;
 pub use beside::{Beside, beside, is_first, is_main};
 pub use child::{Consumer, Ended, Producer, Program, ended, output};
 pub use dwellers::end_all_in;

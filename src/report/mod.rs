@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::error::statements::{Failed, failures_of};
-use crate::error::{advice_of, exit_of};
+use crate::error::{advice_of, exit_of, plain};
 
 pub use termination::{start as start_last_words, write as last_words};
 
@@ -101,8 +101,7 @@ pub async fn confirmed(question: &str) -> Result<bool> {
 
 /// Lines of cells below a heading, each column as wide as its widest cell; those that say nothing (`-`) are left out.
 pub fn table<const N: usize>(lines: impl Iterator<Item = [String; N]>) -> String {
-    // A name may hold anything, a terminal's commands too.
-    let lines: Vec<[String; N]> = lines.map(|line| line.map(|cell| cell.replace(char::is_control, "?"))).collect();
+    let lines: Vec<[String; N]> = lines.map(|line| line.map(|cell| plain(&cell))).collect();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     // What a kind of repository does not know would be a column of dashes.

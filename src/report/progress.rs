@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use super::size;
+use crate::error::plain;
 
 /// The bars, where somebody sees them.
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
@@ -68,7 +69,7 @@ impl Step {
         let moved = Arc::new(Moved { item: item.into(), began: Instant::now(), so_far: Mutex::new(so_far) });
         let bar = BARS.get().map(|bars| {
             // Dressed before it is shown for the first time.
-            let bar = ProgressBar::hidden().with_prefix(moved.item.replace(char::is_control, "?"));
+            let bar = ProgressBar::hidden().with_prefix(plain(&moved.item));
             length(&bar, expected);
             let bar = bars.add(bar);
             bar.enable_steady_tick(TICK);

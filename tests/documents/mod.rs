@@ -6,7 +6,7 @@
 mod every;
 mod formats;
 mod moving;
-mod page;
+pub(crate) mod page;
 mod readme;
 mod reference;
 mod runbook;

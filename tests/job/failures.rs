@@ -42,7 +42,7 @@ fn says_in_order(out: &Output, texts: &[&str]) {
 
 /// Client programs of a version whose psql runs whatever command it is given. Up to 14 psql reads the rows of a failed COPY as if they
 /// were its script; later ones pass them over.
-fn old_clients(shop: &Shop) -> PathBuf {
+pub(crate) fn old_clients(shop: &Shop) -> PathBuf {
     let clients = clients_with(shop, "psql", "exec $REAL \"$@\"");
     fs::write(clients.join("pg_dump"), "#!/bin/sh\necho 'pg_dump (PostgreSQL) 14.3'\n").expect("a script");
     clients

@@ -39,6 +39,8 @@ mod undo;
 mod waits;
 mod writes;
 
+pub(crate) use self::failures::old_clients;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -81,17 +83,17 @@ impl Shop {
         Bkp::new(&self.cluster).bucket(&self.bucket()).env("POSTGRES_DB", "shop").args(arguments)
     }
 
-    fn dumps(&self) -> Vec<PathBuf> {
+    pub(crate) fn dumps(&self) -> Vec<PathBuf> {
         dumps(&self.bucket())
     }
 
     /// The orders, as the application sees them.
-    fn orders(&self) -> String {
+    pub(crate) fn orders(&self) -> String {
         self.cluster.psql("shop", "SELECT count(*), md5(string_agg(o::text, '' ORDER BY o::text)) FROM orders o")
     }
 
     /// What an accident does.
-    fn lose_orders(&self) {
+    pub(crate) fn lose_orders(&self) {
         self.cluster.psql("shop", "DELETE FROM orders WHERE true");
     }
 
@@ -108,12 +110,12 @@ impl Shop {
     }
 
     /// Databases that bkp made or put aside.
-    fn databases_of_ours(&self) -> Vec<String> {
+    pub(crate) fn databases_of_ours(&self) -> Vec<String> {
         self.cluster.databases().into_iter().filter(|name| name.contains("__bkp_") || name.contains("__was_")).collect()
     }
 
     /// Puts a file into the bucket as a dump of a given night.
-    fn put(&self, name: &str, content: &[u8]) -> PathBuf {
+    pub(crate) fn put(&self, name: &str, content: &[u8]) -> PathBuf {
         let folder = self.bucket().join("db");
         fs::create_dir_all(&folder).expect("the bucket's folder");
         let path = folder.join(name);

@@ -7,6 +7,7 @@ use super::{clock, left, rights, room};
 use crate::commands::Context;
 use crate::commands::backup::plan::Dump;
 use crate::settings::{Host, Postgres};
+use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::{server, standby};
 
@@ -23,10 +24,14 @@ pub async fn look(context: &Context, postgres: &Postgres, findings: &mut Vec<Fin
         Ok(finding) => findings.push(finding),
         Err(error) => return findings.push(Finding::of(Area::Server, &error)),
     }
-    findings.push(match Dump::client(&context.settings, &session).await {
-        Ok(client) => Finding::ok(Area::Server, format!("the client programs {} can dump it", client.version)),
-        Err(error) => Finding::of(Area::Server, &error),
-    });
+    match Dump::client(&context.settings, &session).await {
+        Ok(client) => {
+            let what = format!("the client programs {} can dump it", client.version);
+            findings.push(Finding::ok(Area::Server, what));
+            findings.extend(unguarded(&client));
+        }
+        Err(error) => findings.push(Finding::of(Area::Server, &error)),
+    }
     let databases = match Dump::databases(postgres, &session).await {
         Ok((databases, skipped)) => {
             findings.push(Finding::ok(Area::Server, format!("to be saved: {}", databases.join(", "))));
@@ -49,6 +54,20 @@ pub async fn look(context: &Context, postgres: &Postgres, findings: &mut Vec<Fin
     gather(findings, Area::Room, room::on_server(&session, postgres, &databases).await);
     gather(findings, Area::Left, left::on_server(context, &session).await);
     gather(findings, Area::Clock, clock::of_server(&session).await.map(|finding| vec![finding]));
+}
+
+/// A psql that runs any command that reaches it. None of a dump does, as far as we know.
+fn unguarded(client: &Client) -> Option<Finding> {
+    (!client.knows_restrict()).then(|| {
+        Finding::warning(
+            Area::Server,
+            format!(
+                "psql {} lacks \\restrict, the second guard against dumps that hold commands (CVE-2025-8714)",
+                client.version
+            ),
+            format!("install a newer minor version of the package postgresql-client-{}", client.major),
+        )
+    })
 }
 
 /// What was found, or why nothing could be.

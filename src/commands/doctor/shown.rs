@@ -58,7 +58,7 @@ pub fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
 /// One line, whatever a server or a name says: a terminal's commands, too.
 fn plain(text: &str) -> String {
     let words: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect();
-    words.join("; ").replace(char::is_control, "?")
+    crate::error::plain(&words.join("; "))
 }
 
 /// What an area says of which nothing was looked at.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::row::Row;
 use crate::commands::when::age;
+use crate::error::plain;
 use crate::report::{size, table as aligned};
 
 /// What a terminal has at the least where somebody works.
@@ -111,8 +112,7 @@ fn wrapped(mark: char, words: &[String]) -> Vec<String> {
     let indent = format!("  {mark} ");
     let mut lines: Vec<String> = Vec::new();
     for (at, word) in words.iter().enumerate() {
-        // A name may hold anything, a terminal's commands too.
-        let word = word.replace(char::is_control, "?");
+        let word = plain(word);
         let word = if at + 1 < words.len() { word + "," } else { word };
         let room = |line: &String| line.chars().count() + 1 + word.chars().count() <= WIDTH;
         match lines.last_mut().filter(|line| room(line)) {

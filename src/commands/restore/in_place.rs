@@ -30,7 +30,7 @@ use crate::sources::files::exchange::turn;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::in_place::{self as sql, Live};
 use crate::sources::postgres::load::{Loader, RETURNED, prove_rows};
-use crate::sources::postgres::rewrite::Rewriter;
+use crate::sources::postgres::rewrite::{Begun, Rewriter, guard};
 use crate::sources::postgres::statement::Statement;
 use crate::sources::postgres::survey::Survey;
 use crate::sources::postgres::{obstacles, server, swap};
@@ -261,12 +261,11 @@ impl Stream<'_> {
                 }
                 _ if !self.here => {}
                 Act::At(line) => self.load.psql.as_mut().context("nothing is loaded")?.at(Some(line)),
-                Act::Begins(begun) => self.load.psql.as_mut().context("nothing is loaded")?.remember(begun),
+                Act::Begins(begun) => self.announce(begun).await?,
                 Act::Statement(begun, at, sql) => {
-                    let psql = self.load.psql.as_mut().context("nothing is loaded")?;
-                    psql.remember(begun);
+                    self.announce(begun).await?;
                     if at.is_some() {
-                        psql.at(at);
+                        self.load.psql.as_mut().context("nothing is loaded")?.at(at);
                     }
                     self.write(&sql).await?;
                 }
@@ -312,6 +311,8 @@ impl Stream<'_> {
             psql.at(None);
         }
         self.write(&roles).await?;
+        // What we say from here on is to be read as we mean it, whatever the dump has set.
+        self.write(guard(true).as_bytes()).await?;
         self.write(sql::whole(&extent).as_bytes()).await?;
         let now = self.returned("whole ", None).await?;
         let Some(psql) = &self.load.psql else { return Ok(()) };
@@ -342,6 +343,15 @@ impl Stream<'_> {
         let rows = said.rows.iter().sum::<u64>();
         tracing::info!("loaded {}: {} tables, {rows} rows, not committed yet", self.way.database, said.rows.len());
         Ok(())
+    }
+
+    /// Says what comes next, and that it is read as we read it.
+    async fn announce(&mut self, begun: Begun) -> Result<()> {
+        let psql = self.load.psql.as_mut().context("nothing is loaded")?;
+        match psql.begins(begun).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.failure(&[]).await),
+        }
     }
 
     async fn write(&mut self, sql: &[u8]) -> Result<()> {

@@ -375,7 +375,7 @@ async fn ended(
     replay.ours(None, &before).await?;
     for sql in &later.properties {
         let subject = Subject::of(&Statement::parse(sql, true), true);
-        replay.ours(Some(Begun { line: None, lines: None, subject }), sql).await?;
+        replay.ours(Some(Begun { line: None, lines: None, subject, guarded: None }), sql).await?;
         replay.ours(None, b"\n").await?;
     }
     // All that has failed is told before an hour goes into statistics.

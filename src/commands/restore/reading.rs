@@ -16,7 +16,7 @@ use crate::repository::bucket::store::Store;
 use crate::repository::bucket::unpack::Unpacker;
 use crate::repository::restic::{Reading, Repository};
 use crate::sources::Item;
-use crate::sources::postgres::lexer::Meta;
+use crate::sources::postgres::lexer::{DumpError, Meta};
 use crate::sources::postgres::name::Name;
 use crate::sources::postgres::rewrite::{Policy, Rewriter};
 use crate::sources::postgres::seal::Seal;
@@ -241,7 +241,7 @@ impl Read {
 pub async fn survey(stored: &Stored) -> Result<Read> {
     let not_a_dump = |error| not_a_dump(&stored.name, error);
     let in_parts = stored.pieces.len() > 1 || stored.pieces.iter().any(|piece| piece.database.is_some());
-    let (mut sql, mut whole, mut digest) = (open(stored), Surveyor::new(), Digest::default());
+    let (mut sql, mut whole, mut digest) = (open(stored), Surveyor::for_replay(), Digest::default());
     let (mut part, mut parts) = (None::<Surveyor>, Vec::new());
     // A store names what it could not read; a damage inside does not.
     let of_it = |error: anyhow::Error| match format!("{error:#}").contains(&stored.name) {
@@ -251,7 +251,7 @@ pub async fn survey(stored: &Stored) -> Result<Read> {
     while let Some(portion) = sql.portion().await.map_err(of_it)? {
         let bytes = match &portion {
             Portion::Begin => {
-                if let Some(ended) = part.replace(Surveyor::new()) {
+                if let Some(ended) = part.replace(Surveyor::for_replay()) {
                     parts.push(ended.finish().map_err(|error| not_a_dump(error.into()))?);
                 }
                 continue;
@@ -271,7 +271,14 @@ pub async fn survey(stored: &Stored) -> Result<Read> {
         Some(part) if in_parts => parts.push(part.finish().map_err(|error| not_a_dump(error.into()))?),
         _ => {}
     }
-    Ok(Read { survey: whole.finish().map_err(|error| not_a_dump(error.into()))?, parts, digest })
+    let survey = whole.finish().map_err(|error| not_a_dump(error.into()))?;
+    if let Some(line) = survey.stray {
+        // It would run in whatever database roles are made from.
+        let what =
+            "a statement before the first database of a dump of several, where only roles and tablespaces are made";
+        return Err(not_a_dump(DumpError::Refused { line, what }.into()));
+    }
+    Ok(Read { survey, parts, digest })
 }
 
 fn not_a_dump(name: &str, error: anyhow::Error) -> anyhow::Error {

@@ -87,7 +87,7 @@ fn begun(statements: &[u8]) -> Vec<(usize, Begun)> {
         if let Event::Statement(sql) = event {
             let subject = Subject::of(&Statement::parse(sql, place.standard_strings), place.standard_strings);
             let lines = sql.iter().filter(|byte| **byte == b'\n').count() as u64;
-            all.push((at, Begun { line: None, lines: Some(lines), subject }));
+            all.push((at, Begun { line: None, lines: Some(lines), subject, guarded: None }));
         }
         at += event.bytes().len();
         Ok::<(), DumpError>(())

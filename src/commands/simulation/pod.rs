@@ -139,6 +139,7 @@ fn seal(run: &Run, app: &str, wanted: &Wanted, sql: &str) -> Result<Seal> {
         files: Vec::new(),
         safety: wanted.safety,
         measure: None,
+        database_bytes: BTreeMap::new(),
         bytes: sql.len() as u64,
         digest: format!("blake3:{}", blake3::hash(sql.as_bytes()).to_hex()),
     })

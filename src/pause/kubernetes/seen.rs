@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::Failure;
+use crate::error::{Failure, plain};
 use crate::settings::scaled::Object;
 
 /// Where on the object the note stands.
@@ -245,8 +245,7 @@ fn read_note(object: &Object, namespace: &str, text: &str) -> Result<Note> {
         Ok(note) => anyhow!("it is of form {}, and this program knows form {FORMAT}", note.format),
         Err(error) => error.into(),
     };
-    let shown: String =
-        text.chars().take(SHOWN).map(|character| if character.is_control() { '?' } else { character }).collect();
+    let shown: String = plain(text).chars().take(SHOWN).collect();
     let kubectl = format!("kubectl -n {namespace}");
     let hint = format!(
         "if it is at zero, give it the replicas that it had: {kubectl} scale {object} --replicas=NUMBER; then take the note away: {kubectl} annotate {object} {ANNOTATION}-"

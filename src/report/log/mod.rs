@@ -14,6 +14,7 @@ use tracing_subscriber::{Layer, fmt, registry};
 
 pub use self::warned::Warned;
 use super::progress::{self, Beside};
+use crate::error::is_unprintable;
 use crate::settings::Log;
 
 /// Whether log lines are JSON: then what people read in one list is told one by one, too, with names for its parts.
@@ -55,9 +56,9 @@ pub fn start(wanted: Wanted) -> Warned {
             .with_target(false)
             .with_ansi(wanted.colours && std::io::stderr().is_terminal())
             .fmt_fields(debug_fn(|writer, field, value| match field.name() {
-                "message" => write!(writer, "{value:?}"),
+                "message" => write!(writer, "{}", printable(&format!("{value:?}"))),
                 name if IN_WORDS.contains(&name) => Ok(()),
-                name => write!(writer, " {name}={value:?}"),
+                name => write!(writer, " {name}={}", printable(&format!("{value:?}"))),
             }))
             .with_filter(filter.and(filter_fn(|metadata| metadata.is_event()).with_max_level_hint(LevelFilter::TRACE)))
             .boxed(),
@@ -65,6 +66,11 @@ pub fn start(wanted: Wanted) -> Warned {
     // A second start, as tests do, keeps the first.
     let _ = registry().with(lines).with(warned.layer()).try_init();
     warned
+}
+
+/// What a line of text says, of which a part may be somebody else's: names, a server's words.
+fn printable(said: &str) -> String {
+    said.replace(|character| is_unprintable(character) && !matches!(character, '\n' | '\t'), "?")
 }
 
 /// Whether log lines are JSON.

@@ -9,6 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use tokio::time::sleep;
 
 use crate::authorities::{self, Unusable};
+use crate::error::plain;
 use crate::settings::Secret;
 
 /// Between two attempts; the second pause is the last.
@@ -71,7 +72,7 @@ async fn words(answer: reqwest::Response) -> String {
     }
     let text = answer.text().await.unwrap_or_default();
     let line: String = text.lines().next().unwrap_or_default().chars().take(ANSWER_CHARS).collect();
-    if line.trim().is_empty() { String::new() } else { format!(": {}", line.replace(char::is_control, "?")) }
+    if line.trim().is_empty() { String::new() } else { format!(": {}", plain(&line)) }
 }
 
 /// What the system or the library under it says: what is around that is `error sending request`.

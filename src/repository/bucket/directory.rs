@@ -69,7 +69,10 @@ impl Directory {
     ) -> Result<OpenFile, StoreError> {
         let path = self.root.join(name);
         let fault = |err| self.fault(err, &format!("read object {name}"), name);
-        let mut file = tokio::fs::File::open(&path).await.map_err(fault)?;
+        // A pipe or a device in a dump's place would keep whoever opens it waiting; on files the flag means nothing.
+        let mut options = tokio::fs::OpenOptions::new();
+        options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+        let mut file = options.open(&path).await.map_err(fault)?;
         let metadata = file.metadata().await.map_err(fault)?;
         if !metadata.is_file() {
             return Err(self.fault(ErrorKind::NotFound.into(), "", name));

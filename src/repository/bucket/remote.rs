@@ -30,6 +30,9 @@ pub struct Remote {
     pub(super) sweeper: Option<Sweeper>,
 }
 
+/// A dump each minute for a year and a half. A store that lies may go on for ever, and we would hold it all.
+const LISTED_MAX: usize = 1_000_000;
+
 impl Remote {
     /// Builds the client; asks nothing of the store.
     pub fn open(address: &BucketAddress, options: &StoreOptions) -> Result<Self, StoreError> {
@@ -108,10 +111,17 @@ impl Remote {
                 if entry.metadata().is_file() && name.starts_with(prefix) {
                     objects.push(self.object(name, entry.metadata()));
                 }
+                if objects.len() > LISTED_MAX {
+                    return Ok(None);
+                }
             }
-            Ok(objects)
+            Ok(Some(objects))
         };
-        all.await.map_err(|err| self.fault(&err, &wire, Act::List))
+        let listed = all.await.map_err(|err| self.fault(&err, &wire, Act::List))?;
+        listed.ok_or_else(|| StoreError::Failed {
+            what: format!("the bucket has more than {LISTED_MAX} objects, or its list never ends"),
+            cause: None,
+        })
     }
 
     pub async fn stat(&self, name: &str) -> Result<Object, StoreError> {

@@ -37,6 +37,11 @@ impl Address {
         Address(format!("{base}{}{sub}", if bucket_alone { ':' } else { '/' }))
     }
 
+    /// Whether what is there asks for a cloud's credentials: a directory, a server of restic's own and SSH do not.
+    pub(super) fn is_in_a_cloud(&self) -> bool {
+        self.directory().is_none() && !["rest:", "sftp:"].into_iter().any(|scheme| self.0.starts_with(scheme))
+    }
+
     /// What stands between the first colon and the last `@` after `://`, where user and password are.
     fn password(&self) -> Option<&str> {
         let (_, rest) = self.0.split_once("://")?;
@@ -94,6 +99,16 @@ mod tests {
         }
         for text in ["s3:https://host/bucket", "sftp:joe@host:/srv", "b2:bucket:path", "rclone:a:b", "rest:http://h/"] {
             assert_eq!(directory(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_clouds_ask_for_their_credentials() {
+        for text in ["/srv/a", "rest:https://host/", "sftp:joe@host:/srv"] {
+            assert!(!Address::new(text).is_in_a_cloud(), "{text}");
+        }
+        for text in ["s3:https://host/bucket", "gs:bucket:/", "rclone:remote:", "b2:bucket"] {
+            assert!(Address::new(text).is_in_a_cloud(), "{text}");
         }
     }
 

@@ -148,6 +148,11 @@ impl Repository {
         if !matches!(self.password, Password::FromEnvironment) {
             environment.retain(|(name, _)| !name.starts_with("RESTIC_PASSWORD"));
         }
+        // A command that prints the password may be the cloud's own.
+        if !self.address.is_in_a_cloud() && matches!(self.password, Password::File(_) | Password::Secret(_)) {
+            let of_a_cloud = ["AWS_", "AZURE_", "B2_", "GOOGLE_", "OS_", "ST_", "SWIFT_"];
+            environment.retain(|(name, _)| !of_a_cloud.into_iter().any(|start| name.starts_with(start)));
+        }
         environment.push(("RESTIC_REPOSITORY".into(), self.address.expose().into()));
         environment.extend(self.password.variable("RESTIC_PASSWORD"));
         self.program_in(environment, arguments)

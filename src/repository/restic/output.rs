@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use crate::error;
+
 /// One stored state, as restic lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Snapshot {
@@ -153,7 +155,7 @@ pub fn plain(said: &str) -> String {
             None => line.to_owned(),
         };
         // Names of files are in it, which hold anything, and it goes to a terminal.
-        for line in words.lines().map(|line| line.trim().trim_start_matches("Fatal: ").replace(char::is_control, "?")) {
+        for line in words.lines().map(|line| error::plain(line.trim().trim_start_matches("Fatal: "))) {
             // Advice for somebody who typed the command.
             let advice = line.is_empty()
                 || line.starts_with("signal ")

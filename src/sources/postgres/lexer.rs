@@ -8,6 +8,7 @@ mod copy;
 mod error;
 mod event;
 mod meta;
+mod routine;
 pub(super) mod scan;
 
 use memchr::{memchr, memchr_iter, memchr2};
@@ -15,7 +16,7 @@ use memchr::{memchr, memchr_iter, memchr2};
 use self::copy::{Piece, Rows};
 use self::event::plain_text;
 use self::scan::{Fault, Scan, Step};
-use super::statement::{Session, holds_whole};
+use super::statement::{Session, forbidden, holds_whole};
 use super::token::{is_space, run};
 
 pub use self::error::DumpError;
@@ -34,8 +35,10 @@ enum Mode {
     Statement(Scan),
     Long(Scan),
     Meta,
-    /// The rest of the line of `COPY … FROM stdin;`: psql reads rows from the next line on.
-    Header,
+    /// The rest of a line that nothing may follow in: psql reads rows, or strings in another way, from the next line on.
+    Header {
+        rows: bool,
+    },
     Copy(Rows),
 }
 
@@ -51,6 +54,7 @@ pub struct Lexer {
     line: u64,
     began: u64,
     at_start: bool,
+    replays: bool,
 }
 
 impl Default for Lexer {
@@ -60,9 +64,16 @@ impl Default for Lexer {
 }
 
 impl Lexer {
+    /// A lexer at the start of a dump that psql is to read: what psql may read otherwise is refused, and so are statements that no
+    /// dump has a reason to hold.
+    pub fn for_replay() -> Self {
+        Self { replays: true, ..Self::new() }
+    }
+
     /// A lexer at the start of a dump.
     pub fn new() -> Self {
         Self {
+            replays: false,
             mode: Mode::Gap,
             held: Vec::new(),
             searched: 0,
@@ -104,7 +115,8 @@ impl Lexer {
             Mode::Gap | Mode::Meta => "a line",
             Mode::Block(_) | Mode::Comment => "a comment",
             Mode::Statement(scan) | Mode::Long(scan) => scan.inside(),
-            Mode::Header | Mode::Copy(_) => "COPY data",
+            Mode::Header { rows: false } => return Ok(()),
+            Mode::Header { .. } | Mode::Copy(_) => "COPY data",
         };
         Err(DumpError::CutShort { line: self.began, inside }.into())
     }
@@ -134,7 +146,10 @@ impl Lexer {
                 Mode::Comment => self.comment(rest, last, sink)?,
                 Mode::Meta => self.meta(rest, last, sink)?,
                 Mode::Statement(_) | Mode::Long(_) => self.statement(rest, sink)?,
-                Mode::Header => self.header(rest, sink)?,
+                Mode::Header { rows } => {
+                    let rows = *rows;
+                    self.header(rest, rows, sink)?
+                }
                 Mode::Copy(_) => self.rows(rest, sink)?,
             };
             match used {
@@ -151,7 +166,11 @@ impl Lexer {
     ) -> Result<(), E> {
         let line = self.line;
         let lines = match event {
-            Event::CopyRows { rows, .. } => rows,
+            Event::CopyRows { bytes, rows } => match memchr(0, bytes) {
+                None => rows,
+                // psql takes it for the end of what it has read, and would see the rows' end elsewhere.
+                Some(at) => return Err(DumpError::Nul { line: line + lines(&bytes[..at]) }.into()),
+            },
             // Most events are a line break or two.
             Event::Space([b'\n']) => 1,
             Event::Space(b"\n\n" | b"\n\n\n") => event.bytes().len() as u64,
@@ -195,7 +214,7 @@ impl Lexer {
                 return Ok(Some(2));
             }
             [b'\\', ..] => self.enter(Mode::Meta),
-            _ => self.enter(Mode::Statement(Scan::new(self.session.standard_strings))),
+            _ => self.enter(Mode::Statement(Scan::new(self.session.standard_strings, self.replays))),
         }
         Ok(Some(0))
     }
@@ -286,6 +305,17 @@ impl Lexer {
                 what: "a string with escapes goes on after a line break, which psql and the server read differently",
             },
             Fault::Token => DumpError::TooLong { line, what: "a word" },
+            Fault::Variable => {
+                DumpError::Refused { line, what: "a name after a colon, where psql would put one of its variables" }
+            }
+            Fault::Number => DumpError::Refused {
+                line,
+                what: "a dollar after a number with letters, which not every psql reads in the same way",
+            },
+            Fault::Escaped => {
+                DumpError::Refused { line, what: "a name in Unicode escapes (U&\"…\"), which pg_dump never writes" }
+            }
+            Fault::Several => DumpError::Refused { line, what: "several statements in what psql sends as one" },
         })?;
         let (len, ends) = match step {
             Step::End(len) => (len, true),
@@ -303,9 +333,15 @@ impl Lexer {
             } else if size > HOLD_MAX {
                 return self.part(rest, len, (true, ends), sink);
             }
-            let goes_on = self.session.after(line, &rest[..len])?;
+            if self.replays {
+                forbidden(&rest[..len], self.session.standard_strings)
+                    .map_or(Ok(()), |what| Err(DumpError::Refused { line, what }))?;
+            }
+            let before = self.session.standard_strings;
+            let rows = self.session.after(line, &rest[..len])?;
+            let turns = self.replays && self.session.standard_strings != before;
             self.emit(Event::Statement(&rest[..len]), sink)?;
-            self.enter(if goes_on { Mode::Header } else { Mode::Gap });
+            self.enter(if rows || turns { Mode::Header { rows } } else { Mode::Gap });
             return Ok(Some(len));
         }
         if len == 0 && !ends {
@@ -334,11 +370,15 @@ impl Lexer {
     fn header<E: From<DumpError>>(
         &mut self,
         rest: &[u8],
+        rows: bool,
         sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
     ) -> Result<Option<usize>, E> {
         let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
         if run(&rest[..end], is_space) < end {
-            let what = "text after COPY … FROM stdin; in the same line, which psql would run after the rows";
+            let what = match rows {
+                true => "text after COPY … FROM stdin; in the same line, which psql would run after the rows",
+                false => "text after a SET in the same line, which psql would read as before that SET",
+            };
             return Err(DumpError::Refused { line: self.line, what }.into());
         }
         if end == 0 {
@@ -346,7 +386,7 @@ impl Lexer {
         }
         self.emit(Event::Space(&rest[..end]), sink)?;
         if rest[end - 1] == b'\n' {
-            self.enter(Mode::Copy(Rows::new()));
+            self.enter(if rows { Mode::Copy(Rows::new()) } else { Mode::Gap });
         }
         Ok(Some(end))
     }

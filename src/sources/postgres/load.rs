@@ -21,7 +21,7 @@ use std::process::ExitStatus;
 use anyhow::{Result, bail};
 
 use super::clients::Client;
-use super::rewrite::Begun;
+use super::rewrite::{Begun, guard};
 use super::statement::Manner;
 use super::survey::Copied;
 use crate::error::Failure;
@@ -145,6 +145,7 @@ impl Loader {
             let _ = loader.write(format!("\\restrict {}\n", loader.restrict).as_bytes()).await;
         }
         let _ = loader.write(UNHINDERED).await;
+        let _ = loader.write(guard(true).as_bytes()).await;
         Ok(loader)
     }
 
@@ -183,19 +184,25 @@ impl Loader {
     /// When rows come, and statements have failed before them.
     pub async fn begins(&mut self, begun: Begun) -> Result<(), Broken> {
         self.give_up_when_hopeless()?;
+        let mut spoke = false;
         if let Some(collecting) = &mut self.collecting {
             let (lenient, among_rows) = (collecting.lenient, collecting.is_among_rows());
             collecting.copies.1 += usize::from(begun.subject.act == "COPY");
-            let asked = match (begun.subject.manner, lenient) {
+            spoke = match (begun.subject.manner, lenient) {
                 (Manner::Rows | Manner::Reading, true) => self.strict().await.map(|()| true)?,
                 (Manner::Makes, false) if !among_rows => self.lenient().await.map(|()| true)?,
                 _ if self.heard.state().places.is_full() => self.ask("").await.map(|_| true)?,
                 _ => false,
             };
-            if asked {
-                // What we said to psql has lines, too.
-                self.at(begun.line);
-            }
+        }
+        if let Some(standard_strings) = begun.guarded {
+            self.at(None);
+            self.write(guard(standard_strings).as_bytes()).await?;
+            spoke = true;
+        }
+        if spoke {
+            // What we said to psql has lines, too.
+            self.at(begun.line);
         }
         self.remember(begun);
         Ok(())

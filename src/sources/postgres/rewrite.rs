@@ -5,6 +5,7 @@
 //! is a replay: a dump is data, not a program.
 
 mod filter;
+mod guard;
 mod piece;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use super::survey::Layout;
 use super::token::first;
 
 pub use self::filter::{Keep, as_filter};
+pub use self::guard::guard;
 pub use self::piece::{Begun, Change, Piece, Report};
 pub use super::rules::{Policy, Purpose, RoleMode, RolePolicy};
 
@@ -40,7 +42,8 @@ impl Rewriter {
             inserting: false,
             report: Report::default(),
         };
-        Self { lexer: Lexer::new(), writer }
+        let lexer = if writer.policy.purpose == Purpose::Replay { Lexer::for_replay() } else { Lexer::new() };
+        Self { lexer, writer }
     }
 
     /// Hands the pieces of the next chunk to `sink`. Fails with a [`DumpError`] or the sink's error.
@@ -55,6 +58,10 @@ impl Rewriter {
         self.lexer.finish(&mut |place, event| writer.event(place, event, sink))?;
         Ok(self.writer.report)
     }
+}
+
+fn first_word(sql: &[u8], place: Place) -> &[u8] {
+    first(sql, place.standard_strings).map_or(b"", |word| word.text)
 }
 
 /// Whose replay is going on.
@@ -136,7 +143,9 @@ impl Writer {
         if !wanted || self.policy.purpose != Purpose::Replay {
             return Ok(());
         }
-        if std::mem::replace(&mut self.inserting, inserts) && inserts {
+        // What is not held may hold anything.
+        let guarded = sent.is_none_or(|sent| guard::is_ambiguous(sent, first_word(sent, place)));
+        if std::mem::replace(&mut self.inserting, inserts) && inserts && !guarded {
             return Ok(());
         }
         let mut subject = subject();
@@ -146,7 +155,8 @@ impl Writer {
         }
         let lines = sent.filter(|_| subject.manner != Manner::Rows);
         let lines = lines.map(|sent| memchr::memchr_iter(b'\n', sent).count() as u64);
-        sink(Piece::Begins(&Begun { line: Some(place.line), lines, subject }))
+        let guarded = guarded.then_some(place.standard_strings);
+        sink(Piece::Begins(&Begun { line: Some(place.line), lines, subject, guarded }))
     }
 
     /// Bytes that go where the dump has them.
@@ -156,9 +166,18 @@ impl Writer {
 
     fn put(&mut self, piece: Piece<'_>, sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let bytes = piece.bytes();
+        let plain;
+        let piece = match piece {
+            // Comments may be read in another encoding than they were written in, where they would end elsewhere.
+            Piece::Gap(bytes) if self.policy.purpose == Purpose::Replay && !bytes.is_ascii() => {
+                plain = bytes.iter().map(|&byte| if byte.is_ascii() { byte } else { b'?' }).collect::<Vec<u8>>();
+                Piece::Gap(&plain)
+            }
+            piece => piece,
+        };
         match &self.section {
             _ if bytes.is_empty() => Ok(()),
-            None => sink(Piece::Global(bytes)),
+            None => sink(Piece::Global(piece.bytes())),
             Some(Current::Database(name)) if !self.policy.wants(name) => Ok(()),
             Some(_) => {
                 if std::mem::take(&mut self.moved) && self.policy.purpose == Purpose::Replay {

@@ -1,5 +1,6 @@
 //! What a statement is and where names stand in it: the facts that the rules decide by.
 
+mod forbidden;
 mod roles;
 mod session;
 mod shown;
@@ -9,6 +10,7 @@ use super::name::Name;
 use super::token::{Kind, TOKENS, Token, Tokens, head};
 use shown::Shown;
 
+pub use self::forbidden::forbidden;
 pub use self::roles::Membership;
 pub use self::session::{Session, Setting, setting, value};
 pub use self::subject::{LONG_KINDS, Manner, Subject};
@@ -141,6 +143,13 @@ impl<'a> Statement<'a> {
             next = value + 1;
         }
         out
+    }
+
+    /// Whether it is one of those that every section begins with and that make nothing.
+    pub fn is_session(&self) -> bool {
+        let is = |at, keyword| self.is(at, keyword);
+        let config = is(0, "select") && self.tokens.iter().take(4).any(|t| t.is("set_config"));
+        config || is(0, "set") || is(0, "reset") || self.tokens.len() <= 1
     }
 
     /// What it is, for people: its first words and its first name, never a literal.

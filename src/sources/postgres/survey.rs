@@ -26,6 +26,11 @@ impl Surveyor {
         Self::default()
     }
 
+    /// A surveyor of a dump that psql is to read, see [`Lexer::for_replay`].
+    pub fn for_replay() -> Self {
+        Self { lexer: Lexer::for_replay(), reader: Reader::default() }
+    }
+
     /// Takes in the next chunk.
     pub fn push(&mut self, input: &[u8]) -> Result<(), DumpError> {
         self.lexer.push(input, &mut |place, event| {
@@ -53,12 +58,16 @@ struct Reader {
     outer: Section,
     /// Which section is being read; `None` for the outer one.
     current: Option<usize>,
+    /// The line of the first statement that belongs to no database and is not of what all share.
+    stray: Option<u64>,
+    line: u64,
     /// Whether the database's own dump is over: what follows up to `\connect` is the next one's.
     between: bool,
 }
 
 impl Reader {
     fn event(&mut self, place: Place, event: Event<'_>) {
+        self.line = place.line;
         self.section().bytes += event.bytes().len() as u64;
         self.proof.event(&event);
         match event {
@@ -96,6 +105,9 @@ impl Reader {
 
     /// One more statement that is more than a setting.
     fn count(&mut self) {
+        if self.current.is_none() {
+            self.stray.get_or_insert(self.line);
+        }
         let section = self.section();
         section.statements += 1;
         section.empty = false;
@@ -168,7 +180,7 @@ impl Reader {
             }
             Class::UpdatePgDatabase => {}
             _ if self.survey.globals.read(&statement) => self.survey.globals.statements += 1,
-            Class::Other if is_session(&statement) => {}
+            Class::Other if statement.is_session() => {}
             _ => self.count(),
         }
         self.roles(&statement);
@@ -245,23 +257,17 @@ impl Reader {
     }
 
     fn survey(self) -> Survey {
-        let Self { mut survey, outer, proof, .. } = self;
+        let Self { mut survey, outer, proof, stray, .. } = self;
         let only_globals = outer.empty && survey.globals.statements > 0;
         if !survey.sections.is_empty() || proof.cluster || only_globals {
             survey.layout = Layout::Cluster;
+            survey.stray = stray;
         } else {
             survey.sections.push(outer);
         }
         (survey.bytes, survey.digest, survey.trailer, survey.seal) = proof.finish(survey.layout);
         survey
     }
-}
-
-/// Statements that every section begins with and that make nothing.
-fn is_session(statement: &Statement<'_>) -> bool {
-    let is = |at, keyword| statement.is(at, keyword);
-    let config = is(0, "select") && statement.tokens.iter().take(4).any(|t| t.is("set_config"));
-    config || is(0, "set") || is(0, "reset") || statement.tokens.len() <= 1
 }
 
 /// `schema.table` as the COPY spells it.

@@ -150,7 +150,7 @@ static CLASSES: [u8; 256] = {
         let starts = byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80;
         let digit = byte.is_ascii_digit();
         let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
-        let special = matches!(byte, b';' | b'\\' | b'\'' | b'"' | b'-' | b'/' | b'$' | b'(' | b')');
+        let special = matches!(byte, b';' | b'\\' | b'\'' | b'"' | b'-' | b'/' | b'$' | b'(' | b')' | b':');
         let all = [
             (starts, WORD_START),
             (starts || digit || byte == b'$', WORD_PART),

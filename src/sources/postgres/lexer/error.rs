@@ -33,7 +33,7 @@ pub enum DumpError {
         /// Its name as given.
         encoding: String,
     },
-    /// A NUL byte outside COPY data.
+    /// A NUL byte: no text of PostgreSQL holds one.
     Nul {
         /// Where it stands.
         line: u64,
@@ -65,7 +65,7 @@ impl fmt::Display for DumpError {
             Self::Encoding { line, encoding } => {
                 write!(f, "line {line}: client encoding {encoding} cannot be read safely: dump with --encoding=UTF8")
             }
-            Self::Nul { line } => write!(f, "line {line}: a NUL byte outside COPY data"),
+            Self::Nul { line } => write!(f, "line {line}: a NUL byte"),
             Self::TooLong { line, what } => write!(f, "line {line}: {what} is too long"),
             Self::NotPlain { what } => write!(f, "not a plain SQL dump: this looks like {what}"),
         }

@@ -6,6 +6,7 @@
 
 use memchr::{memchr, memchr2, memmem};
 
+use super::routine::Routine;
 use crate::sources::postgres::token::{
     dollar_tag, is_number_part, is_plain, is_space, is_word_part, is_word_start, run,
 };
@@ -37,6 +38,14 @@ pub(super) enum Fault {
     Continued,
     /// A word of more than a mebibyte.
     Token,
+    /// `:NAME` outside of quotes, in whose place psql would put the value of a variable of its own.
+    Variable,
+    /// A number that goes on with letters and then with a `$`: not every psql sees a dollar quote begin there.
+    Number,
+    /// A name in Unicode escapes, which no rule reads.
+    Escaped,
+    /// What psql sends as one statement holds more than one for the server.
+    Several,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,11 +77,14 @@ pub(super) struct Scan {
     words: usize,
     tag: Vec<u8>,
     standard_strings: bool,
+    /// Whether psql is to read the statement: then what it may read otherwise than we or the server is a fault.
+    replays: bool,
+    routine: Routine,
 }
 
 impl Scan {
     /// A scan at the first byte of a statement.
-    pub(super) fn new(standard_strings: bool) -> Self {
+    pub(super) fn new(standard_strings: bool, replays: bool) -> Self {
         Self {
             state: State::Base,
             pos: 0,
@@ -82,6 +94,8 @@ impl Scan {
             words: 0,
             tag: Vec::new(),
             standard_strings,
+            replays,
+            routine: Routine::default(),
         }
     }
 
@@ -160,14 +174,21 @@ impl Scan {
                 }
                 let word = &rest[at..at + len];
                 if let Some((state, skip)) = prefix(word, after) {
+                    self.other()?;
+                    if self.replays && state == State::Quoted {
+                        return Err(Fault::Escaped);
+                    }
                     self.state = state;
                     return Ok(Base::Went(at + len + skip));
                 }
-                self.word(word);
+                self.word(word)?;
                 at += len;
                 continue;
             }
             if is_plain(byte) {
+                if !is_space(byte) {
+                    self.other()?;
+                }
                 at += 1;
                 continue;
             }
@@ -197,12 +218,34 @@ impl Scan {
                 b'0'..=b'9' => match run(&rest[at..], is_number_part) {
                     len if at + len == rest.len() => return Ok(Base::stop(at)),
                     len => {
+                        let word = &rest[at..at + len];
+                        let digits = |b: &u8| b.is_ascii_digit() || *b == b'.';
+                        if self.replays && rest[at + len] == b'$' && !word.iter().all(digits) {
+                            return Err(Fault::Number);
+                        }
+                        self.other()?;
                         at += len;
                         continue;
                     }
                 },
+                b':' => match variable(&rest[at + 1..]) {
+                    None => return Ok(Base::stop(at)),
+                    Some(true) if self.replays => return Err(Fault::Variable),
+                    Some(_) => {
+                        self.other()?;
+                        at += 1 + usize::from(matches!(next, Some(b':' | b'=')));
+                        continue;
+                    }
+                },
+                b';' if self.parens == 0 && self.replays => {
+                    self.routine.semicolon()?;
+                    None
+                }
                 _ => None,
             };
+            if !matches!(opened, Some((State::Line | State::Block(_), _))) && byte != b';' {
+                self.other()?;
+            }
             match opened {
                 Some((state, len)) => {
                     self.state = state;
@@ -279,8 +322,21 @@ impl Scan {
         }
     }
 
+    /// Takes in a token that is no word and no semicolon.
+    fn other(&mut self) -> Result<(), Fault> {
+        if self.replays { self.routine.token(b"") } else { Ok(()) }
+    }
+
     /// psql's heuristic, word for word.
-    fn word(&mut self, word: &[u8]) {
+    fn word(&mut self, word: &[u8]) -> Result<(), Fault> {
+        if self.replays {
+            self.routine.token(word)?;
+        }
+        self.counted(word);
+        Ok(())
+    }
+
+    fn counted(&mut self, word: &[u8]) {
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
         if self.words < self.lead.len() {
             if ["create", "function", "procedure", "or", "replace"].into_iter().any(is) {
@@ -318,6 +374,15 @@ impl Base {
     }
 }
 
+/// Whether psql would put a variable in the place of what follows a colon; `None` while that cannot be told. All the variables that
+/// psql has by itself begin with a capital, and no dump can make others.
+fn variable(after: &[u8]) -> Option<bool> {
+    match after {
+        [] | [b'\'' | b'"'] => None,
+        [b'\'' | b'"', first, ..] | [first, ..] => Some(first.is_ascii_uppercase() || after[0] == b'{'),
+    }
+}
+
 /// What `word` opens when it is the prefix of a quote, and how long the quote mark after it is.
 fn prefix(word: &[u8], after: &[u8]) -> Option<(State, usize)> {
     let text = |escapes| State::Text { escapes };
@@ -335,7 +400,7 @@ mod tests {
     use super::*;
 
     fn end(sql: &str) -> Result<Step, Fault> {
-        Scan::new(true).advance(sql.as_bytes())
+        Scan::new(true, true).advance(sql.as_bytes())
     }
 
     #[test]
@@ -345,11 +410,11 @@ mod tests {
             "SELECT /* ; /* ; */ ; */ 1 -- ; it's\n;",
             "SELECT a$b$;",
             "SELECT 1 --\r;",
-            "CREATE OR REPLACE FUNCTION f() BEGIN ATOMIC SELECT CASE WHEN a THEN 1; END; SELECT 1; END;",
+            "CREATE OR REPLACE FUNCTION f() BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; SELECT 1; END;",
             "CREATE PROCEDURE p() BEGIN ATOMIC SELECT 1; END;",
             "CREATE RULE r AS ON UPDATE TO t DO ALSO (DELETE FROM a; SELECT 1);",
         ] {
-            let scan = Scan::new(true).advance(format!("{sql} SELECT 2;").as_bytes());
+            let scan = Scan::new(true, true).advance(format!("{sql} SELECT 2;").as_bytes());
             assert_eq!(scan, Ok(Step::End(sql.len())), "{sql}");
         }
     }
@@ -364,8 +429,34 @@ mod tests {
     #[test]
     fn a_backslash_is_an_escape_only_where_the_session_says_so() {
         assert_eq!(end("SELECT '\\'; "), Ok(Step::End(11)));
-        assert_eq!(Scan::new(false).advance(b"SELECT '\\'; "), Ok(Step::More));
+        assert_eq!(Scan::new(false, true).advance(b"SELECT '\\'; "), Ok(Step::More));
         assert_eq!(end("SELECT 1 \\connect x"), Err(Fault::Backslash));
         assert_eq!(end("SELECT E'a'\n'\\'; "), Err(Fault::Continued));
+    }
+
+    #[test]
+    fn what_psql_would_put_a_variable_in_is_refused_only_where_psql_reads_it() {
+        for sql in ["SELECT :DBNAME;", "SELECT a[1:\"USER\"];", "SELECT :'HOST';", "SELECT :::PORT;", "SELECT :{?x};"] {
+            assert_eq!(end(sql), Err(Fault::Variable), "{sql}");
+            assert_eq!(Scan::new(true, false).advance(sql.as_bytes()), Ok(Step::End(sql.len())), "{sql}");
+            // Cut anywhere.
+            let found = (1..=sql.len()).fold((Scan::new(true, true), Ok(Step::More)), |(mut scan, found), to| {
+                let next = if found == Ok(Step::More) { scan.advance(&sql.as_bytes()[..to]) } else { found };
+                (scan, next)
+            });
+            assert_eq!(found.1, Err(Fault::Variable), "{sql}");
+        }
+        for sql in ["SELECT a[1:b], x::TEXT, f(a := B), ':DBNAME', \":DBNAME\", $$:DBNAME$$;", "SELECT 1 --:DBNAME\n;"]
+        {
+            assert_eq!(end(sql), Ok(Step::End(sql.len())), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_dollar_quote_that_not_every_psql_sees_is_refused() {
+        for sql in ["SELECT 1a$x$;$x$;", "SELECT $1a$x$;$x$;", "SELECT 0x1F$x$;$x$;", "SELECT 1_000$x$;$x$;"] {
+            assert_eq!(end(sql), Err(Fault::Number), "{sql}");
+        }
+        assert_eq!(end("SELECT 1$x$;$x$, $1$x$;$x$;"), Ok(Step::End(27)));
     }
 }

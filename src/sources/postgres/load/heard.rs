@@ -285,7 +285,7 @@ mod tests {
         state.places.at(Some(1));
         for (at, line) in (1..).zip(sql.lines()) {
             let subject = Subject::of(&Statement::parse(line.as_bytes(), true), true);
-            state.places.begins(Begun { line: Some(at), lines: Some(0), subject });
+            state.places.begins(Begun { line: Some(at), lines: Some(0), subject, guarded: None });
             state.places.written += 1;
         }
         for (line, said) in said {

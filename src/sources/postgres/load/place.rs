@@ -126,7 +126,12 @@ mod tests {
 
     fn begun(title: &str, lines: Option<u64>) -> Begun {
         let manner = if lines.is_none() { Manner::Rows } else { Manner::Makes };
-        Begun { line: Some(1), lines, subject: Subject { title: title.into(), manner, ..Subject::default() } }
+        Begun {
+            line: Some(1),
+            lines,
+            subject: Subject { title: title.into(), manner, ..Subject::default() },
+            guarded: None,
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What psql says on its standard error, cut into messages: without statements, rows and the values that messages quote.
 
+use crate::error::is_unprintable;
+
 /// One message of the server's or of psql's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
@@ -108,7 +110,7 @@ impl Message {
 
 /// Names may hold anything, a terminal's commands too.
 fn short(text: &str) -> String {
-    text.chars().take(TOLD_MAX).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().take(TOLD_MAX).map(|c| if is_unprintable(c) { '?' } else { c }).collect()
 }
 
 /// A message without the value that it quotes: data exceptions (class 22, but for settings: 22023) quote what a row holds,

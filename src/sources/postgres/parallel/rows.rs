@@ -147,7 +147,7 @@ mod tests {
     use crate::sources::postgres::statement::Subject;
 
     fn block(out: bool) -> Block {
-        let begun = Begun { line: Some(10), lines: None, subject: Subject::default() };
+        let begun = Begun { line: Some(10), lines: None, subject: Subject::default(), guarded: None };
         Block::new(3, None, begun, b"COPY s.t\n(a) FROM stdin;", if out { Dealt::Out } else { Dealt::Whole })
     }
 

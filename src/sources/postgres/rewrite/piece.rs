@@ -14,6 +14,9 @@ pub struct Begun {
     pub lines: Option<u64>,
     /// What it is about.
     pub subject: Subject,
+    /// Where psql could read it otherwise than we do: whether strings are standard ones in it. The [`guard`](super::guard()) goes
+    /// before it then.
+    pub guarded: Option<bool>,
 }
 
 /// A piece of the rewritten dump.

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::policy::{Policy, RoleMode};
+use super::roles::is_ourselves;
 use super::verdict::{Changes, Does, To, Verdict};
 use crate::sources::postgres::name::Name;
 use crate::sources::postgres::statement::{Membership, Statement};
@@ -16,15 +17,21 @@ pub(super) fn membership(statement: &Statement<'_>, policy: &Policy, created: &B
         return Verdict::keep(To::Global);
     };
     let both = parts.roles.iter().chain(&parts.members);
-    let names: Vec<Name> = both.filter_map(|&at| statement.name(at)).collect();
+    let names: Vec<Name> = both.clone().filter_map(|&at| statement.name(at)).collect();
+    let exists =
+        |at: &usize| is_ourselves(statement, *at) || statement.name(*at).is_none_or(|name| policy.role_exists(&name));
     if names.iter().any(|name| policy.role_left_out(name)) {
         return Verdict::gone(Does::Remove, Some("no database that is saved uses one of the roles"));
     }
     if policy.replays() {
         match policy.roles.mode {
             RoleMode::None => return Verdict::comment(To::Global, "roles are not restored"),
-            RoleMode::Missing if names.iter().all(|name| policy.role_exists(name)) => {
+            RoleMode::Missing if both.clone().all(exists) => {
                 return Verdict::comment(To::Global, "both roles exist and are left alone");
+            }
+            // pg_dumpall grants one to one. Among several, one that is new would take those along that are not.
+            RoleMode::Missing if both.clone().count() > 2 && parts.members.iter().any(exists) => {
+                return Verdict::comment(To::Global, "a role among them exists and is left alone");
             }
             _ => {}
         }

@@ -8,6 +8,14 @@ use crate::sources::postgres::name::Name;
 use crate::sources::postgres::statement::{Act, Statement, setting};
 use crate::sources::postgres::token::Kind;
 
+/// How a statement may speak of the role that runs it, without its name.
+const OURSELVES: [&str; 3] = ["current_user", "current_role", "session_user"];
+
+/// Whether what stands there is the role that runs the statement.
+pub(super) fn is_ourselves(statement: &Statement<'_>, at: usize) -> bool {
+    OURSELVES.iter().any(|word| statement.is(at, word))
+}
+
 pub(super) fn role(
     statement: &Statement<'_>,
     act: Act,
@@ -24,12 +32,15 @@ pub(super) fn role(
     }
     if policy.replays() {
         let mode = policy.roles.mode;
-        let exists = name.as_ref().is_none_or(|name| policy.role_exists(name));
+        let ourselves = role.is_some_and(|at| is_ourselves(statement, at));
+        let exists = ourselves || name.as_ref().is_none_or(|name| policy.role_exists(name));
         let why = match act {
             Act::Drop => Some("no role is dropped"),
             _ if mode == RoleMode::None => Some("roles are not restored"),
             Act::Create if exists => Some("the role exists"),
-            _ if name.is_some() && name == policy.roles.connecting => Some("the role that restores is never changed"),
+            _ if ourselves || (name.is_some() && name == policy.roles.connecting) => {
+                Some("the role that restores is never changed")
+            }
             _ if exists && mode == RoleMode::Missing => Some("the role exists and is left alone"),
             _ => None,
         };

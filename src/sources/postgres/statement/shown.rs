@@ -1,5 +1,7 @@
 //! Words of a statement as people are shown them: one piece of memory for all of them, looked at once.
 
+use crate::error::plain;
+
 /// The longest name that is shown whole, in characters; PostgreSQL's own have up to 63 bytes.
 const NAME_CHARS: usize = 70;
 
@@ -47,14 +49,10 @@ impl Shown {
         let is_plain = self.0.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..0x7f));
         match String::from_utf8(self.0) {
             Ok(text) if is_plain => text,
-            Ok(text) => visible(&text),
-            Err(error) => visible(&String::from_utf8_lossy(error.as_bytes())),
+            Ok(text) => plain(&text),
+            Err(error) => plain(&String::from_utf8_lossy(error.as_bytes())),
         }
     }
-}
-
-fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub struct Survey {
     pub settings: BTreeSet<String>,
     /// Every tablespace that anything is put into.
     pub tablespaces: BTreeSet<Name>,
+    /// The line of the first statement of a dump of several that belongs to no database, and is not of roles or tablespaces either.
+    pub stray: Option<u64>,
     /// What a person wants told.
     pub notes: Vec<String>,
 }

@@ -180,7 +180,6 @@ fn drops_in_a_new_database_are_conditional() {
             "ALTER TABLE IF EXISTS public.t ALTER COLUMN id DROP DEFAULT;",
         ),
         ("SELECT pg_catalog.lo_unlink('1');", "-- bkp: SELECT pg_catalog.lo_unlink('1');\n"),
-        ("DROP OWNED BY a;", "DROP OWNED BY a;"),
     ] {
         assert_eq!(rewritten(strict(), input), expected);
     }

@@ -228,3 +228,33 @@ fn pieces_go_where_they_belong() {
         ]
     );
 }
+
+#[test]
+fn the_role_that_restores_is_not_changed_under_another_name_for_it() {
+    for who in ["CURRENT_USER", "current_role", "SESSION_USER"] {
+        let out = replayed(&format!("ALTER ROLE {who} PASSWORD 'x';\nGRANT admin TO {who};\n"));
+        assert!(out.lines().all(|line| line.starts_with("-- bkp: ")), "{out}");
+    }
+    // A new one beside them does not take those along that are there.
+    let out = replayed("CREATE ROLE new;\nGRANT admin TO new, reader;\nGRANT admin TO reader, CURRENT_USER;\n");
+    assert_eq!(out.matches("-- bkp: ").count(), 2, "{out}");
+}
+
+#[test]
+fn strings_turn_only_at_a_lines_end() {
+    let sql = "SET standard_conforming_strings = off; SELECT '\\'; --';\n";
+    assert!(survey(sql.as_bytes()).is_ok());
+    let (read, end) =
+        (Surveyor::for_replay().push(sql.as_bytes()), "SET standard_conforming_strings = off; \nSELECT 1;\n");
+    assert!(matches!(read, Err(DumpError::Refused { line: 1, .. })), "{read:?}");
+    assert_eq!(replayed(end), end);
+}
+
+#[test]
+fn what_precedes_the_first_database_of_several_is_noticed() {
+    let stray = |input: &str| survey(input.as_bytes()).expect("a dump").stray;
+    let cluster = "SET a.b = 1;\nCREATE ROLE r;\nGRANT r TO s;\nDROP DATABASE x;\nCREATE DATABASE x;\n";
+    assert_eq!(stray(&format!("{cluster}\\connect x\nCREATE TABLE t (i int);\n")), None);
+    assert_eq!(stray(&format!("{cluster}DO $$BEGIN END$$;\n\\connect x\nCREATE TABLE t (i int);\n")), Some(6));
+    assert_eq!(stray("CREATE TABLE t (i int);\n"), None);
+}

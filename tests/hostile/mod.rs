@@ -1,0 +1,8 @@
+//! What an attacker may have made: dumps, what a store answers, files beside dumps; and what comes of it.
+
+mod cases;
+mod dumps;
+mod rights;
+mod secrets;
+mod store;
+mod table;

@@ -215,7 +215,8 @@ fn play(seeds: std::ops::Range<u64>, steps: usize, cluster: Option<&Cluster>) {
         for (at, step) in history.iter().enumerate() {
             let taken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.take(step)));
             if taken.is_err() {
-                panic!("history {seed} does not hold at its last step:\n{:#?}", &history[..=at]);
+                let told: String = history[..=at].iter().map(|step| format!("  {step:?}\n")).collect();
+                panic!("history {seed} does not hold at its last step:\n{told}");
             }
         }
         world.check();

@@ -182,8 +182,15 @@ impl<'a> World<'a> {
     pub fn listed(&mut self) -> Vec<String> {
         let out = self.bkp(&["list", "--json"]).env("BKP_LOCK_WAIT", "30").run().ok();
         let rows: Vec<serde_json::Value> = serde_json::from_slice(&out.bytes).expect("JSON");
-        let whole = rows.iter().filter(|row| row["sealed"] == true && row["safety"] != true);
-        whole.map(|row| row["run"].as_str().expect("a run").to_owned()).collect()
+        let whole: Vec<_> = rows.iter().filter(|row| row["sealed"] == true && row["safety"] != true).collect();
+        for row in &whole {
+            let items: Vec<&str> =
+                row["items"].as_array().into_iter().flatten().filter_map(|item| item.as_str()).collect();
+            let has = |kind: &str| items.iter().any(|item| item.starts_with(kind));
+            let has_database = self.cluster.is_none() || has("database") || row["object"].is_string();
+            assert!(has("files") && has_database, "what is called whole is not: {row}");
+        }
+        whole.iter().map(|row| row["run"].as_str().expect("a run").to_owned()).collect()
     }
 
     /// A new password in a file of its own; gives its place in the secret.

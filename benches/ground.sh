@@ -82,11 +82,11 @@ grow_in_tables() { # numbers
 }
 
 # Prints what was measured, and keeps it.
-told() { # name
+told() { # name, `table` or `brief`
     local result
     mkdir -p benches/results
     result=benches/results/$1-$(date -u +%Y%m%d_%H%M%S).json
     benches/growth.py gather "$WORK/runs" "$WORK/bin/bkp" >"$result"
-    benches/growth.py table "$result"
+    benches/growth.py "$2" "$result"
     say "$result"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What benches/growth measured, put together (gather RUNS BKP) and printed with a verdict (table RESULT.json).
+"""What benches/growth and benches/load measured, put together (gather RUNS BKP) and printed with a verdict (table RESULT.json, or brief RESULT.json).
 
 The verdict is of the exponent e in cost = c * count^e: 1 is linear. It is fitted over all points by least squares of the logarithms, and
 over the last two alone, where fixed costs weigh least; the larger one is judged, with a quarter for noise and caches: what is quadratic in part shows more.
@@ -16,7 +16,7 @@ from result import lines, machine, said
 ALLOWED = 1.25
 
 KINDS = [("size", "database, MB"), ("tables", "tables"), ("list", "backups listed"), ("rules", "backups judged by retention"),
-    ("objects", "objects in the bucket"), ("files", "small files"), ("row", "MB in one row"), ("pipe", "GB through the pipe")]
+    ("row", "one row, MB"), ("objects", "objects"), ("files", "small files"), ("pipe", "generated, GB")]
 
 
 def gather(runs, bkp):
@@ -66,15 +66,38 @@ def table(path):
             print(f"build from nothing: {one['wall_s']:.0f} s, {one['client_cpu_s']:.0f} s of CPU")
 
 
+def least(runs, count):
+    """The least of the repetitions: what disturbs a run only ever adds to it."""
+    same = [one for one in runs if int(one["count"]) == count]
+    row = {figure: min(one[figure] for one in same) for figure in ("wall_s", "client_cpu_s", "server_cpu_s", "bkp_peak_mb", "peak_mb")}
+    return {**row, "cpu_s": row["client_cpu_s"] + row["server_cpu_s"]}
+
+
+def brief(path):
+    """One line for each amount; the exponents are of CPU time and of bkp's own memory, over all points."""
+    with open(path) as file:
+        result = json.load(file)
+    where = result["machine"]
+    print(f"{result['versions']['bkp']}; {where['cores']} cores of {where['cpu']}, {where['memory_mb'] // 1024} GB; {result['date']}\n")
+    print(f"{'':<42}{'amount':>9}{'wall s':>9}{'CPU s':>8}{'bkp MB':>8}   exponents of CPU and memory")
+    for kind, counted in KINDS:
+        for name in sorted({one["name"] for one in result["runs"] if one["kind"] == kind}):
+            runs = [one for one in result["runs"] if one["kind"] == kind and one["name"] == name]
+            counts = sorted({int(one["count"]) for one in runs})
+            rows = [(count, least(runs, count)) for count in counts]
+            grows = [exponent([(count, row[figure]) for count, row in rows]) for figure in ("cpu_s", "bkp_peak_mb")]
+            for count, row in rows:
+                told = "   " + " ".join(f"{value:5.2f}" for value in grows if value is not None) if count == counts[-1] else ""
+                label = f"{counted}: {name}" if count == counts[0] else ""
+                print(f"{label:<42}{count:>9}{row['wall_s']:>9.1f}{row['cpu_s']:>8.1f}{row['bkp_peak_mb']:>8.0f}{told}")
+
+
 def grown(counted, name, runs):
     print(f"\n{counted + ': ' + name:<46}{'wall s':>10}{'CPU client':>12}{'server':>9}{'bkp MB':>9}{'all MB':>9}")
     counts = sorted({int(one["count"]) for one in runs})
     points = {"wall_s": [], "cpu_s": [], "bkp_peak_mb": []}
     for count in counts:
-        same = [one for one in runs if int(one["count"]) == count]
-        # The least of the repetitions: what disturbs a run only ever adds to it.
-        row = {figure: min(one[figure] for one in same) for figure in ("wall_s", "client_cpu_s", "server_cpu_s", "bkp_peak_mb", "peak_mb")}
-        row["cpu_s"] = row["client_cpu_s"] + row["server_cpu_s"]
+        row = least(runs, count)
         for figure, of in points.items():
             of.append((count, row[figure]))
         print(f"{count:>46}{row['wall_s']:>10.2f}{row['client_cpu_s']:>12.2f}{row['server_cpu_s']:>9.2f}{row['bkp_peak_mb']:>9.0f}{row['peak_mb']:>9.0f}")
@@ -83,4 +106,4 @@ def grown(counted, name, runs):
 
 
 if __name__ == "__main__":
-    {"gather": gather, "table": table}[sys.argv[1]](*sys.argv[2:])
+    {"gather": gather, "table": table, "brief": brief}[sys.argv[1]](*sys.argv[2:])

@@ -13,12 +13,14 @@ use crate::support::bkp::{Bkp, Output};
 use crate::support::cluster::Cluster;
 use crate::support::quick;
 use crate::support::run::run;
+use crate::support::wait::until;
 use crate::support::workdir::WorkDir;
 
 /// What stands in restic's place: at the call that `fault` names, something else happens. And a backup is of the history's time.
 const RESTIC: &str = r#"#!/bin/sh
 here=@HERE@ restic=@RESTIC@
 case "$*" in version*) exec "$restic" "$@" ;; esac
+echo $$ >>"$here/pids"
 dies=
 if [ -e "$here/fault" ]; then
     read -r left what <"$here/fault"
@@ -182,8 +184,27 @@ impl<'a> World<'a> {
     pub fn listed(&mut self) -> Vec<String> {
         let out = self.bkp(&["list", "--json"]).env("BKP_LOCK_WAIT", "30").run().ok();
         let rows: Vec<serde_json::Value> = serde_json::from_slice(&out.bytes).expect("JSON");
-        let whole = rows.iter().filter(|row| row["sealed"] == true && row["safety"] != true);
-        whole.map(|row| row["run"].as_str().expect("a run").to_owned()).collect()
+        let whole: Vec<_> = rows.iter().filter(|row| row["sealed"] == true && row["safety"] != true).collect();
+        for row in &whole {
+            let items: Vec<&str> =
+                row["items"].as_array().into_iter().flatten().filter_map(|item| item.as_str()).collect();
+            let has = |kind: &str| items.iter().any(|item| item.starts_with(kind));
+            let has_database = self.cluster.is_none() || has("database") || row["object"].is_string();
+            assert!(has("files") && has_database, "what is called whole is not: {row}");
+        }
+        whole.iter().map(|row| row["run"].as_str().expect("a run").to_owned()).collect()
+    }
+
+    /// Waits until the restics of a dead bkp have ended, too: they finish what they have begun, and then it is there.
+    pub fn is_quiet(&self) {
+        let pids = fs::read_to_string(self.work.join("pids")).unwrap_or_default();
+        let here = self.work.path().display().to_string();
+        let lives = |pid: &str| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            String::from_utf8_lossy(&environment).contains(&here)
+        };
+        until("the restics of a dead pod", || !pids.lines().any(lives));
+        let _ = fs::remove_file(self.work.join("pids"));
     }
 
     /// A new password in a file of its own; gives its place in the secret.

@@ -51,22 +51,23 @@ pub struct Kept {
     summary: Summary,
     /// The object's last bytes, which hold the seal.
     end: Vec<u8>,
-    whole: OnceLock<Option<Seal>>,
+    /// In a box: few are asked, and there may be very many.
+    whole: OnceLock<Option<Box<Seal>>>,
 }
 
 impl Kept {
     /// A seal that is at hand.
     pub fn of(seal: Seal) -> Kept {
-        Kept { summary: Summary::from(&seal), end: Vec::new(), whole: OnceLock::from(Some(seal)) }
+        Kept { summary: Summary::from(&seal), end: Vec::new(), whole: OnceLock::from(Some(Box::new(seal))) }
     }
 
     /// All of it. It was read once for its summary, so there is nothing that could still be wrong with it.
     fn whole(&self) -> Option<&Seal> {
         let unpack = || match pack::read_end(&self.end) {
-            Ok(End::Line(line)) => Seal::parse(line.strip_prefix(SEAL)?).ok(),
+            Ok(End::Line(line)) => Seal::parse(line.strip_prefix(SEAL)?).ok().map(Box::new),
             _ => None,
         };
-        self.whole.get_or_init(unpack).as_ref()
+        self.whole.get_or_init(unpack).as_deref()
     }
 }
 

@@ -157,7 +157,7 @@ pub fn at(step: &Step, has_database: bool, has_files: bool) -> Vec<Fault> {
     let surroundings = [DiskFull, NoDescriptors, NoMemory, Clock(-1), Clock(1), NoNames, Denied(Right::Repository)];
     let mut faults = match step.kind {
         Kind::Begins => [&[Exits, Killed, Hangs][..], &surroundings, &world].concat(),
-        Kind::Ends => [&[Exits, Killed, Hangs][..], &world].concat(),
+        Kind::Ends => vec![Exits, Killed, Term, Kill],
         Kind::Request => {
             let is_content =
                 (step.name.starts_with("PUT") || step.name.starts_with("GET")) && !step.name.contains("list");

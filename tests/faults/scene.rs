@@ -195,9 +195,12 @@ impl Scene {
         }
         self.lay_files();
         if self.story.verb == Verb::Restore {
-            fs::write(self.at("files/config/app.php"), format!("overwritten {round}")).expect("written");
-            fs::write(self.at("files/junk"), "of the accident").expect("written");
-            self.give_to_user();
+            // A bucket holds no files.
+            if self.story.is_restic() {
+                fs::write(self.at("files/config/app.php"), format!("overwritten {round}")).expect("written");
+                fs::write(self.at("files/junk"), "of the accident").expect("written");
+                self.give_to_user();
+            }
             if let Some(cluster) = &self.cluster {
                 cluster.psql(
                     "shop",

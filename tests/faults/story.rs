@@ -28,19 +28,19 @@ pub struct Story {
 }
 
 impl Story {
-    /// All of them, in the order of the table.
+    /// All of them, the longest first.
     pub const ALL: [Story; 11] = [
+        Story::of(Verb::Backup, Place::Restic, true),
+        Story::of(Verb::Restore, Place::Restic, true),
+        Story::of(Verb::Backup, Place::Restic, false),
+        Story::of(Verb::Restore, Place::Restic, false),
+        Story::of(Verb::ChangePassword, Place::Restic, false),
         Story::of(Verb::Backup, Place::Bucket, false),
         Story::of(Verb::Backup, Place::Bucket, true),
-        Story::of(Verb::Backup, Place::Restic, false),
-        Story::of(Verb::Backup, Place::Restic, true),
         Story::of(Verb::Restore, Place::Bucket, false),
         Story::of(Verb::Restore, Place::Bucket, true),
-        Story::of(Verb::Restore, Place::Restic, false),
-        Story::of(Verb::Restore, Place::Restic, true),
         Story::of(Verb::Forget, Place::Bucket, false),
         Story::of(Verb::Forget, Place::Restic, false),
-        Story::of(Verb::ChangePassword, Place::Restic, false),
     ];
 
     const fn of(verb: Verb, place: Place, remote: bool) -> Self {

@@ -8,7 +8,7 @@ FEATURES = $(shell nasm -v >/dev/null 2>&1 && autoreconf --version >/dev/null 2>
 AUDITABLE = $(shell $(CARGO) auditable --version >/dev/null 2>&1 && echo auditable)
 
 .DEFAULT_GOAL := help
-.PHONY: help build images demo man test test-kills test-systemd test-images test-kubernetes lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
+.PHONY: help build images demo man test test-kills faults test-systemd test-images test-kubernetes lint bench bench-growth bench-lexer bench-keep install-parts build-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -34,6 +34,11 @@ test: install-parts ## all tests, against real servers
 # One restore for each call that changes something, killed before it: some ten minutes.
 test-kills: install-parts ## restores killed at every point instead of some; prints how many, and what came of them
 	BKP_TEST_ALL_KILLS=1 $(CARGO) test $(FEATURES) --test all -- items::deaths items::table_deaths --nocapture
+
+# Every fault at every step: some twenty minutes on two free cores. BKP_FAULTS=5 takes one cell in five, BKP_FAULTS_STORY="restore, restic" and
+# BKP_FAULTS_ONLY="Term at" those whose words hold that, BKP_FAULTS_WIDTH how many at once (2).
+faults: install-parts ## all that can go wrong, at every step of every command; prints the matrix with counts; needs root
+	BKP_FAULTS=$${BKP_FAULTS:-all} $(CARGO) test $(FEATURES) --test all -- faults::whatever --nocapture
 
 test-systemd: build-parts ## the units of systemd/, run in a booted systemd; needs root
 	$(CARGO) build $(FEATURES)

@@ -164,7 +164,8 @@ pub fn at(step: &Step, has_database: bool, has_files: bool) -> Vec<Fault> {
             let checksum = if is_content { &[Flipped][..] } else { &[] };
             [&[Reset, Status(429), Status(500), Status(503), Status(403), NoNames, Term, Kill][..], checksum].concat()
         }
-        Kind::Message | Kind::Api => vec![Reset, NoNames, Term, Kill],
+        Kind::Message => vec![Reset, NoNames, Term, Kill],
+        Kind::Api => vec![Reset, Term, IntTwice, Kill, KillAlone],
     };
     if step.kind == Kind::Begins && has_database {
         faults.push(Denied(Right::Database));

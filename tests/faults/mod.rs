@@ -51,9 +51,10 @@ struct Cell {
     fault: Fault,
 }
 
-/// Whether all cells are wanted.
-fn is_whole() -> bool {
-    std::env::var("BKP_FAULTS").is_ok_and(|value| value == "all")
+/// Of how many cells of a story one is taken, where `BKP_FAULTS` says so: `all` of them, or one in so many.
+fn one_in() -> Option<usize> {
+    let wanted = std::env::var("BKP_FAULTS").ok()?;
+    if wanted == "all" { Some(1) } else { wanted.parse().ok() }
 }
 
 /// For whoever looks into one story, fault or step: only cells whose words hold this.
@@ -71,8 +72,9 @@ fn cells(story: Story, number: usize, steps: &[Step]) -> Vec<Cell> {
         }
     }
     all.retain(|cell| is_chosen(story, cell));
-    if is_whole() || std::env::var_os("BKP_FAULTS_ONLY").is_some() {
-        return all;
+    if let Some(one_in) = one_in() {
+        // Another rest in each story, so that together they take all faults.
+        return all.into_iter().skip(number % one_in).step_by(one_in).collect();
     }
     let mut some = Vec::new();
     for column in 0..fault::COLUMNS.len() {
@@ -99,9 +101,10 @@ const SHARE: usize = 3;
 fn thinned(story: Story, steps: &[Step]) -> Vec<Step> {
     let last = |step: &Step| steps.iter().filter(|other| (other.kind, &other.name) == (step.kind, &step.name)).count();
     let keeps = |step: &&Step| match step.kind {
+        _ if story.scales && step.kind != Kind::Api => false,
         Kind::Message | Kind::Api => {
             let sure = last(step) * 9 / 10;
-            step.nth <= sure && step.nth % (sure / MESSAGES).max(1) == 0
+            step.nth <= sure && step.nth % (sure / (if story.scales { 3 * MESSAGES } else { MESSAGES })).max(1) == 0
         }
         Kind::Request => step.nth == 1 || step.nth == last(step),
         Kind::Begins | Kind::Ends => !story.remote && (step.nth == 1 || step.nth == last(step)),

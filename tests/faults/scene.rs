@@ -20,6 +20,7 @@ use crate::items::{PASSWORD, tree};
 use crate::store::servers::Server;
 use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
+use crate::support::kube::Kube;
 use crate::support::run::run;
 use crate::support::workdir::WorkDir;
 use crate::support::{cluster, fixtures, parts};
@@ -45,6 +46,7 @@ pub struct Scene {
     pub work: WorkDir,
     pub cluster: Option<Cluster>,
     pub server: Option<Arc<Server>>,
+    pub kube: Option<Kube>,
     pub saved: State,
     lines: Vec<(String, Line)>,
     programs: Programs,
@@ -90,6 +92,10 @@ impl Scene {
         if let Some(server) = &server {
             lines.push(("store".to_owned(), Line::to(server.port(), Kind::Request, &trap)));
         }
+        let kube = story.scales.then(Kube::start);
+        if let Some(kube) = &kube {
+            lines.push(("api".to_owned(), Line::to(kube.port(), Kind::Api, &trap)));
+        }
         let prefix = work.path().file_name().expect("a name").to_string_lossy().into_owned();
         let saved = (String::new(), Vec::new());
         let mut scene = Self {
@@ -99,6 +105,7 @@ impl Scene {
             work,
             cluster,
             server,
+            kube,
             saved,
             lines,
             programs,
@@ -232,6 +239,11 @@ impl Scene {
             bkp = bkp.env("BKP_PAUSE_COMMAND", self.programs.directory().join("pause"));
             bkp = bkp.env("BKP_RESUME_COMMAND", self.programs.directory().join("resume"));
             bkp = bkp.env("BKP_QUIESCE_ON", "backup,restore");
+        }
+        if let Some(kube) = &self.kube {
+            bkp = bkp.env("BKP_QUIESCE", "deployment/web,statefulset/queue").env("BKP_QUIESCE_ON", "backup,restore");
+            bkp = bkp.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("BKP_SERVICE_ACCOUNT_DIR", kube.account());
+            bkp = bkp.env("KUBERNETES_SERVICE_PORT", self.port("api").to_string());
         }
         bkp = self.stored(bkp);
         if matches!(fault, Some(Fault::Clock(_))) {

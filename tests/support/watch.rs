@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Longer than any test takes, with all that it waits for; but for the whole fault matrix, which has limits of its own.
 fn limit() -> Duration {
-    let is_matrix = std::env::var("BKP_FAULTS").is_ok_and(|value| value == "all");
+    let is_matrix = std::env::var_os("BKP_FAULTS").is_some();
     Duration::from_secs(if is_matrix { 4 * 3600 } else { 8 * 60 })
 }
 

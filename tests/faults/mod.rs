@@ -93,7 +93,7 @@ fn width() -> usize {
 }
 
 /// Of the columns of a story `make test` takes one in so many.
-const SHARE: usize = 3;
+const SHARE: usize = 5;
 
 /// The steps at which faults are put. Of calls and requests of one name, the first and the last; of what is said to PostgreSQL, some, as
 /// it is much, and how much differs a little from run to run. A story on a server is about the requests: its children are those of

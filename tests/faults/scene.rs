@@ -6,6 +6,7 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -22,6 +23,7 @@ use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
 use crate::support::kube::Kube;
 use crate::support::run::run;
+use crate::support::wait::until;
 use crate::support::workdir::WorkDir;
 use crate::support::{cluster, fixtures, parts};
 
@@ -148,9 +150,11 @@ impl Scene {
             self.bkp(&["init"], None).env("BKP_RESTIC_BIN", quick).by_way_of(self.way()).run().ok();
         }
         for _ in 0..RUNS {
-            self.run(&["backup"]);
+            let second = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let begun = second();
+            self.run(&["backup"]).ok();
             // Runs of one second have no order, and retention keeps the last.
-            std::thread::sleep(std::time::Duration::from_millis(1001));
+            until("the next second", || second() > begun);
         }
         self.saved = self.state();
         copy(&self.at("repository"), &self.work.join("fixture"));

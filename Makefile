@@ -8,7 +8,7 @@ FEATURES = $(shell nasm -v >/dev/null 2>&1 && autoreconf --version >/dev/null 2>
 AUDITABLE = $(shell $(CARGO) auditable --version >/dev/null 2>&1 && echo auditable)
 
 .DEFAULT_GOAL := help
-.PHONY: help build release images demo man test damage test-kills simulate test-systemd test-images test-kubernetes fuzz lint deny msrv bench bench-growth load bench-lexer bench-keep install-parts build-parts clean
+.PHONY: help build release images demo man test damage faults test-kills simulate test-systemd test-images test-kubernetes fuzz lint deny msrv bench bench-growth load bench-lexer bench-keep install-parts build-parts clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -47,6 +47,11 @@ simulate: install-parts ## random histories against a model: BKP_SEEDS (40) by t
 # `make test` takes some damages of each kind of thing, this all: some ten minutes.
 damage: install-parts ## every stored thing damaged in every way, against every command that reads it; prints the matrix
 	BKP_TEST_ALL_DAMAGE=1 $(CARGO) test --locked $(FEATURES) --test all -- damage::bucket damage::restic damage::here --nocapture
+
+# Every fault at every step: some twenty minutes on two free cores. BKP_FAULTS=5 takes one cell in five, BKP_FAULTS_STORY="restore, restic" and
+# BKP_FAULTS_ONLY="Term at" those whose words hold that, BKP_FAULTS_WIDTH how many at once (2).
+faults: install-parts ## all that can go wrong, at every step of every command; prints the matrix with counts; needs root
+	BKP_FAULTS=$${BKP_FAULTS:-all} $(CARGO) test --locked $(FEATURES) --test all -- faults::whatever --nocapture
 
 test-systemd: build-parts ## the units of systemd/, run in a booted systemd; needs root
 	$(CARGO) build --locked $(FEATURES)

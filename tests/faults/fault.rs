@@ -157,14 +157,15 @@ pub fn at(step: &Step, has_database: bool, has_files: bool) -> Vec<Fault> {
     let surroundings = [DiskFull, NoDescriptors, NoMemory, Clock(-1), Clock(1), NoNames, Denied(Right::Repository)];
     let mut faults = match step.kind {
         Kind::Begins => [&[Exits, Killed, Hangs][..], &surroundings, &world].concat(),
-        Kind::Ends => [&[Exits, Killed, Hangs][..], &world].concat(),
+        Kind::Ends => vec![Exits, Killed, Term, Kill],
         Kind::Request => {
             let is_content =
                 (step.name.starts_with("PUT") || step.name.starts_with("GET")) && !step.name.contains("list");
             let checksum = if is_content { &[Flipped][..] } else { &[] };
             [&[Reset, Status(429), Status(500), Status(503), Status(403), NoNames, Term, Kill][..], checksum].concat()
         }
-        Kind::Message | Kind::Api => vec![Reset, NoNames, Term, Kill],
+        Kind::Message => vec![Reset, NoNames, Term, Kill],
+        Kind::Api => vec![Reset, Term, IntTwice, Kill, KillAlone],
     };
     if step.kind == Kind::Begins && has_database {
         faults.push(Denied(Right::Database));

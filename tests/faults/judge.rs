@@ -169,6 +169,10 @@ fn nothing_is_left(scene: &Scene) -> Result<()> {
     }
     let mut left = locks(scene);
     ensure!(!scene.paused().exists(), "it is still paused");
+    if let Some(kube) = &scene.kube {
+        let objects = (kube.object("web"), kube.object("queue"));
+        ensure!(objects == ((3, None), (2, None)), "it is still scaled down: {objects:?}");
+    }
     for name in ["tmp", "state"] {
         entries(&scene.at(name), &mut left);
     }

@@ -15,11 +15,12 @@ mod table;
 mod trap;
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::process::Signal;
 
 use self::fault::{Fault, Kind, Step};
@@ -50,9 +51,10 @@ struct Cell {
     fault: Fault,
 }
 
-/// Whether all cells are wanted.
-fn is_whole() -> bool {
-    std::env::var("BKP_FAULTS").is_ok_and(|value| value == "all")
+/// Of how many cells of a story one is taken, where `BKP_FAULTS` says so: `all` of them, or one in so many.
+fn one_in() -> Option<usize> {
+    let wanted = std::env::var("BKP_FAULTS").ok()?;
+    if wanted == "all" { Some(1) } else { wanted.parse().ok() }
 }
 
 /// For whoever looks into one story, fault or step: only cells whose words hold this.
@@ -64,14 +66,15 @@ fn is_chosen(story: Story, cell: &Cell) -> bool {
 /// All cells of a story, or some: of each column as many as its share.
 fn cells(story: Story, number: usize, steps: &[Step]) -> Vec<Cell> {
     let mut all = Vec::new();
-    for step in thinned(steps) {
+    for step in thinned(story, steps) {
         for fault in fault::at(&step, story.has_database(), story.is_restic()) {
             all.push(Cell { step: step.clone(), fault });
         }
     }
     all.retain(|cell| is_chosen(story, cell));
-    if is_whole() || std::env::var_os("BKP_FAULTS_ONLY").is_some() {
-        return all;
+    if let Some(one_in) = one_in() {
+        // Another rest in each story, so that together they take all faults.
+        return all.into_iter().skip(number % one_in).step_by(one_in).collect();
     }
     let mut some = Vec::new();
     for column in 0..fault::COLUMNS.len() {
@@ -85,20 +88,34 @@ fn cells(story: Story, number: usize, steps: &[Step]) -> Vec<Cell> {
 }
 
 /// How many stories are told at once.
-const WIDTH: usize = 2;
+fn width() -> usize {
+    std::env::var("BKP_FAULTS_WIDTH").ok().and_then(|width| width.parse().ok()).unwrap_or(2)
+}
 
 /// Of the columns of a story `make test` takes one in so many.
-const SHARE: usize = 3;
+const SHARE: usize = 5;
 
-/// A connection's messages are many, and how many differs a little from run to run: some, and not the last.
-fn thinned(steps: &[Step]) -> Vec<Step> {
-    let talk = |step: &&Step| matches!(step.kind, Kind::Message | Kind::Api);
-    let messages = steps.iter().filter(talk).count();
-    let sure = messages * 9 / 10;
-    let every = (messages / 8).max(1);
-    let keeps = |step: &&Step| !talk(step) || step.nth <= sure && step.nth % every == 0;
-    steps.iter().filter(keeps).cloned().collect()
+/// The steps at which faults are put. Of calls and requests of one name, the first and the last; of what is said to PostgreSQL, some, as
+/// it is much, and how much differs a little from run to run. A story on a server is about the requests: its children are those of
+/// the same story on a directory.
+fn thinned(story: Story, steps: &[Step]) -> Vec<Step> {
+    let last = |step: &Step| steps.iter().filter(|other| (other.kind, &other.name) == (step.kind, &step.name)).count();
+    let keeps = |step: &&Step| match step.kind {
+        _ if story.scales && step.kind != Kind::Api => false,
+        Kind::Message | Kind::Api => {
+            let sure = last(step) * 9 / 10;
+            step.nth <= sure && step.nth % (sure / (if story.scales { 3 * MESSAGES } else { MESSAGES })).max(1) == 0
+        }
+        Kind::Request => step.nth == 1 || step.nth == last(step),
+        Kind::Begins | Kind::Ends => !story.remote && (step.nth == 1 || step.nth == last(step)),
+    };
+    let mut kept: Vec<Step> = steps.iter().filter(keeps).cloned().collect();
+    kept.dedup();
+    kept
 }
+
+/// How many of the messages of a connection meet faults.
+const MESSAGES: usize = 5;
 
 /// Lets a run meet its fault.
 fn meet(scene: &Scene, cell: &Cell) -> Result<Output> {
@@ -177,7 +194,8 @@ fn tell(story: Story, number: usize, server: Option<&Arc<Server>>, told: &Mutex<
             scene = Scene::open(story, server);
         }
         let begun = Instant::now();
-        let outcome = play(&scene, round + 1, cell);
+        let outcome = catch_unwind(AssertUnwindSafe(|| play(&scene, round + 1, cell)));
+        let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("the test itself panicked, as told above")));
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         let row = match cell.step.name.as_str() {
             "pause" | "resume" => format!("quiesce by command, {}", story.name()),
@@ -210,12 +228,14 @@ fn whatever_goes_wrong_at_whatever_step_nothing_is_lost_and_the_truth_is_told() 
     let told = Mutex::new(Told::default());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {
-        for _ in 0..WIDTH {
-            scope.spawn(|| {
+        for number in 0..width() {
+            let tell_all = || {
                 while let Some((number, story)) = next() {
                     tell(story, number, server.as_ref(), &told);
                 }
-            });
+            };
+            // Named for the watch over tests that hang.
+            thread::Builder::new().name(format!("faults {number}")).spawn_scoped(scope, tell_all).expect("a thread");
         }
     });
     let told = told.into_inner().unwrap_or_else(PoisonError::into_inner);

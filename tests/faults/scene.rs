@@ -6,6 +6,7 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -20,7 +21,9 @@ use crate::items::{PASSWORD, tree};
 use crate::store::servers::Server;
 use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
+use crate::support::kube::Kube;
 use crate::support::run::run;
+use crate::support::wait::until;
 use crate::support::workdir::WorkDir;
 use crate::support::{cluster, fixtures, parts};
 
@@ -45,6 +48,7 @@ pub struct Scene {
     pub work: WorkDir,
     pub cluster: Option<Cluster>,
     pub server: Option<Arc<Server>>,
+    pub kube: Option<Kube>,
     pub saved: State,
     lines: Vec<(String, Line)>,
     programs: Programs,
@@ -90,6 +94,10 @@ impl Scene {
         if let Some(server) = &server {
             lines.push(("store".to_owned(), Line::to(server.port(), Kind::Request, &trap)));
         }
+        let kube = story.scales.then(Kube::start);
+        if let Some(kube) = &kube {
+            lines.push(("api".to_owned(), Line::to(kube.port(), Kind::Api, &trap)));
+        }
         let prefix = work.path().file_name().expect("a name").to_string_lossy().into_owned();
         let saved = (String::new(), Vec::new());
         let mut scene = Self {
@@ -99,6 +107,7 @@ impl Scene {
             work,
             cluster,
             server,
+            kube,
             saved,
             lines,
             programs,
@@ -141,9 +150,11 @@ impl Scene {
             self.bkp(&["init"], None).env("BKP_RESTIC_BIN", quick).by_way_of(self.way()).run().ok();
         }
         for _ in 0..RUNS {
-            self.run(&["backup"]);
+            let second = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let begun = second();
+            self.run(&["backup"]).ok();
             // Runs of one second have no order, and retention keeps the last.
-            std::thread::sleep(std::time::Duration::from_millis(1001));
+            until("the next second", || second() > begun);
         }
         self.saved = self.state();
         copy(&self.at("repository"), &self.work.join("fixture"));
@@ -195,9 +206,12 @@ impl Scene {
         }
         self.lay_files();
         if self.story.verb == Verb::Restore {
-            fs::write(self.at("files/config/app.php"), format!("overwritten {round}")).expect("written");
-            fs::write(self.at("files/junk"), "of the accident").expect("written");
-            self.give_to_user();
+            // A bucket holds no files.
+            if self.story.is_restic() {
+                fs::write(self.at("files/config/app.php"), format!("overwritten {round}")).expect("written");
+                fs::write(self.at("files/junk"), "of the accident").expect("written");
+                self.give_to_user();
+            }
             if let Some(cluster) = &self.cluster {
                 cluster.psql(
                     "shop",
@@ -229,6 +243,11 @@ impl Scene {
             bkp = bkp.env("BKP_PAUSE_COMMAND", self.programs.directory().join("pause"));
             bkp = bkp.env("BKP_RESUME_COMMAND", self.programs.directory().join("resume"));
             bkp = bkp.env("BKP_QUIESCE_ON", "backup,restore");
+        }
+        if let Some(kube) = &self.kube {
+            bkp = bkp.env("BKP_QUIESCE", "deployment/web,statefulset/queue").env("BKP_QUIESCE_ON", "backup,restore");
+            bkp = bkp.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("BKP_SERVICE_ACCOUNT_DIR", kube.account());
+            bkp = bkp.env("KUBERNETES_SERVICE_PORT", self.port("api").to_string());
         }
         bkp = self.stored(bkp);
         if matches!(fault, Some(Fault::Clock(_))) {

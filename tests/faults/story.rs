@@ -25,26 +25,30 @@ pub struct Story {
     pub place: Place,
     /// On a server instead of a directory.
     pub remote: bool,
+    /// Paused through the Kubernetes API instead of by commands: a story about that alone.
+    pub scales: bool,
 }
 
 impl Story {
-    /// All of them, in the order of the table.
-    pub const ALL: [Story; 11] = [
-        Story::of(Verb::Backup, Place::Bucket, false),
-        Story::of(Verb::Backup, Place::Bucket, true),
-        Story::of(Verb::Backup, Place::Restic, false),
+    /// All of them, the longest first.
+    pub const ALL: [Story; 13] = [
         Story::of(Verb::Backup, Place::Restic, true),
+        Story::of(Verb::Restore, Place::Restic, true),
+        Story::of(Verb::Backup, Place::Restic, false),
+        Story::of(Verb::Restore, Place::Restic, false),
+        Story::of(Verb::ChangePassword, Place::Restic, false),
+        Story::of(Verb::Backup, Place::Bucket, false),
+        Story { scales: true, ..Story::of(Verb::Backup, Place::Bucket, false) },
+        Story { scales: true, ..Story::of(Verb::Restore, Place::Bucket, false) },
+        Story::of(Verb::Backup, Place::Bucket, true),
         Story::of(Verb::Restore, Place::Bucket, false),
         Story::of(Verb::Restore, Place::Bucket, true),
-        Story::of(Verb::Restore, Place::Restic, false),
-        Story::of(Verb::Restore, Place::Restic, true),
         Story::of(Verb::Forget, Place::Bucket, false),
         Story::of(Verb::Forget, Place::Restic, false),
-        Story::of(Verb::ChangePassword, Place::Restic, false),
     ];
 
     const fn of(verb: Verb, place: Place, remote: bool) -> Self {
-        Self { verb, place, remote }
+        Self { verb, place, remote, scales: false }
     }
 
     pub fn arguments(self) -> &'static [&'static str] {
@@ -72,9 +76,9 @@ impl Story {
         self.verb != Verb::ChangePassword
     }
 
-    /// Whether the application is paused meanwhile.
+    /// Whether the application is paused by commands meanwhile.
     pub fn pauses(self) -> bool {
-        !self.remote && matches!(self.verb, Verb::Backup | Verb::Restore)
+        !self.remote && !self.scales && matches!(self.verb, Verb::Backup | Verb::Restore)
     }
 
     /// Its row in the table.
@@ -91,6 +95,7 @@ impl Story {
             (Place::Restic, false) => "restic, directory",
             (Place::Restic, true) => "restic, S3",
         };
-        format!("{verb}, {place}")
+        let how = if self.scales { "quiesce by the API, " } else { "" };
+        format!("{how}{verb}, {place}")
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{FlockOperation, flock};

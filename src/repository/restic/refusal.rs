@@ -60,7 +60,7 @@ fn damage(said: &str) -> Option<&'static str> {
         || (has(&["Load(<", "LoadRaw(<"]) && has(&["no such file", "does not exist", "NoSuchKey"]))
     {
         Some("is damaged: something that it should hold is gone")
-    } else if has(&["has zero size", "unexpected EOF", "ReadFull(<"]) {
+    } else if has(&["has zero size", "file is too short", "unexpected EOF"]) {
         Some("is damaged: something in it was cut short")
     } else if has(&["invalid data returned", "ciphertext verification failed", "hash does not match"]) {
         Some("is damaged: something in it is not what was written")

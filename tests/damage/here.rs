@@ -59,10 +59,12 @@ impl Restored {
         self.world.app.cluster.psql("postgres", &format!("COMMENT ON DATABASE \"{database}\" IS '{quoted}'"));
     }
 
-    /// Asks for what would need it; afterwards `mend` puts it back, and the restored application is live again.
-    fn ask(&self, what: &str, how: &'static str, named: &str, mend: impl Fn()) -> Cell {
+    /// Damages and asks for what would need it, each for itself; afterwards `mend` puts back what `harm` gave, and the restored
+    /// application is live again.
+    fn ask<T>(&self, what: &str, how: &'static str, named: &str, harm: impl Fn() -> T, mend: impl Fn(T)) -> Cell {
         let mut answers = Vec::new();
         for asked in [Asked::Resume, Asked::Undo] {
+            let whole = harm();
             let output = match asked {
                 Asked::Resume => self.world.run(&["resume"]),
                 _ => self.world.run(&["restore", "--undo", "--yes"]),
@@ -79,11 +81,11 @@ impl Restored {
             if is_undone {
                 self.world.run(&["restore", "--undo", "--yes"]).ok();
             } else {
-                mend();
+                mend(whole);
             }
         }
         let expected = vec![Told::Changed, Told::Missing, Told::Mistaken, Told::Cut, Told::Other];
-        Cell { what: what.to_owned(), how, expected, answers }
+        Cell { what: what.to_owned(), how, expected, answers, is_checked: false }
     }
 }
 
@@ -99,25 +101,32 @@ fn a_damaged_journal_or_comment_makes_no_undo_of_one_half() {
     let scene = Restored::new();
     let mut cells = Vec::new();
     for how in [&[Damage::Deleted][..], &ways()].concat() {
-        let journal = scene.journal();
-        let whole = fs::read(&journal).expect("a journal");
-        match how {
-            Damage::Deleted => fs::remove_file(&journal).expect("removed"),
-            _ => put(&journal, &how.of_bytes(&whole).expect("bytes")),
-        }
-        cells.push(scene.ask("journal of files", how.words(), ".bkp-", || put(&journal, &whole)));
-    }
-    let blogs = || scene.aside().replacen("shop", "blog", 1);
-    for how in [&[Damage::Deleted, Damage::Foreign][..], &ways()].concat() {
-        let aside = scene.aside();
-        let whole = scene.comment(&aside);
-        let damaged = match how {
-            Damage::Deleted => Vec::new(),
-            Damage::Foreign => scene.comment(&blogs()).into_bytes(),
-            _ => how.of_bytes(whole.as_bytes()).expect("bytes"),
+        let harm = || {
+            let journal = scene.journal();
+            let whole = fs::read(&journal).expect("a journal");
+            match how {
+                Damage::Deleted => fs::remove_file(&journal).expect("removed"),
+                _ => put(&journal, &how.of_bytes(&whole).expect("bytes")),
+            }
+            (journal, whole)
         };
-        scene.say(&aside, &String::from_utf8(damaged).expect("ASCII"));
-        cells.push(scene.ask("comment of a database", how.words(), "shop", || scene.say(&aside, &whole)));
+        cells.push(scene.ask("journal of files", how.words(), ".bkp-", harm, |(journal, whole)| put(&journal, &whole)));
+    }
+    for how in [&[Damage::Deleted, Damage::Foreign][..], &ways()].concat() {
+        let harm = || {
+            let aside = scene.aside();
+            let whole = scene.comment(&aside);
+            let damaged = match how {
+                Damage::Deleted => Vec::new(),
+                Damage::Foreign => scene.comment(&aside.replacen("shop", "blog", 1)).into_bytes(),
+                _ => how.of_bytes(whole.as_bytes()).expect("bytes"),
+            };
+            scene.say(&aside, &String::from_utf8(damaged).expect("ASCII"));
+            (aside, whole)
+        };
+        cells.push(
+            scene.ask("comment of a database", how.words(), "shop", harm, |(aside, whole)| scene.say(&aside, &whole)),
+        );
     }
     scene.world.run(&["restore", "--undo", "--yes"]).ok();
     assert_eq!(scene.world.content(), scene.world.before(), "whole, it goes back");
@@ -149,7 +158,13 @@ fn a_damaged_note_of_a_pause_is_named_and_nothing_is_forgotten_by_it() {
         };
         let answer = Answer { asked: Asked::Resume, code: output.code, told: Told::by(&output), night: None, fault };
         let expected = vec![Told::Changed, Told::Cut];
-        cells.push(Cell { what: "note of a pause".to_owned(), how: how.words(), expected, answers: vec![answer] });
+        cells.push(Cell {
+            what: "note of a pause".to_owned(),
+            how: how.words(),
+            expected,
+            answers: vec![answer],
+            is_checked: false,
+        });
     }
     super::judge("a note", &cells);
 }

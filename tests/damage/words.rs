@@ -59,7 +59,15 @@ impl Told {
             "is too short",
         ]) {
             Told::Cut
-        } else if has(&["is gone", "it lacks", "no backup", "missing", "no repository", "no restic repository"]) {
+        } else if has(&[
+            "is gone",
+            "it lacks",
+            "but incomplete",
+            "no backup",
+            "missing",
+            "no repository",
+            "no restic repository",
+        ]) {
             Told::Missing
         } else if has(&[
             "not what was sealed",

@@ -92,7 +92,9 @@ impl Dump {
     pub fn unreadable(&self) -> Option<Failure> {
         let SealState::Unreadable(error) = &self.seal else { return None };
         let exit = if error.chain().any(|cause| cause.is::<Failure>()) { exit_of(error) } else { Exit::ProofFailed };
-        let failure = Failure::new(format!("{} cannot be used: {error:#}", self.name)).exit(exit);
+        let is_there = exit == Exit::ProofFailed && error.chain().any(|cause| cause.is::<Failure>());
+        let what = if is_there { "used" } else { "read" };
+        let failure = Failure::new(format!("{} cannot be {what}: {error:#}", self.name)).exit(exit);
         Some(failure.hint(hints_of(error).pop().unwrap_or_else(|| "choose another one: bkp list".to_owned())))
     }
 }

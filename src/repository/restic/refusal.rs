@@ -60,7 +60,7 @@ fn damage(said: &str) -> Option<&'static str> {
         || (has(&["Load(<", "LoadRaw(<"]) && has(&["no such file", "does not exist", "NoSuchKey"]))
     {
         Some("is damaged: something that it should hold is gone")
-    } else if has(&["has zero size", "unexpected EOF", "ReadFull(<"]) {
+    } else if has(&["has zero size", "file is too short", "unexpected EOF"]) {
         Some("is damaged: something in it was cut short")
     } else if has(&["invalid data returned", "ciphertext verification failed", "hash does not match"]) {
         Some("is damaged: something in it is not what was written")
@@ -113,7 +113,7 @@ fn mend(words: &str) -> &'static str {
     } else if has(&["<snapshot/"]) {
         "without that snapshot the others can be read: copy the repository, remove that file from its snapshots, then bkp list"
     } else {
-        "keep it as it is, see what is damaged by bkp check --read-data, and take another backup: bkp list"
+        "keep the repository as it is; another backup may be whole: bkp list; the next one is safest in a new repository"
     }
 }
 
@@ -201,6 +201,27 @@ mod tests {
             assert_eq!(exit_of(&error), exit, "{code} {said}");
             assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");
         }
+    }
+
+    #[test]
+    fn what_is_gone_cut_or_changed_is_told_apart_from_what_is_not_of_the_repository() {
+        for (said, what) in [
+            ("Load(<data/11>, 0, 0) failed: open 11: no such file or directory", Some("gone")),
+            ("loading tree failed: id 11 not found in repository", Some("gone")),
+            ("Fatal: config file has zero size, invalid repository?", Some("cut short")),
+            ("Load(<data/11>, 347, 252) failed: file is too short", Some("cut short")),
+            ("LoadRaw(<index/11>): invalid data returned", Some("not what was written")),
+            ("decrypting blob <tree/11> from 22 failed: ciphertext verification failed", Some("not what was written")),
+            ("invalid lock file: LoadRaw(<lock/11>): invalid data returned", None),
+            ("Load(<data/11>) failed: dial tcp: no such host", None),
+            ("lstat b: no such file or directory", None),
+        ] {
+            let told = damage(said);
+            assert_eq!(told.is_some(), what.is_some(), "{said}: {told:?}");
+            assert!(told.is_none_or(|told| told.ends_with(what.unwrap_or_default())), "{said}: {told:?}");
+        }
+        assert!(unlockable("unable to create lock in backend: open a/locks/b: read-only file system"));
+        assert!(!unlockable("unable to create lock in backend: repository is already locked by PID 1"));
     }
 
     #[test]

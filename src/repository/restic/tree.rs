@@ -10,7 +10,7 @@ use super::call::{Answer, Call, Expected};
 use super::output::{Message, Snapshot};
 use super::repo::{Repository, Saving};
 use super::stream::{SavedSnapshot, saved};
-use crate::error::Failure;
+use crate::error::{Failure, exit_of};
 
 /// What of a directory is saved.
 #[derive(Debug, Clone, Default)]
@@ -140,9 +140,11 @@ impl Repository {
             _ if errors.is_empty() => Err(self.failure(call, &answer)),
             _ => {
                 let some: Vec<String> = errors.iter().take(10).map(|(item, why)| format!("{item}: {why}")).collect();
+                let why = self.failure(call, &answer);
                 Err(Failure::new(format!("{} entries could not be restored: {}", errors.len(), some.join("; ")))
                     .hint("nothing was put in place; free space, rights on the target and the repository's check are the first to look at")
-                    .because(self.failure(call, &answer))
+                    .exit(exit_of(&why))
+                    .because(why)
                     .into())
             }
         }

@@ -1,6 +1,8 @@
 //! The readers of what others wrote, held against the inputs that `fuzz/` keeps and against a bounded number of changes to them: what
 //! libFuzzer does for hours (`make fuzz`), for seconds, and with any compiler. Every input that ever broke a promise is among the kept ones.
 
+#![allow(clippy::disallowed_methods, reason = "tests are no part of the program")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +16,7 @@ mod readers;
 
 use readers::{Holds, TARGETS};
 
-/// How many changed inputs for each reader.
+/// How many changed inputs for each reader; `BKP_FUZZ_CHANGES` says another number, for a long run where there is no libFuzzer.
 const CHANGED: u32 = 2_000;
 
 fn place(path: &str) -> PathBuf {
@@ -64,7 +66,8 @@ fn holds(reader: &str) {
         changes.into_iter().for_each(|one| change(&mut input, one));
         input
     });
-    let config = ProptestConfig { cases: CHANGED, failure_persistence: None, ..ProptestConfig::default() };
+    let cases = std::env::var("BKP_FUZZ_CHANGES").map_or(CHANGED, |number| number.parse().expect("a number"));
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let same_each_time = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(config, same_each_time);
     let found = runner.run(&changed.prop_map(Shown), |Shown(input)| {

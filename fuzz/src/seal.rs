@@ -24,7 +24,7 @@ fn json(json: &[u8]) {
     let _ = (seal.rows(), Summary::from(&seal).rows());
     let line = seal.line().expect("what was read can be written");
     assert!(line.ends_with('\n') && line.lines().count() == 1, "a seal is one line");
-    let again = Seal::parse(line[BEGIN.len()..].as_bytes()).expect("what was written can be read");
+    let again = Seal::parse(&line.as_bytes()[BEGIN.len()..]).expect("what was written can be read");
     assert_eq!(again, seal);
     let summary = summary.expect("a seal has a summary");
     assert_eq!(summary, Summary::from(&seal));

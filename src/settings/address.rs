@@ -65,11 +65,11 @@ fn bucket_and_prefix(rest: &str) -> Result<(String, String), AddressError> {
     if !known || !(3..=222).contains(&bucket.len()) || !edge(bucket.chars().next()) || !edge(bucket.chars().last()) {
         return Err(AddressError::BucketName);
     }
-    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-    if !prefix.is_empty() && !is_plain_path(prefix) {
+    let plain = prefix.strip_suffix('/').unwrap_or(prefix);
+    if !prefix.is_empty() && !is_plain_path(plain) {
         return Err(AddressError::Prefix);
     }
-    Ok((bucket.to_owned(), prefix.to_owned()))
+    Ok((bucket.to_owned(), plain.to_owned()))
 }
 
 fn directory(rest: &str) -> Result<BucketAddress, AddressError> {
@@ -146,6 +146,7 @@ mod tests {
             ("s3://bucket/a//b", Prefix),
             ("az://bucket/a\nb", Prefix),
             ("gs://bucket//a", Prefix),
+            ("gs://bucket//", Prefix),
             ("file://relative/dir", NotAbsolute),
             ("file://", NotAbsolute),
             ("file:///", Directory),

@@ -24,7 +24,15 @@ fn may_not(cluster: &Cluster, account: &str, statements: &[&str]) {
         let tried =
             cluster.try_psql("shop", &format!("SET SESSION AUTHORIZATION {account};\nBEGIN;\n{statement};\nROLLBACK;"));
         let refused = tried.expect_err(&format!("{} of {account} on {}", statement, cluster.major()));
-        let is_right = ["permission denied", "must be", "insufficient", "may not", "Only roles", "cannot run inside"];
+        let is_right = [
+            "permission denied",
+            "must be",
+            "insufficient",
+            "may not",
+            "Only roles",
+            "cannot run inside",
+            "admin option",
+        ];
         assert!(is_right.iter().any(|words| refused.contains(words)), "{statement}: {refused}");
     }
 }

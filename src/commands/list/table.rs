@@ -112,7 +112,7 @@ fn wrapped(mark: char, words: &[String]) -> Vec<String> {
     let indent = format!("  {mark} ");
     let mut lines: Vec<String> = Vec::new();
     for (at, word) in words.iter().enumerate() {
-        let word = plain(&word);
+        let word = plain(word);
         let word = if at + 1 < words.len() { word + "," } else { word };
         let room = |line: &String| line.chars().count() + 1 + word.chars().count() <= WIDTH;
         match lines.last_mut().filter(|line| room(line)) {

@@ -54,7 +54,7 @@ impl Shown {
 }
 
 fn visible(text: &str) -> String {
-    crate::error::plain(&text)
+    crate::error::plain(text)
 }
 
 #[cfg(test)]

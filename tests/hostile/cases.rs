@@ -193,7 +193,7 @@ pub const CASES: &[Case] = &[
             "DO $$BEGIN CREATE ROLE pwned; END$$;",
             "CREATE FUNCTION public.sly() RETURNS int LANGUAGE plpgsql AS $$BEGIN CREATE ROLE pwned; RETURN 1; END$$;\nSELECT public.sly();\nDROP FUNCTION public.sly();",
             "CREATE TABLE public.sly (i int);\nCREATE FUNCTION public.sly() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN CREATE ROLE pwned; RETURN new; END$$;\nCREATE TRIGGER sly BEFORE INSERT ON public.sly FOR EACH ROW EXECUTE FUNCTION public.sly();\nINSERT INTO public.sly VALUES (1);\nDROP TABLE public.sly;\nDROP FUNCTION public.sly();",
-            "CREATE TABLE public.sly (i int);\nINSERT INTO public.sly VALUES (1);\nCREATE FUNCTION public.sly(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN EXECUTE 'CREATE ROLE pwned'; RETURN i; END$$;\nCREATE INDEX by_sly ON public.sly (public.sly(i));\nDROP TABLE public.sly;\nDROP FUNCTION public.sly(int);",
+            "SELECT lo_from_bytea(77777, 'x');\nCREATE TABLE public.sly (i int);\nINSERT INTO public.sly VALUES (1);\nCREATE FUNCTION public.sly(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM lo_export(77777, 'SERVER'); RETURN i; END$$;\nCREATE INDEX by_sly ON public.sly (public.sly(i));\nDROP TABLE public.sly;\nDROP FUNCTION public.sly(int);\nDO $$BEGIN PERFORM lo_unlink(77777); END$$;",
         ],
     ),
     case(

@@ -113,6 +113,7 @@ fn the_page_says_of_each_what_happens() {
 #[test]
 fn what_is_refused_fails_before_anything_is_made_and_names_its_line() {
     let stage = Stage::set();
+    stage.shop.lose_orders();
     let (before, orders) = (stage.state(), stage.shop.orders());
     for (case, evil) in of(Verdict::Refused) {
         let out = stage.restore(case.place, evil, "postgres");

@@ -41,6 +41,12 @@ pub async fn look(context: &Context, address: &BucketAddress, findings: &mut Vec
 async fn probe(context: &Context, store: &Store, is_here: bool, findings: &mut Vec<Finding>) {
     let before = now();
     match create(store).await {
+        // Somebody's who may not delete. That it is there says nothing of this account.
+        Ok(None) => findings.push(Finding::warning(
+            Area::Bucket,
+            format!("whether objects can be created was not tried: {PROBE} of an earlier doctor is in the way"),
+            format!("delete {PROBE} by an account that may, and run this again"),
+        )),
         Ok(made) => {
             findings.push(Finding::ok(Area::Bucket, "objects can be created"));
             // Not every store says when it took an object.

@@ -175,15 +175,12 @@ fn no_secret_is_where_others_can_read_it() {
     }
     // And where it fails.
     run("text", &["backup"], &|bkp| bkp.env("POSTGRES_PASSWORD", "c4n4ry-login-wrong")).fails_with(12);
-    run("text", &["backup"], &|bkp| bkp.env("RESTIC_PASSWORD_FILE", "/dev/null"))
-        .code
-        .checked_sub(1)
-        .expect("a failure");
+    let empty = run("text", &["backup"], &|bkp| bkp.env("RESTIC_PASSWORD_FILE", "/dev/null"));
+    assert_ne!(empty.code, 0, "{empty:?}");
     run("json", &["backup"], &|bkp| {
         bkp.env("BKP_PUSHGATEWAY_URL", format!("http://user:{PUSH}@127.0.0.1:1/"))
             .env("BKP_HEARTBEAT_URL", format!("http://127.0.0.1:1/{TOKEN}"))
     });
-    run("text", &["list"], &|bkp| bkp.env("BKP_BUCKET", "s3://nowhere").env("AWS_ENDPOINT_URL", "http://127.0.0.1:1"));
     app.work.file("next", format!("{RESTIC_NEXT}\n"));
     run("text", &["change-password"], &as_is).ok();
 

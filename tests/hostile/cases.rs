@@ -201,7 +201,7 @@ pub const CASES: &[Case] = &[
         Trusted,
         &[
             "DO $$BEGIN EXECUTE 'COPY public.orders TO PROGRAM ''cat > /dev/null; touch SERVER'''; END$$;",
-            "DO $$BEGIN PERFORM lo_export(lo_from_bytea(0, 'x'), 'SERVER'); END$$;",
+            "SELECT lo_from_bytea(77778, 'x');\nSELECT lo_export(77778, 'SERVER');\nDO $$BEGIN PERFORM lo_unlink(77778); END$$;",
         ],
     ),
     case(

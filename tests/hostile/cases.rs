@@ -207,7 +207,7 @@ pub const CASES: &[Case] = &[
     case(
         "other accounts, from the account that restores: `SET ROLE`, `SET SESSION AUTHORIZATION`",
         Trusted,
-        &["SET SESSION AUTHORIZATION postgres;\nCREATE ROLE pwned;\nRESET SESSION AUTHORIZATION;"],
+        &["SET SESSION AUTHORIZATION postgres;\nDO $$BEGIN CREATE ROLE pwned; END$$;\nRESET SESSION AUTHORIZATION;"],
     ),
     global(
         "new roles, with all that the dump says of them",

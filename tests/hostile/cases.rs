@@ -201,13 +201,13 @@ pub const CASES: &[Case] = &[
         Trusted,
         &[
             "DO $$BEGIN EXECUTE 'COPY public.orders TO PROGRAM ''cat > /dev/null; touch SERVER'''; END$$;",
-            "DO $$BEGIN PERFORM lo_export(lo_from_bytea(0, 'x'), 'SERVER'); END$$;",
+            "SELECT lo_from_bytea(77778, 'x');\nSELECT lo_export(77778, 'SERVER');\nDO $$BEGIN PERFORM lo_unlink(77778); END$$;",
         ],
     ),
     case(
         "other accounts, from the account that restores: `SET ROLE`, `SET SESSION AUTHORIZATION`",
         Trusted,
-        &["SET SESSION AUTHORIZATION postgres;\nCREATE ROLE pwned;\nRESET SESSION AUTHORIZATION;"],
+        &["SET SESSION AUTHORIZATION postgres;\nDO $$BEGIN CREATE ROLE pwned; END$$;\nRESET SESSION AUTHORIZATION;"],
     ),
     global(
         "new roles, with all that the dump says of them",

@@ -95,8 +95,7 @@ fn with_canaries(app: &App, receiver: &Receiver, log: &str) -> Bkp {
 
 /// Which secrets may be in the environment of who was started so: the client programs here are scripts around the real ones.
 fn allowed(arguments: &str) -> &'static [&'static str] {
-    let clients = ["/psql", "/pg_dump", "/pg_dumpall"];
-    match arguments.lines().take(3).any(|word| clients.iter().any(|client| word.ends_with(client))) {
+    match ["psql", "pg_dump"].iter().any(|client| arguments.contains(client)) {
         true => &[LOGIN],
         false => &[],
     }
@@ -105,10 +104,7 @@ fn allowed(arguments: &str) -> &'static [&'static str] {
 #[track_caller]
 fn holds_none(what: &str, text: &str, except: &[&str]) {
     for secret in [LOGIN, RESTIC, RESTIC_NEXT, STORE, TOKEN, PUSH, "YzRuNHJ5LXN0b3Jl"] {
-        if let Some(at) = text
-            .find(secret)
-            .filter(|_| !except.contains(&secret) && !(secret == RESTIC && except.contains(&RESTIC_NEXT)))
-        {
+        if let Some(at) = text.find(secret).filter(|_| !except.contains(&secret)) {
             let from = text[..at].rfind('\n').map_or(0, |line| line + 1);
             panic!("{secret} in {what}: {}", text[from..].lines().next().unwrap_or_default());
         }
@@ -175,15 +171,12 @@ fn no_secret_is_where_others_can_read_it() {
     }
     // And where it fails.
     run("text", &["backup"], &|bkp| bkp.env("POSTGRES_PASSWORD", "c4n4ry-login-wrong")).fails_with(12);
-    run("text", &["backup"], &|bkp| bkp.env("RESTIC_PASSWORD_FILE", "/dev/null"))
-        .code
-        .checked_sub(1)
-        .expect("a failure");
+    let empty = run("text", &["backup"], &|bkp| bkp.env("RESTIC_PASSWORD_FILE", "/dev/null"));
+    assert_ne!(empty.code, 0, "{empty:?}");
     run("json", &["backup"], &|bkp| {
         bkp.env("BKP_PUSHGATEWAY_URL", format!("http://user:{PUSH}@127.0.0.1:1/"))
             .env("BKP_HEARTBEAT_URL", format!("http://127.0.0.1:1/{TOKEN}"))
     });
-    run("text", &["list"], &|bkp| bkp.env("BKP_BUCKET", "s3://nowhere").env("AWS_ENDPOINT_URL", "http://127.0.0.1:1"));
     app.work.file("next", format!("{RESTIC_NEXT}\n"));
     run("text", &["change-password"], &as_is).ok();
 

@@ -323,7 +323,7 @@ impl Scene {
 }
 
 fn literal() -> String {
-    format!("'{}'", cluster::PASSWORD.replace('\'', "''").replace('\\', "\\"))
+    format!("'{}'", cluster::PASSWORD.replace('\'', "''"))
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -96,8 +96,9 @@ fn no_color() -> bool {
 /// Does it, and tells how it ended: in the log, and to whoever watches.
 async fn told(cli: Cli, warned: &Warned) -> Exit {
     let (began, told) = (commands::now(), Told::default());
+    // In a box: the compiler nests no deeper what holds everything.
     let Some(command) = cli.command.told_as() else {
-        return caught(run(cli, &told)).await.unwrap_or_else(|error| {
+        return caught(Box::pin(run(cli, &told))).await.unwrap_or_else(|error| {
             report::error(&error);
             exit_of(&error)
         });
@@ -106,7 +107,7 @@ async fn told(cli: Cli, warned: &Warned) -> Exit {
     let (notify, app) = settings::notify_at_least(&Process);
     let span = tracing::info_span!("run", command, app = app.as_deref(), run = tracing::field::Empty);
     let watch = Watch::begin(notify, command);
-    let ended = caught(run(cli, &told)).instrument(span.clone()).await;
+    let ended = caught(Box::pin(run(cli, &told))).instrument(span.clone()).await;
     let (exit, error) = match &ended {
         Ok(exit) => (*exit, None),
         Err(error) => (exit_of(error), Some(error)),

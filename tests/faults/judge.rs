@@ -47,7 +47,9 @@ fn runs(scene: &Scene) -> Result<Vec<String>> {
 
 /// Judges a run that met this fault, starts the next, and judges that.
 pub fn judge(scene: &Scene, before: &Before, fault: Fault, out: &Output) -> Result<Outcome> {
-    let died = [137, 134, 139].contains(&out.code);
+    // A second signal ends it where it is, as a death does.
+    let cut_off = fault == Fault::IntTwice && out.code == 130 && scene.metrics().is_empty();
+    let died = cut_off || [137, 134, 139].contains(&out.code);
     let is_grace_over = fault == Fault::Hangs && out.code == 137;
     ensure!(fault.codes().contains(&out.code) || is_grace_over, "exit {} is not the truth", out.code);
     told(scene, fault, out, died)?;
@@ -102,7 +104,10 @@ fn backup(scene: &Scene, before: &Before, out: &Output, died: bool) -> Result<()
         }
         _ if died => ensure!(new <= 1, "{new} new runs"),
         _ => ensure!(
-            new == 0 || ["is whole in", "is done, and stays"].iter().any(|words| out.stderr.contains(words)),
+            new == 0
+                || ["is whole in", "is done, and stays", "is listed, and bkp check"]
+                    .iter()
+                    .any(|words| out.stderr.contains(words)),
             "saved, and not told"
         ),
     }

@@ -1,54 +1,31 @@
 //! A line to a real server that announces what goes over it, and breaks where the trap says.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use super::fault::{Fault, Kind};
 use super::trap::Trap;
+use crate::support::accept::Accepting;
 
 /// A running line; it ends when this is dropped.
-pub struct Line {
-    port: u16,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Line(Accepting);
 
 impl Line {
     /// A line to a port of this machine whose steps are of this kind.
     pub fn to(target: u16, kind: Kind, trap: &Trap) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, trap) = (Arc::clone(&stop), trap.clone());
-        let thread = thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                if stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                if let Ok(server) = TcpStream::connect(("127.0.0.1", target)) {
-                    join(client, server, kind, &trap);
-                }
+        let trap = trap.clone();
+        Self(Accepting::with(move |client| {
+            if let Ok(server) = TcpStream::connect(("127.0.0.1", target)) {
+                join(client, server, kind, &trap);
             }
-        });
-        Self { port, stop, thread: Some(thread) }
+        }))
     }
 
     pub fn port(&self) -> u16 {
-        self.port
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        // Wakes it.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.0.port()
     }
 }
 

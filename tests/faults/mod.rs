@@ -80,7 +80,7 @@ fn cells(story: Story, number: usize, steps: &[Step]) -> Vec<Cell> {
     for column in 0..fault::COLUMNS.len() {
         let of: Vec<&Cell> = all.iter().filter(|cell| cell.fault.column() == column).collect();
         // Another step and another fault of the column in each story.
-        if !of.is_empty() && (column + number) % SHARE == 0 {
+        if !of.is_empty() && (column + number).is_multiple_of(SHARE) {
             some.push(of[(7 * number + 3 * column) % of.len()].clone());
         }
     }
@@ -104,7 +104,8 @@ fn thinned(story: Story, steps: &[Step]) -> Vec<Step> {
         _ if story.scales && step.kind != Kind::Api => false,
         Kind::Message | Kind::Api => {
             let sure = last(step) * 9 / 10;
-            step.nth <= sure && step.nth % (sure / (if story.scales { 3 * MESSAGES } else { MESSAGES })).max(1) == 0
+            let wanted = if story.scales { 3 * MESSAGES } else { MESSAGES };
+            step.nth <= sure && step.nth.is_multiple_of((sure / wanted).max(1))
         }
         Kind::Request => step.nth == 1 || step.nth == last(step),
         Kind::Begins | Kind::Ends => !story.remote && (step.nth == 1 || step.nth == last(step)),

@@ -2,47 +2,37 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use super::fault::{Fault, Kind};
 use super::trap::Trap;
+use crate::support::accept::Accepting;
 
 /// A directory of such scripts, and who answers them.
 pub struct Programs {
     directory: PathBuf,
-    port: u16,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    answers: Accepting,
 }
 
 impl Programs {
     /// Makes an empty directory.
     pub fn new(directory: PathBuf, trap: &Trap) -> Self {
         fs::create_dir_all(&directory).expect("mkdir");
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, trap) = (Arc::clone(&stop), trap.clone());
-        let thread = thread::spawn(move || {
-            for asking in listener.incoming().flatten() {
-                if stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                let trap = trap.clone();
-                thread::spawn(move || answer(&asking, &trap));
-            }
+        let trap = trap.clone();
+        let answers = Accepting::with(move |asking| {
+            let trap = trap.clone();
+            // A step may wait for a strike, and others go on.
+            thread::spawn(move || answer(&asking, &trap));
         });
-        Self { directory, port, stop, thread: Some(thread) }
+        Self { directory, answers }
     }
 
     /// Puts a program behind a script; restic's steps are named by its first word. Asked for its version it is always the real one.
     pub fn wrap(&self, name: &str, real: &Path) -> PathBuf {
-        let (port, real) = (self.port, real.display());
+        let (port, real) = (self.answers.port(), real.display());
         let script = format!(
             r#"#!/bin/bash
 case " $* " in *" --version "* | *" version "*) exec {real} "$@" ;; esac
@@ -71,17 +61,6 @@ exit $code
     /// Where they are.
     pub fn directory(&self) -> &Path {
         &self.directory
-    }
-}
-
-impl Drop for Programs {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        // Wakes it.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

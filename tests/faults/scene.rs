@@ -1,6 +1,5 @@
 //! An application that everything can happen to: databases and files, a repository, a pause, and all of it behind the trap.
 
-use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -53,7 +52,6 @@ pub struct Scene {
     lines: Vec<(String, Line)>,
     programs: Programs,
     prefix: String,
-    reads: Cell<usize>,
     _small: Mounted,
 }
 
@@ -100,21 +98,8 @@ impl Scene {
         }
         let prefix = work.path().file_name().expect("a name").to_string_lossy().into_owned();
         let saved = (String::new(), Vec::new());
-        let mut scene = Self {
-            story,
-            trap,
-            world,
-            work,
-            cluster,
-            server,
-            kube,
-            saved,
-            lines,
-            programs,
-            prefix,
-            reads: Cell::new(0),
-            _small: small,
-        };
+        let mut scene =
+            Self { story, trap, world, work, cluster, server, kube, saved, lines, programs, prefix, _small: small };
         scene.furnish();
         scene
     }
@@ -320,12 +305,6 @@ impl Scene {
         (orders, tree(&self.at("files")))
     }
 
-    /// Whether all that is stored is to be read: restic takes its time for it, and has it done after some faults.
-    pub fn is_to_be_read(&self) -> bool {
-        self.reads.set(self.reads.get() + 1);
-        !self.story.is_restic() || self.reads.get() % 8 == 0
-    }
-
     /// Whether the repository opens with the password of this file.
     pub fn opens_with(&self, name: &str) -> bool {
         let mut restic = Command::new(parts::restic("0.18"));
@@ -344,7 +323,7 @@ impl Scene {
 }
 
 fn literal() -> String {
-    format!("'{}'", cluster::PASSWORD.replace('\'', "''").replace('\\', "\\"))
+    format!("'{}'", cluster::PASSWORD.replace('\'', "''"))
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -2,11 +2,12 @@
 //! its answer arrives. Everything else passes.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
+use super::accept::Accepting;
 use super::cluster::Cluster;
 
 /// Where the line is cut.
@@ -20,10 +21,8 @@ pub enum At {
 
 /// The line; it ends when this is dropped.
 pub struct Line {
-    port: u16,
+    open: Accepting,
     cuts: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Line {
@@ -34,42 +33,24 @@ impl Line {
 
     /// The same for another transaction: what is said in it, and how it ends.
     pub fn cutting(cluster: &Cluster, at: At, words: [&'static [u8]; 2]) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let (port, to) = (listener.local_addr().expect("an address").port(), cluster.port());
-        let (cuts, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let (counted, stopped) = (Arc::clone(&cuts), Arc::clone(&stop));
-        let thread = thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                if stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                if let Ok(server) = TcpStream::connect(("127.0.0.1", to)) {
-                    join(client, server, at, words, &counted);
-                }
+        let (to, cuts) = (cluster.port(), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&cuts);
+        let open = Accepting::with(move |client| {
+            if let Ok(server) = TcpStream::connect(("127.0.0.1", to)) {
+                join(client, server, at, words, &counted);
             }
         });
-        Self { port, cuts, stop, thread: Some(thread) }
+        Self { open, cuts }
     }
 
     /// For `POSTGRES_PORT`.
     pub fn port(&self) -> String {
-        self.port.to_string()
+        self.open.port().to_string()
     }
 
     /// How often it was cut.
     pub fn cuts(&self) -> usize {
         self.cuts.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        // Wakes it.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

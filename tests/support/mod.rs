@@ -2,6 +2,7 @@
 //! comparison of whole clusters. `tests/support/install` fetches the programs.
 #![allow(dead_code)] // Not every test binary uses every tool.
 
+pub mod accept;
 pub mod authority;
 pub mod bkp;
 pub mod cluster;

@@ -242,7 +242,12 @@ impl RemoteUpload {
     async fn prove(&self, closed: Metadata) -> Result<Object, StoreError> {
         let metadata = match closed.content_md5() {
             Some(_) => closed,
-            None => self.remote.metadata(&self.name).await?,
+            None => self.remote.metadata(&self.name).await.inspect_err(|_| {
+                tracing::warn!(
+                    "{} is stored, but cannot be looked at: it is listed, and bkp check --read-data proves it",
+                    self.name
+                );
+            })?,
         };
         let stored = StoredChecksum { md5: metadata.content_md5().map(str::to_owned), crc32c: None };
         let how = if metadata.content_length() == self.sum.bytes() {

@@ -79,7 +79,7 @@ fn rules() -> impl Strategy<Value = Retention> {
     let counts = (count(4), count(6), count(4), count(3), count(3), count(2));
     (counts, prop::option::weighted(0.3, 1..60_u32), 1..=3_u32).prop_map(|(counts, days, min)| {
         let (last, hourly, daily, weekly, monthly, yearly) = counts;
-        let within = days.map(|days| Span { days: days.try_into().expect("few"), ..Span::default() });
+        let within = days.map(|days| Span { days, ..Span::default() });
         Retention { last, hourly, daily, weekly, monthly, yearly, within, min }
     })
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{FlockOperation, flock};
@@ -204,7 +204,8 @@ impl World {
                     let file = fs::File::options().write(true).open(part).expect("opened");
                     // What was on its way to the file has come there once nobody has it open.
                     flock(&file, FlockOperation::LockExclusive).expect("locked");
-                    file.set_modified(SystemTime::now() - Duration::from_secs(2 * 3600)).expect("aged");
+                    let written = file.metadata().and_then(|file| file.modified()).expect("a time");
+                    file.set_modified(written - Duration::from_secs(2 * 3600)).expect("aged");
                 }
                 None
             }

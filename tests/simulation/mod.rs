@@ -72,7 +72,7 @@ impl World<'_> {
         match step {
             Step::Write { minutes } => {
                 self.pass(*minutes);
-                return self.write();
+                self.write();
             }
             Step::Backup { fault } => self.backup(*fault),
             Step::Restore { which, fault } => self.restore(*which, *fault),

@@ -27,7 +27,8 @@ if [ -e "$here/fault" ]; then
     if [ "$left" -gt 0 ]; then
         echo "$((left - 1)) $what" >"$here/fault"
     else
-        rm "$here/fault"
+        # Of two at once one alone: a second TERM would be another thing.
+        mv "$here/fault" "$here/fault.$$" 2>/dev/null || what=none
         echo "$what at $*" >>"$here/met"
         case $what in
         kill) kill -9 $PPID; exit 1 ;;

@@ -204,7 +204,7 @@ impl World {
                     let file = fs::File::options().write(true).open(part).expect("opened");
                     // What was on its way to the file has come there once nobody has it open.
                     flock(&file, FlockOperation::LockExclusive).expect("locked");
-                    let written = file.metadata().and_then(|meta| meta.modified()).expect("a time");
+                    let written = file.metadata().and_then(|file| file.modified()).expect("a time");
                     file.set_modified(written - Duration::from_secs(2 * 3600)).expect("aged");
                 }
                 None

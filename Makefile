@@ -35,7 +35,7 @@ test: install-parts ## all tests, against real servers
 test-kills: install-parts ## restores killed at every point instead of some; prints how many, and what came of them
 	BKP_TEST_ALL_KILLS=1 $(CARGO) test $(FEATURES) --test all -- items::deaths items::table_deaths --nocapture
 
-# Every fault at every step: some twenty minutes on two free cores. BKP_FAULTS=5 takes one cell in five, BKP_FAULTS_STORY="restore, restic" and
+# Every fault at every step: a thousand runs and more. BKP_FAULTS=5 takes one cell in five, BKP_FAULTS_STORY="restore, restic" and
 # BKP_FAULTS_ONLY="Term at" those whose words hold that, BKP_FAULTS_WIDTH how many at once (2).
 faults: install-parts ## all that can go wrong, at every step of every command; prints the matrix with counts; needs root
 	BKP_FAULTS=$${BKP_FAULTS:-all} $(CARGO) test $(FEATURES) --test all -- faults::whatever --nocapture

@@ -48,7 +48,7 @@ simulate: install-parts ## random histories against a model: BKP_SEEDS (40) by t
 damage: install-parts ## every stored thing damaged in every way, against every command that reads it; prints the matrix
 	BKP_TEST_ALL_DAMAGE=1 $(CARGO) test --locked $(FEATURES) --test all -- damage::bucket damage::restic damage::here --nocapture
 
-# Every fault at every step: some twenty minutes on two free cores. BKP_FAULTS=5 takes one cell in five, BKP_FAULTS_STORY="restore, restic" and
+# Every fault at every step: a thousand runs and more. BKP_FAULTS=5 takes one cell in five, BKP_FAULTS_STORY="restore, restic" and
 # BKP_FAULTS_ONLY="Term at" those whose words hold that, BKP_FAULTS_WIDTH how many at once (2).
 faults: install-parts ## all that can go wrong, at every step of every command; prints the matrix with counts; needs root
 	BKP_FAULTS=$${BKP_FAULTS:-all} $(CARGO) test --locked $(FEATURES) --test all -- faults::whatever --nocapture

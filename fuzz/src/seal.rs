@@ -69,6 +69,7 @@ fn dump(input: &[u8]) {
         skipped: Vec::new(),
         files: Vec::new(),
         safety: false,
+        database_bytes: [].into(),
         measure: None,
         bytes: survey.bytes,
         digest: format!("blake3:{}", survey.digest),

@@ -1,10 +1,13 @@
 //! What a pod does in a history, by the real steps of the commands: their locks, their store, their order.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use jiff::Timestamp;
 
 use crate::commands::backup::bucket;
@@ -118,7 +121,9 @@ impl Pod<'_> {
     pub async fn old_script(self, now: Timestamp, rows: u64) -> Result<Option<String>> {
         let name = crate::repository::bucket::layout::dump_name(now, 0);
         let Ok(mut upload) = self.store.upload(&name).await else { return Ok(None) };
-        upload.write(crate::repository::bucket::member::packed(sql(rows).as_bytes(), 1)?).await?;
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(sql(rows).as_bytes())?;
+        upload.write(gzip.finish()?.into()).await?;
         upload.commit().await?;
         Ok(Some(name))
     }

@@ -119,7 +119,8 @@ fn expected(thing: &Thing, how: Damage) -> Vec<Told> {
         (what, Damage::Deleted) if what.starts_with("snapshot") => vec![Told::Missing],
         (_, Damage::Deleted) => vec![Told::Missing, Told::Changed],
         (_, Damage::Emptied | Damage::Halved | Damage::LastByte) => vec![Told::Cut, Told::Changed],
-        (_, Damage::Swapped | Damage::Older | Damage::Foreign) => vec![Told::Changed, Told::Mistaken],
+        // Of two packs one is longer than the other.
+        (_, Damage::Swapped | Damage::Older | Damage::Foreign) => vec![Told::Changed, Told::Mistaken, Told::Cut],
         (_, Damage::Doubled) => vec![Told::Nothing, Told::Changed, Told::Mistaken],
         _ => changed,
     }

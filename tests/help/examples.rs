@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use super::{commands, examples, help};
 use crate::items::App;
 use crate::support::bkp::{Bkp, Output};
+use crate::support::retimed::retimed;
 
 /// A place in which everything is there that an example speaks of.
 struct Scene {
@@ -20,12 +21,14 @@ impl Scene {
     fn set() -> Self {
         let app = App::quick();
         let dumps = app.work.dir("dumps");
-        // Of the server alone: such a dump is restored by itself, under any name that says when it was made.
+        // Of the server alone: such a dump is restored by itself.
         let alone = app.bkp(["backup"]).bucket(&dumps).without("BKP_FILES").without("RESTIC_REPOSITORY");
         alone.without("RESTIC_PASSWORD_FILE").run().ok();
         let made = fs::read_dir(dumps.join("db")).expect("dumps").flatten().next().expect("a dump").path();
         for time in ["20261120_120000".to_owned(), hours_ago(3)] {
-            fs::copy(&made, dumps.join(format!("db/db_dump-{time}.bak.gz"))).expect("copied");
+            let copy = dumps.join("db/db_dump-20000101_000000.bak.gz");
+            fs::copy(&made, &copy).expect("copied");
+            retimed(&copy, &time);
         }
         let run = app.work.dir("run");
         fs::copy(&made, run.join("dump.sql.gz")).expect("copied");

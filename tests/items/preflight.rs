@@ -38,13 +38,13 @@ fn a_directory_that_the_repository_has_lost_is_told_with_the_other_faults_and_no
     let restore = || app.bkp(["restore", "--only", "files"]);
     let out = restore().run();
     assert_ne!(out.code, 0);
-    out.says("cannot be restored").says("restic could not read the directories of a snapshot").never_says("beside");
+    out.says("cannot be restored").says("is damaged: something that it should hold is gone").never_says("beside");
     assert_eq!(app.state(), before);
     let away = app.work.join("away");
     fs::rename(app.files(), &away).expect("moved");
     let out = restore().run().fails_with(1);
     fs::rename(&away, app.files()).expect("moved");
-    out.says("is the volume mounted").says("restic could not read the directories").says("nothing was begun");
+    out.says("is the volume mounted").says("something that it should hold is gone").says("nothing was begun");
     assert_eq!(app.state(), before);
 }
 

@@ -32,8 +32,9 @@ man: build-parts ## manual pages, into target/man; the images hold none
 	$(CARGO) run --locked --quiet $(FEATURES) -- man target/man
 	@echo "man -l target/man/bkp.1"
 
+# They wait for servers and for restic more than they compute: three at a time on two cores take two thirds of the time of two.
 test: install-parts ## all tests, against real servers
-	$(CARGO) test --locked $(FEATURES)
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(( $$(nproc) * 3 / 2 ))} $(CARGO) test --locked $(FEATURES)
 
 # One restore for each call that changes something, killed before it: some ten minutes.
 test-kills: install-parts ## restores killed at every point instead of some; prints how many, and what came of them

@@ -57,7 +57,7 @@ fn words(text: &str) -> String {
             () if told.ends_with("data/") && core.len() == 2 => "<id>",
             () if is_clock(core) => "<time>",
             () if is_size && core.parse::<f64>().is_ok() => "<n>",
-            () if is_id(core) || (told.ends_with("snapshot ") && core.len() == 8) => "<id>",
+            () if is_id(core) || is_named_id(&told, core) => "<id>",
             () if is_stamp(core) => "<time>",
             () => core,
         });
@@ -82,6 +82,14 @@ fn is_id(word: &str) -> bool {
         && word.chars().any(|c| c.is_ascii_lowercase())
 }
 
+/// A short digest of restic's that happens to have no letter, known by what it is of: of forty one has none.
+fn is_named_id(before: &str, word: &str) -> bool {
+    let kinds = ["snapshot ", "tree ", "pack ", "blob ", "data/", "index/"];
+    matches!(word.len(), 8 | 10)
+        && word.bytes().all(|b| b.is_ascii_digit())
+        && kinds.iter().any(|kind| before.ends_with(kind))
+}
+
 /// A run's id, a dump's or a database's name with its second in it, or a time as people write it.
 fn is_stamp(word: &str) -> bool {
     let digits = word.chars().filter(char::is_ascii_digit).count();
@@ -94,6 +102,10 @@ fn what_differs_from_run_to_run_gets_a_name_and_nothing_else_does() {
     let said = "2026-11-22T00:03:44.645575Z  INFO saved\n  and more\n2026-11-22T00:03:45.1Z ERROR run 20261122T000344Z-k3 in /tmp/x: 1.5 MB of\n - 3f2a9c01, at 127.0.0.1:55\n";
     let hidden = [("/tmp/x".to_owned(), "<work>"), ("127.0.0.1:55".to_owned(), "<server>")];
     assert_eq!(normal(said, &hidden), "ERROR run <time> in <work>: <n> MB of\n - <id>, at <server>\n");
+    assert_eq!(
+        words("tree 90392177: Save(<data/8389320439>), 90392177 rows"),
+        "tree <id>: Save(<data/<id>>), 90392177 rows"
+    );
     assert_eq!(
         words("PostgreSQL 15.4: table public.orders, 1100 rows"),
         "PostgreSQL 15.4: table public.orders, 1100 rows"

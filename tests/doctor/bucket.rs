@@ -6,13 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use super::Told;
 use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
-use crate::support::gcs::{BUCKET, Gcs, Op};
+use crate::support::gcs::{Gcs, Op};
 use crate::support::workdir::WorkDir;
 
 const PROBE: &str = ".bkp-doctor";
 
 fn on_google(cluster: &Cluster, gcs: &Gcs) -> Bkp {
-    Bkp::new(cluster).env("BKP_BUCKET", format!("gs://{BUCKET}/shop")).env("STORAGE_EMULATOR_HOST", gcs.host())
+    Bkp::new(cluster).google(gcs, "/shop")
 }
 
 #[test]

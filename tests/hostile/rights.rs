@@ -4,7 +4,7 @@ use crate::documents::page::{blocks, text};
 use crate::job::Shop;
 use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
-use crate::support::gcs::{BUCKET, Gcs, Op};
+use crate::support::gcs::{Gcs, Op};
 use crate::support::parts::MAJORS;
 
 const HEADING: &str = "Least rights on the server";
@@ -144,10 +144,7 @@ fn large_objects_that_the_account_may_not_read_are_told_and_a_grant_mends_it() {
 #[test]
 fn an_account_that_may_only_add_saves_and_one_that_may_only_read_restores() {
     let (shop, gcs) = (Shop::open(), Gcs::start());
-    let bkp = |arguments: &[&str]| {
-        let bkp = Bkp::new(&shop.cluster).env("POSTGRES_DB", "shop").args(arguments);
-        bkp.env("BKP_BUCKET", format!("gs://{BUCKET}")).env("STORAGE_EMULATOR_HOST", gcs.host())
-    };
+    let bkp = |arguments: &[&str]| shop.bkp([]).google(&gcs, "").args(arguments);
     let orders = shop.orders();
     // To list, to create: no reading, no deleting, and on this store no overwriting without deleting.
     gcs.forbid([Op::Get, Op::Stat, Op::Delete]);

@@ -9,7 +9,7 @@ use bkp::error::is_unprintable;
 use crate::items::App;
 use crate::job::Shop;
 use crate::support::bkp::{Bkp, Output};
-use crate::support::gcs::{BUCKET, Gcs};
+use crate::support::gcs::Gcs;
 use crate::support::parts;
 
 /// Names that leave the tree, command a terminal, or look like others.
@@ -37,10 +37,7 @@ fn is_shown_safely(out: &Output) {
 #[test]
 fn names_made_to_harm_are_neither_followed_nor_shown_as_they_are() {
     let (shop, gcs) = (Shop::open(), Gcs::start());
-    let bkp = |arguments: &[&str]| {
-        let bkp = Bkp::new(&shop.cluster).env("POSTGRES_DB", "shop").args(arguments);
-        bkp.env("BKP_BUCKET", format!("gs://{BUCKET}")).env("STORAGE_EMULATOR_HOST", gcs.host())
-    };
+    let bkp = |arguments: &[&str]| shop.bkp([]).google(&gcs, "").args(arguments);
     let orders = shop.orders();
     bkp(&["backup"]).run().ok();
     let good = gcs.objects();

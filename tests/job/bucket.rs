@@ -9,7 +9,7 @@ mod uploads;
 use super::{Shop, producers};
 use crate::support::bkp::Bkp;
 use crate::support::compare::{Snapshot, assert_same};
-use crate::support::gcs::{BUCKET, Fault, Gcs};
+use crate::support::gcs::{Fault, Gcs};
 
 /// A server with the shop, and Google's store with an empty bucket.
 pub(crate) struct Cloud {
@@ -36,7 +36,7 @@ impl Cloud {
     /// bkp for the one database `shop`, with a prefix in the bucket.
     fn bkp<const N: usize>(&self, arguments: [&str; N]) -> Bkp {
         let bkp = Bkp::new(&self.shop.cluster).env("POSTGRES_DB", "shop").args(arguments);
-        bkp.env("BKP_BUCKET", format!("gs://{BUCKET}/some/prefix")).env("STORAGE_EMULATOR_HOST", self.gcs.host())
+        bkp.google(&self.gcs, "/some/prefix")
     }
 
     /// bkp whose pg_dump is another one.

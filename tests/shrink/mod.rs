@@ -8,7 +8,7 @@ use crate::items::App;
 use crate::items::quick::{Plain, listed};
 use crate::job::Shop;
 use crate::support::bkp::{Bkp, Output};
-use crate::support::gcs::{BUCKET, Gcs, Op};
+use crate::support::gcs::{Gcs, Op};
 
 /// Retention that keeps one run and no more, so that whatever is forgotten shows.
 fn greedy(bkp: Bkp) -> Bkp {
@@ -135,7 +135,7 @@ fn a_restore_that_went_wrong_keeps_its_way_back() {
 fn seals_that_cannot_be_read_are_a_warning_and_never_become_a_measure() {
     let (shop, gcs) = (Shop::open(), Gcs::start());
     let bkp = |arguments: &[&str]| {
-        let bkp = shop.bkp([]).env("BKP_BUCKET", format!("gs://{BUCKET}")).env("STORAGE_EMULATOR_HOST", gcs.host());
+        let bkp = shop.bkp([]).google(&gcs, "");
         bkp.args(arguments)
     };
     bkp(&["backup"]).run().ok();

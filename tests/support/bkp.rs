@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::cluster::Cluster;
+use super::gcs::{BUCKET, Gcs};
 use super::wait::poll;
 use super::workdir::WorkDir;
 
@@ -69,6 +70,12 @@ impl Bkp {
     pub fn bucket(self, directory: &Path) -> Self {
         let url = format!("file://{}", directory.display());
         self.env("BKP_BUCKET", url)
+    }
+
+    /// Stores dumps in Google's emulator, `below` a prefix such as `/shop`, or none.
+    #[must_use]
+    pub fn google(self, gcs: &Gcs, below: &str) -> Self {
+        self.env("BKP_BUCKET", format!("gs://{BUCKET}{below}")).env("STORAGE_EMULATOR_HOST", gcs.host())
     }
 
     /// Sets a variable.

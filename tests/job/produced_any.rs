@@ -176,7 +176,7 @@ fn any_tables(major: u32, seed: u64) {
         assert_equal(&serial, &large.sql("3", &name, "dumped database"));
     }
     let all = large.bkp("2", "shop").env("BKP_DATABASES", "all").args(["backup"]).run().ok();
-    assert!(all.stderr.matches("2 sessions read its large tables").count() >= 2, "{}", all.stderr);
+    assert!(all.stderr.matches("2 sessions read its ").count() >= 2, "{}", all.stderr);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use tokio::task::block_in_place;
+use tokio::task::{block_in_place, spawn_blocking};
 
 use super::parts::{Common, Kept, no_place};
 use crate::commands::catalog::{Snapshot, snapshots};
@@ -53,6 +53,9 @@ pub async fn save(
     };
     let excludes = choice::exclude_patterns(root, &options.exclude, &pausing::config(settings)?.own_files());
     let tree = Tree { includes, excludes, ..Tree::default() };
+    // While restic reads the same directories, and says nothing of sockets.
+    let (looked_in, includes, excluded) = (root.clone(), tree.includes.clone(), options.exclude.clone());
+    let looking = spawn_blocking(move || socket::sockets(&looked_in, includes.as_deref(), &excluded));
     let from = |parent| common.saving(places, &item, parent);
     let ours = |listed: &[restic::Snapshot]| {
         let known = snapshots::of_place(listed, place, settings);
@@ -97,7 +100,7 @@ pub async fn save(
     let saved = saving.await.with_context(|| format!("saving {item}"))?;
     let mut unreadable: Vec<String> =
         saved.unread.iter().map(|unread| format!("{}: {}", unread.path, unread.why)).collect();
-    let sockets = block_in_place(|| socket::sockets(root, tree.includes.as_deref(), &options.exclude));
+    let sockets = looking.await.context("looking for sockets")?;
     unreadable.extend(sockets.iter().map(|path| {
         format!("{}: a socket, which nothing can save; BKP_FILES_EXCLUDE leaves it out unsaid", path.display())
     }));

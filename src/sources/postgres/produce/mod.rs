@@ -174,7 +174,11 @@ async fn attempt(job: &Job<'_>, jobs: usize, name: &str, encoding: &str, session
         session.batch_execute("ROLLBACK").await.context("closing the snapshot")?;
         return Ok(Begun::Rewritten(table));
     }
-    tracing::info!("database {name}: {jobs} sessions read its large tables, {} of them", tables.len());
+    let large = tables.len();
+    tracing::info!(
+        "database {name}: {jobs} sessions read its {large} large table{}",
+        if large == 1 { "" } else { "s" }
+    );
     let mut merger = Merger::new(tables.iter().map(Large::key).collect());
     let mut parts = VecDeque::new();
     merger.push(&begun, &mut parts)?;

@@ -109,7 +109,7 @@ fn backup(scene: &Scene, before: &Before, fault: Fault, out: &Output, died: bool
         }
         _ => ensure!(
             new == 0
-                || ["is whole in", "is done, and stays", "is listed, and bkp check"]
+                || ["is whole in", "is done, and stays", "is listed, and bkp check", "unless bkp list shows it whole"]
                     .iter()
                     .any(|words| out.stderr.contains(words)),
             "saved, and not told"

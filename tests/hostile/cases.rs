@@ -27,6 +27,8 @@ impl Verdict {
 pub enum Place {
     /// Among the statements of the database.
     Database,
+    /// Among the statements of a database in a dump of the whole server.
+    Section,
     /// Before the first database of a dump of the whole server.
     Globals,
 }
@@ -37,12 +39,16 @@ pub struct Case {
     pub name: &'static str,
     pub verdict: Verdict,
     pub place: Place,
-    /// Each in a dump of its own; `MARK` is a file that must not come to be.
+    /// Each in a dump of its own; `MARK` is a file that must not come to be, `PAD` a comment of more than a mebibyte.
     pub evils: &'static [&'static str],
 }
 
 const fn case(name: &'static str, verdict: Verdict, evils: &'static [&'static str]) -> Case {
     Case { name, verdict, place: Place::Database, evils }
+}
+
+const fn section(name: &'static str, verdict: Verdict, evils: &'static [&'static str]) -> Case {
+    Case { name, verdict, place: Place::Section, evils }
 }
 
 const fn global(name: &'static str, verdict: Verdict, evils: &'static [&'static str]) -> Case {
@@ -142,19 +148,56 @@ pub const CASES: &[Case] = &[
         &["SELECT 1;\0\\! touch MARK", "COPY public.orders FROM stdin;\n1\n\0\n\\.\n"],
     ),
     case("names in Unicode escapes", Refused, &["DROP DATABASE U&\"victi\\006d\";", "SELECT 1 AS u&\"x\";"]),
-    case("`ALTER SYSTEM`", Refused, &["ALTER SYSTEM SET archive_command = 'touch MARK';"]),
-    case("prepared transactions", Refused, &["BEGIN;\nPREPARE TRANSACTION 'stays';"]),
+    case(
+        "`ALTER SYSTEM`",
+        Refused,
+        &["ALTER SYSTEM SET archive_command = 'touch MARK';", "ALTER SYSTEM SET PAD archive_command = 'touch MARK';"],
+    ),
+    case(
+        "prepared transactions",
+        Refused,
+        &["BEGIN;\nPREPARE TRANSACTION 'stays';", "BEGIN;\nPREPARE PAD TRANSACTION 'stays' PAD;"],
+    ),
     case("`LOAD`", Refused, &["LOAD 'MARK';"]),
-    case("`DROP OWNED`, `REASSIGN OWNED`", Refused, &["REASSIGN OWNED BY shop TO postgres;", "DROP OWNED BY shop;"]),
+    case(
+        "`DROP OWNED`, `REASSIGN OWNED`",
+        Refused,
+        &["REASSIGN OWNED BY shop TO postgres;", "DROP OWNED BY shop;", "REASSIGN OWNED BY PAD shop TO postgres;"],
+    ),
     case(
         "a subscription that connects",
         Refused,
-        &["CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p;"],
+        &[
+            "CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p;",
+            "CREATE SUBSCRIPTION s PAD CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p;",
+            "CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = 'x');\nALTER SUBSCRIPTION s ENABLE;",
+        ],
+    ),
+    global(
+        "roles made with their members: `CREATE ROLE … ROLE …`",
+        Refused,
+        &["CREATE ROLE pwned ROLE shop;\nALTER ROLE pwned SUPERUSER;", "CREATE ROLE pwned IN ROLE postgres;"],
     ),
     global(
         "statements before the first database of a dump of a whole server, other than of roles and tablespaces",
         Refused,
-        &["DO $$BEGIN EXECUTE 'CREATE ROLE pwned'; END$$;", "CREATE TABLE pwned (i int);"],
+        &[
+            "DO $$BEGIN EXECUTE 'CREATE ROLE pwned'; END$$;",
+            "CREATE TABLE pwned (i int);",
+            "SELECT pg_catalog.set_config('a.b', 'c', false) INTO TABLE pwned;",
+            "SELECT set_config('a.b', 'c', false), lo_create(4711);",
+            "SELECT pg_catalog.set_config('a.b', 'c', false), pg_catalog.\"set_config\"('standard_conforming_strings', 'off', false);",
+        ],
+    ),
+    section(
+        "strings with escapes in what is run apart from the dump's own session: of roles, a database's settings and comment",
+        Harmless,
+        &[
+            "DO $$BEGIN PERFORM set_config('standard_conforming_strings', 'off', false); END$$;\nALTER DATABASE shop SET search_path TO '\\', '; \\! touch MARK\n';\nALTER DATABASE shop RESET search_path;",
+            "DO $$BEGIN PERFORM set_config('standard_conforming_strings', 'off', false); END$$;\nCOMMENT ON DATABASE shop IS '\\; \\! touch MARK\n';",
+            "SET standard_conforming_strings = off;\nALTER DATABASE shop SET a.b TO '\\'; \\! touch MARK\n';\nALTER DATABASE shop RESET a.b;\nCOMMENT ON DATABASE shop IS '\\'; \\! touch MARK\n';\nSET standard_conforming_strings = on;",
+            "SET standard_conforming_strings = off;\nALTER DATABASE shop SET a.b TO '\\'; ALTER DATABASE victim RENAME TO pwned; --';\nALTER DATABASE shop RESET a.b;\nSET standard_conforming_strings = on;",
+        ],
     ),
     global(
         "other databases: `DROP`, `CREATE`, `ALTER DATABASE`, `\\connect`",
@@ -178,6 +221,13 @@ pub const CASES: &[Case] = &[
             "GRANT postgres TO shop, CURRENT_USER;",
             "CREATE ROLE companion;\nGRANT postgres TO companion, shop;",
             "ALTER ROLE shop SET search_path TO evil;",
+        ],
+    ),
+    global(
+        "strings with escapes among the roles",
+        Harmless,
+        &[
+            "CREATE ROLE companion;\nSET standard_conforming_strings = off;\nALTER ROLE companion SET a.b TO '\\'; \\! touch MARK\n';\nALTER ROLE companion SET a.b TO '\\'; CREATE ROLE pwned; --';\nSET standard_conforming_strings = on;",
         ],
     ),
     global("`CREATE TABLESPACE`", Harmless, &["CREATE TABLESPACE pwned LOCATION '/tmp';"]),

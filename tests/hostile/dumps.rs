@@ -32,15 +32,17 @@ impl Stage {
     /// The shop's dump with this in it.
     fn dump(&self, place: Place, evil: &str) -> Vec<u8> {
         let [ours, servers] = self.marks.each_ref().map(|mark| mark.display().to_string());
-        let evil = evil.replace("MARK", &ours).replace("SERVER", &servers);
+        let pad = format!("/*{}*/", "x".repeat(if evil.contains("PAD") { 1_100_000 } else { 0 }));
+        let evil = evil.replace("MARK", &ours).replace("SERVER", &servers).replace("PAD", &pad);
         let text = |dump: Vec<u8>| String::from_utf8(dump).expect("UTF-8");
         let (dump, at) = match place {
             Place::Database => (text(self.shop.cluster.pg_dump("shop", [])), "\nCOPY "),
-            Place::Globals => {
+            Place::Section | Place::Globals => {
                 let create = text(self.shop.cluster.pg_dump("shop", ["--create"]));
                 let banner = "--\n-- PostgreSQL database cluster dump\n--\n";
                 let end = "--\n-- PostgreSQL database cluster dump complete\n--\n";
-                (format!("{banner}\n-- Databases\n\n{create}\n{end}"), "\n-- Databases")
+                let at = if place == Place::Globals { "\n-- Databases" } else { "\nCOPY " };
+                (format!("{banner}\n-- Databases\n\n{create}\n{end}"), at)
             }
         };
         let (before, after) = dump.split_at(dump.find(at).expect("a place"));

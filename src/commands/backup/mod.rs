@@ -191,8 +191,16 @@ impl Saving<'_> {
     /// All of it, or what it means for the backups that there are.
     async fn everything(&self, session: Option<&Session>) -> Result<Saved> {
         let mut saved = self.parts(session).await.map_err(|error| {
-            let failure = Failure::new("this run made no whole backup, and earlier ones are as they were");
-            failure.exit(exit_of(&error)).because(error)
+            let exit = exit_of(&error);
+            let is_cut_off = matches!(exit, Exit::Interrupted | Exit::Terminated) && self.repositories.restic.is_some();
+            let said = match is_cut_off {
+                // restic may just have stored the last item when it was asked to end.
+                true => {
+                    "this run was cut off: no backup, unless bkp list shows it whole; earlier ones are as they were"
+                }
+                false => "this run made no whole backup, and earlier ones are as they were",
+            };
+            Failure::new(said).exit(exit).because(error)
         })?;
         // What is whole in one of two stores is a backup.
         match saved.half.take() {

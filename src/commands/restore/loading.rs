@@ -26,7 +26,7 @@ use crate::sources::postgres::durable::durably;
 use crate::sources::postgres::load::{self, Loader, RETURNED, prove_rows};
 use crate::sources::postgres::name::Name;
 use crate::sources::postgres::parallel::{self, By, Replay};
-use crate::sources::postgres::rewrite::{Begun, Rewriter};
+use crate::sources::postgres::rewrite::{Begun, Rewriter, guard};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
 use crate::sources::postgres::statement::{Statement, Subject};
@@ -366,7 +366,8 @@ async fn ended(
     mut replay: Replay,
     (lent, later, encoding): (Lent, &Later, Option<&str>),
 ) -> Result<(load::Loaded, parallel::Taken)> {
-    let mut before = b"\nRESET SESSION AUTHORIZATION;\n".to_vec();
+    // What the dump has run may have changed how this session reads strings.
+    let mut before = format!("\nRESET SESSION AUTHORIZATION;{}", guard(true)).into_bytes();
     if let Some(encoding) = encoding {
         // What a cluster's dump sets for its next database stands before the `\connect`: this session has it already.
         before.extend_from_slice(format!("SET client_encoding = {};\n", literal(encoding)).as_bytes());
@@ -375,7 +376,7 @@ async fn ended(
     replay.ours(None, &before).await?;
     for sql in &later.properties {
         let subject = Subject::of(&Statement::parse(sql, true), true);
-        replay.ours(Some(Begun { line: None, lines: None, subject, guarded: None }), sql).await?;
+        replay.ours(Some(Begun { line: None, lines: None, subject, guarded: Some(true) }), sql).await?;
         replay.ours(None, b"\n").await?;
     }
     // All that has failed is told before an hour goes into statistics.
@@ -389,7 +390,7 @@ async fn ended(
 
 /// The side database's comment is its journal until the swap. So the dump's comment is set, read back in UTF-8 and rolled back.
 fn comment_returned(statement: &[u8]) -> Vec<u8> {
-    let mut sql = b"BEGIN;\n".to_vec();
+    let mut sql = format!("{}BEGIN;\n", guard(true)).into_bytes();
     sql.extend_from_slice(statement);
     sql.extend_from_slice(
         format!(

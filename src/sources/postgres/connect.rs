@@ -35,11 +35,11 @@ const STARTING_UP_PAUSE: Duration = Duration::from_millis(250);
 const STARTING_UP_LIMIT: Duration = Duration::from_secs(60);
 
 /// What an account, a database or a server may set for every session, and what would end ours while pg_dump or psql work, or
-/// hinder them. Each major knows some of these; none of them needs a right.
+/// hinder them; and how strings of a dump's own statements are read. Each major knows some of these; none of them needs a right.
 const UNHINDERED: &str = "SELECT pg_catalog.set_config(name, CASE name WHEN 'default_transaction_read_only' THEN 'off'
-        WHEN 'search_path' THEN '' ELSE '0' END, false)
+        WHEN 'standard_conforming_strings' THEN 'on' WHEN 'search_path' THEN '' ELSE '0' END, false)
     FROM pg_catalog.pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
-        'idle_session_timeout', 'transaction_timeout', 'default_transaction_read_only', 'search_path')";
+        'idle_session_timeout', 'transaction_timeout', 'default_transaction_read_only', 'standard_conforming_strings', 'search_path')";
 
 /// A session; ends when dropped. Used as the [`Client`] that it is.
 pub struct Session {

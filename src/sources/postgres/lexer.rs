@@ -325,6 +325,12 @@ impl Lexer {
         };
         if !long {
             let size = if ends { len } else { rest.len() };
+            if self.replays && (ends || size > HOLD_MAX) {
+                // Of a long one what its beginning says: whatever needs more of it to be told is held whole.
+                let (of, standard_strings) =
+                    (&rest[..if ends { len } else { HOLD_MAX }], self.session.standard_strings);
+                forbidden(of, standard_strings).map_or(Ok(()), |what| Err(DumpError::Refused { line, what }))?;
+            }
             if size > HOLD_MAX && holds_whole(&rest[..HOLD_MAX], self.session.standard_strings) {
                 self.wait::<E>(size, HELD_MAX, "a statement")?;
                 if !ends {
@@ -332,10 +338,6 @@ impl Lexer {
                 }
             } else if size > HOLD_MAX {
                 return self.part(rest, len, (true, ends), sink);
-            }
-            if self.replays {
-                forbidden(&rest[..len], self.session.standard_strings)
-                    .map_or(Ok(()), |what| Err(DumpError::Refused { line, what }))?;
             }
             let before = self.session.standard_strings;
             let rows = self.session.after(line, &rest[..len])?;

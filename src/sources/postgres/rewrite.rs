@@ -6,6 +6,7 @@
 
 mod filter;
 mod guard;
+mod neutral;
 mod piece;
 
 use std::collections::BTreeSet;
@@ -250,20 +251,20 @@ impl Writer {
                 if begins {
                     self.begins(place, (Some(sql), inserts), subject, sink)?;
                 }
-                self.send(&to, sql, sink)
+                self.send((place, &to), sql, sink)
             }
             Does::Edit(edits) => {
                 let sql = apply(sql, &edits);
                 if begins {
                     self.begins(place, (Some(&sql), inserts), subject, sink)?;
                 }
-                self.send(&to, &sql, sink)
+                self.send((place, &to), &sql, sink)
             }
             // Comments run nowhere: they stay where the dump has them.
             Does::Comment => {
                 self.swallow = true;
                 match to {
-                    To::Global => self.send(&to, &commented(sql), sink),
+                    To::Global => sink(Piece::Global(&commented(sql))),
                     _ => self.put(Piece::Gap(&commented(sql)), sink),
                 }
             }
@@ -278,10 +279,13 @@ impl Writer {
 
     fn send(
         &mut self,
-        to: &To,
+        (place, to): (Place, &To),
         sql: &[u8],
         sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        let is_apart = *to != To::Here || self.section.is_none();
+        let is_read_anew = is_apart && self.policy.purpose == Purpose::Replay && !place.standard_strings;
+        let sql = &*if is_read_anew { neutral::neutral(sql) } else { sql.into() };
         match to {
             To::Here => self.here(sql, sink),
             To::Global => sink(Piece::Global(sql)),

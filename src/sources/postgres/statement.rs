@@ -145,11 +145,19 @@ impl<'a> Statement<'a> {
         out
     }
 
-    /// Whether it is one of those that every section begins with and that make nothing.
+    /// Whether it is one of those that every section begins with and that make nothing: the one call of `set_config` that pg_dump
+    /// writes, and nothing beside it.
     pub fn is_session(&self) -> bool {
         let is = |at, keyword| self.is(at, keyword);
-        let config = is(0, "select") && self.tokens.iter().take(4).any(|t| t.is("set_config"));
-        config || is(0, "set") || is(0, "reset") || self.tokens.len() <= 1
+        let config = || match self.tokens.as_slice() {
+            [select, schema, dot, call @ ..]
+                if select.is("select") && schema.is("pg_catalog") && dot.is_punct(b'.') =>
+            {
+                is_config(call)
+            }
+            _ => false,
+        };
+        is(0, "set") || is(0, "reset") || self.tokens.len() <= 1 || config()
     }
 
     /// What it is, for people: its first words and its first name, never a literal.
@@ -187,7 +195,7 @@ pub fn holds_whole(beginning: &[u8], standard_strings: bool) -> bool {
     let [first, second, _] = words.as_slice() else {
         return true;
     };
-    let object = ["role", "user", "group", "database", "tablespace", "default", "extension"];
+    let object = ["role", "user", "group", "database", "tablespace", "default", "extension", "subscription"];
     match first {
         _ if first.is("create") || first.is("alter") => object.into_iter().any(|o| second.is(o)),
         _ => ["grant", "revoke", "set", "reset", "drop", "update", "copy", "comment", "security"]
@@ -258,6 +266,19 @@ fn granted(tokens: &[Token<'_>]) -> Class {
         Some(&name) if object("tablespace") => Class::Tablespace { act: Act::Grant, name },
         _ if object("parameter") => Class::Parameter,
         _ => Class::Other,
+    }
+}
+
+/// `set_config('name', 'value', false);` and no more.
+fn is_config(call: &[Token<'_>]) -> bool {
+    let puncts = b"( , , ) ;".split(|byte| *byte == b' ');
+    match call {
+        [call, a, name, b, value, c, local, d, e] => {
+            let puncts = puncts.zip([a, b, c, d, e]).all(|(wanted, token)| token.text == wanted);
+            let literals = name.kind == Kind::Literal && value.kind == Kind::Literal;
+            session::is_set_config(call) && puncts && literals && local.kind == Kind::Word
+        }
+        _ => false,
     }
 }
 

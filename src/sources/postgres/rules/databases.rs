@@ -19,6 +19,10 @@ pub(super) fn database(statement: &Statement<'_>, act: Act, names: &[usize], pol
     if !policy.wants(&name) {
         return Verdict::gone(Does::Skip, None);
     }
+    if policy.replays() && names.len() > 1 {
+        // Some of them may be nobody's here.
+        return Verdict::comment(To::Here, "rights on several databases at once, which pg_dump never writes");
+    }
     let to = match act {
         Act::Create => To::Create(name),
         Act::Comment => To::Comment(name),
@@ -89,6 +93,9 @@ fn refused(statement: &Statement<'_>, act: Act, name: usize, policy: &Policy) ->
     }
 }
 
+/// What a new database may be a copy of, as pg_dump spells it.
+const TEMPLATES: [&str; 3] = ["template0", "template1", "default"];
+
 /// Leaves out what the target's CREATE DATABASE does not know, or does not have.
 fn options(statement: &Statement<'_>, name: usize, policy: &Policy, changes: &mut Changes) {
     for (keyword, value) in statement.database_options(name) {
@@ -101,7 +108,11 @@ fn options(statement: &Statement<'_>, name: usize, policy: &Policy, changes: &mu
             () => 0,
         };
         let space = statement.name(value).filter(|space| is("tablespace") && policy.lacks_tablespace(space));
-        if policy.older_than(since) {
+        if is("template") && !TEMPLATES.iter().any(|template| statement.is(value, template)) {
+            // Somebody's data, or the same name spelled oddly.
+            let why = "TEMPLATE is template0: a new database holds what the dump has, and no other's data";
+            changes.replace(statement, value, b"template0", Some(why.to_owned()));
+        } else if policy.older_than(since) {
             let word = String::from_utf8_lossy(statement.tokens[keyword].text).to_ascii_uppercase();
             changes.leave_out(statement, keyword, value, format!("{word} left out: the server does not know it"));
         } else if let Some(space) = space {

@@ -13,6 +13,10 @@ const MORE_KINDS: [&[&str]; 3] =
     [&["procedural", "language"], &["trusted", "procedural", "language"], &["property", "graph"]];
 
 pub(super) fn drop(statement: &Statement<'_>) -> Verdict {
+    if statement.is(1, "subscription") {
+        // One that is there would call its publisher.
+        return Verdict::comment(To::Here, "the new database has no subscription to drop");
+    }
     let mut changes = Changes::default();
     // A statement that ends there names nothing, and is no better with more words in it.
     let names = |at: usize| statement.tokens.get(at + 1).is_some_and(|token| !token.is_punct(b';'));

@@ -8,8 +8,9 @@ use crate::sources::postgres::token::{Token, tokens};
 /// Not what keeps an evil dump in its bounds: that is the account's rights. What is told here fails early, with its line, where the
 /// server would do it in full.
 pub fn forbidden(sql: &[u8], standard_strings: bool) -> Option<&'static str> {
-    let words = head(sql, standard_strings, 3);
+    let words = head(sql, standard_strings, 4);
     let is = |at: usize, word: &str| words.get(at).is_some_and(|token| token.is(word));
+    let is_of_roles = || is(1, "role") || is(1, "group") || (is(1, "user") && !is(2, "mapping"));
     match () {
         () if is(0, "alter") && is(1, "system") => Some("ALTER SYSTEM refused: it changes the whole server"),
         () if is(0, "prepare") && is(1, "transaction")
@@ -24,8 +25,21 @@ pub fn forbidden(sql: &[u8], standard_strings: bool) -> Option<&'static str> {
         () if is(0, "create") && is(1, "subscription") && !is_unconnected(&tokens(sql, standard_strings)) => {
             Some("a subscription that connects refused: pg_dump writes connect = false")
         }
+        () if is(0, "alter") && is(1, "subscription") && !is(3, "owner") => {
+            Some("a change of a subscription refused: it may call a server, and pg_dump changes owners only")
+        }
+        () if (is(0, "create") && is_of_roles() || is(0, "alter") && is(1, "group"))
+            && has_members(&tokens(sql, standard_strings)) =>
+        {
+            Some("a role made with its members refused: pg_dumpall writes GRANT")
+        }
         () => None,
     }
+}
+
+/// `CREATE ROLE … ROLE …`, `… IN ROLE …`, `ALTER GROUP … ADD USER …`.
+fn has_members(tokens: &[Token<'_>]) -> bool {
+    tokens.iter().skip(3).any(|token| ["role", "user", "admin", "in"].into_iter().any(|word| token.is(word)))
 }
 
 /// `connect = false`.
@@ -49,12 +63,22 @@ mod tests {
             "REASSIGN OWNED BY a TO b;",
             "CREATE SUBSCRIPTION s CONNECTION 'host=evil' PUBLICATION p;",
             "CREATE SUBSCRIPTION s CONNECTION 'connect = false' PUBLICATION p WITH (connect = true);",
+            "ALTER SUBSCRIPTION s ENABLE;",
+            "ALTER SUBSCRIPTION s REFRESH PUBLICATION;",
+            "CREATE ROLE r ROLE shop;",
+            "CREATE USER r LOGIN IN GROUP shop;",
+            "ALTER GROUP r ADD USER shop;",
         ] {
             assert!(forbidden(sql.as_bytes(), true).is_some(), "{sql}");
         }
         for sql in [
             "ALTER TABLE system OWNER TO a;",
             "PREPARE transaction_1 AS SELECT 1;",
+            "ALTER SUBSCRIPTION s OWNER TO shop;",
+            "CREATE ROLE \"in\";",
+            "CREATE ROLE r WITH NOSUPERUSER LOGIN PASSWORD 'role' VALID UNTIL 'infinity';",
+            "CREATE USER MAPPING FOR shop SERVER \"in\" OPTIONS (user 'x');",
+            "ALTER GROUP g RENAME TO h;",
             "COMMIT;",
             "CREATE SUBSCRIPTION s CONNECTION 'host=x' PUBLICATION p WITH (connect = false, slot_name = 's');",
         ] {

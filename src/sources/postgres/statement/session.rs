@@ -142,7 +142,7 @@ impl Session {
     /// set_config() of what the lexer has to follow: dumps use SET for these.
     fn refuse_hidden(&self, line: u64, sql: &[u8]) -> Result<(), DumpError> {
         let tokens = tokens(sql, self.standard_strings);
-        for call in tokens.windows(3).filter(|w| w[0].is("set_config") && w[1].is_punct(b'(')) {
+        for call in tokens.windows(3).filter(|w| is_set_config(&w[0]) && w[1].is_punct(b'(')) {
             let name = literal(call[2].text).unwrap_or_default().to_ascii_lowercase();
             if matches!(name.as_slice(), b"" | b"client_encoding" | b"standard_conforming_strings") {
                 let what = "set_config() of a parameter that decides how the dump is read: use SET";
@@ -151,6 +151,11 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The function of that name, however it is spelled.
+pub(super) fn is_set_config(token: &Token<'_>) -> bool {
+    token.is("set_config") || token.text == b"\"set_config\""
 }
 
 /// Whether rows follow a COPY; `Err` says why it is refused: only `COPY t FROM stdin` in text is data.
@@ -225,6 +230,7 @@ mod tests {
         }
         assert_eq!(after("SET client_encoding = 'LATIN1';"), Ok(false));
         assert!(after("SELECT pg_catalog.set_config('standard_conforming_strings', 'off', false);").is_err());
+        assert!(after("SELECT pg_catalog.\"set_config\"('standard_conforming_strings', 'off', false);").is_err());
         assert_eq!(after("SELECT pg_catalog.set_config('search_path', '', false);"), Ok(false));
     }
 }

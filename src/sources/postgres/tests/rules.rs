@@ -162,6 +162,22 @@ fn old_servers_get_no_new_locale_options() {
 }
 
 #[test]
+fn a_new_database_is_no_copy_and_rights_on_several_at_once_are_nobodys() {
+    for (input, expected) in [
+        (
+            "CREATE DATABASE d TEMPLATE = victim ENCODING = 'UTF8';",
+            "CREATE DATABASE d TEMPLATE = template0 ENCODING = 'UTF8';",
+        ),
+        ("CREATE DATABASE d TEMPLATE 'victim';", "CREATE DATABASE d TEMPLATE template0;"),
+        ("CREATE DATABASE d TEMPLATE template1;", "CREATE DATABASE d TEMPLATE template1;"),
+        ("GRANT ALL ON DATABASE d, victim TO evil;", "-- bkp: GRANT ALL ON DATABASE d, victim TO evil;\n"),
+        ("DROP SUBSCRIPTION s;", "-- bkp: DROP SUBSCRIPTION s;\n"),
+    ] {
+        assert_eq!(rewritten(replay(|_| {}), input), expected);
+    }
+}
+
+#[test]
 fn drops_in_a_new_database_are_conditional() {
     for (input, expected) in [
         ("DROP TABLE public.t;", "DROP TABLE IF EXISTS public.t;"),

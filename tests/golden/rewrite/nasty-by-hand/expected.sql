@@ -3,7 +3,7 @@ SET default_transaction_read_only = off;
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = off;
 CREATE ROLE "semi;colon";
-ALTER ROLE "semi;colon" WITH NOLOGIN PASSWORD 'md5\'; DROP ROLE x; --';
+ALTER ROLE "semi;colon" WITH NOLOGIN PASSWORD  E'md5\'; DROP ROLE x; --';
 ALTER ROLE shop IN DATABASE "shop__bkp_run" SET search_path TO 'a', 'b';
 SECURITY LABEL FOR selinux ON ROLE "semi;colon" IS 'x';
 SECURITY LABEL ON DATABASE "shop__bkp_run" IS 'x';

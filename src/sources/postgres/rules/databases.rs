@@ -102,7 +102,7 @@ fn options(statement: &Statement<'_>, name: usize, policy: &Policy, changes: &mu
         };
         let space = statement.name(value).filter(|space| is("tablespace") && policy.lacks_tablespace(space));
         if policy.older_than(since) {
-            let word = String::from_utf8_lossy(statement.tokens[keyword].text).to_ascii_uppercase();
+            let word = String::from_utf8_lossy(statement.tokens()[keyword].text).to_ascii_uppercase();
             changes.leave_out(statement, keyword, value, format!("{word} left out: the server does not know it"));
         } else if let Some(space) = space {
             changes.leave_out(statement, keyword, value, missing_space(&space));

@@ -8,8 +8,8 @@ use crate::sources::postgres::token::{Token, tokens};
 /// Not what keeps an evil dump in its bounds: that is the account's rights. What is told here fails early, with its line, where the
 /// server would do it in full.
 pub fn forbidden(sql: &[u8], standard_strings: bool) -> Option<&'static str> {
-    let words = head(sql, standard_strings, 3);
-    let is = |at: usize, word: &str| words.get(at).is_some_and(|token| token.is(word));
+    let words: [_; 2] = head(sql, standard_strings);
+    let is = |at: usize, word: &str| words[at].is_some_and(|token| token.is(word));
     match () {
         () if is(0, "alter") && is(1, "system") => Some("ALTER SYSTEM refused: it changes the whole server"),
         () if is(0, "prepare") && is(1, "transaction")

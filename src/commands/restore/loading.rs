@@ -29,7 +29,7 @@ use crate::sources::postgres::parallel::{self, By, Replay};
 use crate::sources::postgres::rewrite::{Begun, Rewriter, guard};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
-use crate::sources::postgres::statement::{Statement, Subject};
+use crate::sources::postgres::statement::Statement;
 use crate::sources::postgres::survey::Survey;
 use create::{creation_failed, from_nothing, owner_refused};
 
@@ -375,8 +375,8 @@ async fn ended(
     before.extend_from_slice(lent.after.as_bytes());
     replay.ours(None, &before).await?;
     for sql in &later.properties {
-        let subject = Subject::of(&Statement::parse(sql, true), true);
-        replay.ours(Some(Begun { line: None, lines: None, subject, guarded: Some(true) }), sql).await?;
+        let begun = Begun { guarded: Some(true), ..Begun::of(&Statement::parse(sql, true), true) };
+        replay.ours(Some(begun), sql).await?;
         replay.ours(None, b"\n").await?;
     }
     // All that has failed is told before an hour goes into statistics.

@@ -20,7 +20,7 @@ use crate::sources::postgres::lexer::{DumpError, Event, Lexer, Place};
 use crate::sources::postgres::load::Loader;
 use crate::sources::postgres::rewrite::{Begun, Piece, Policy, Rewriter};
 use crate::sources::postgres::server::ident;
-use crate::sources::postgres::statement::{Statement, Subject};
+use crate::sources::postgres::statement::Statement;
 
 /// Runs the global statements that the rewriter left.
 ///
@@ -85,9 +85,9 @@ fn begun(statements: &[u8]) -> Vec<(usize, Begun)> {
     let (mut at, mut all) = (0, Vec::new());
     let mut take = |place: Place, event: Event<'_>| {
         if let Event::Statement(sql) = event {
-            let subject = Subject::of(&Statement::parse(sql, place.standard_strings), place.standard_strings);
+            let begun = Begun::of(&Statement::parse(sql, place.standard_strings), place.standard_strings);
             let lines = sql.iter().filter(|byte| **byte == b'\n').count() as u64;
-            all.push((at, Begun { line: None, lines: Some(lines), subject, guarded: None }));
+            all.push((at, Begun { lines: Some(lines), ..begun }));
         }
         at += event.bytes().len();
         Ok::<(), DumpError>(())

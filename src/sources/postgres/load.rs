@@ -187,8 +187,8 @@ impl Loader {
         let mut spoke = false;
         if let Some(collecting) = &mut self.collecting {
             let (lenient, among_rows) = (collecting.lenient, collecting.is_among_rows());
-            collecting.copies.1 += usize::from(begun.subject.act == "COPY");
-            spoke = match (begun.subject.manner, lenient) {
+            collecting.copies.1 += usize::from(begun.act == "COPY");
+            spoke = match (begun.manner, lenient) {
                 (Manner::Rows | Manner::Reading, true) => self.strict().await.map(|()| true)?,
                 (Manner::Makes, false) if !among_rows => self.lenient().await.map(|()| true)?,
                 _ if self.heard.state().places.is_full() => self.ask("").await.map(|_| true)?,

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use super::lexer::{DumpError, Event, Lexer, Meta, Place};
 use super::name::Name;
 use super::rules::{Does, To, Verdict, apply, commented, decide, ends_it};
-use super::statement::{Manner, Statement, Subject};
+use super::statement::{Manner, Statement};
 use super::survey::Layout;
 use super::token::first;
 
@@ -116,9 +116,8 @@ impl Writer {
                 anyhow::bail!("line {}: a statement that may end the transaction is too long to be read", place.line)
             }
             Event::Long { bytes, first: true, .. } => {
-                let inserts = first(bytes, place.standard_strings).is_some_and(|word| word.is("insert"));
-                let subject = || Subject::beginning(bytes, place.standard_strings);
-                self.begins(place, (None, inserts), subject, sink)?;
+                let begun = || Begun::long(bytes, place.standard_strings);
+                self.begins(place, (None, first_word(bytes, place)), begun, sink)?;
                 self.here(bytes, sink)
             }
             Event::Space(gap) | Event::Comment(gap) => self.put(Piece::Gap(gap), sink),
@@ -128,12 +127,12 @@ impl Writer {
         }
     }
 
-    /// Says what the statement is that is handed out next: its bytes where they are held, and whether it is an INSERT.
+    /// Says what the statement is that is handed out next: its bytes where they are held, and its first word.
     fn begins(
         &mut self,
         place: Place,
-        (sent, inserts): (Option<&[u8]>, bool),
-        subject: impl FnOnce() -> Subject,
+        (sent, word): (Option<&[u8]>, &[u8]),
+        begun: impl FnOnce() -> Begun,
         sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let wanted = match &self.section {
@@ -145,19 +144,21 @@ impl Writer {
             return Ok(());
         }
         // What is not held may hold anything.
-        let guarded = sent.is_none_or(|sent| guard::is_ambiguous(sent, first_word(sent, place)));
+        let guarded = sent.is_none_or(|sent| guard::is_ambiguous(sent, word));
+        let inserts = word.eq_ignore_ascii_case(b"insert");
         if std::mem::replace(&mut self.inserting, inserts) && inserts && !guarded {
             return Ok(());
         }
-        let mut subject = subject();
-        if subject.manner == Manner::Makes && !place.standard_strings {
+        let mut begun = begun();
+        if begun.manner == Manner::Makes && !place.standard_strings {
             // A transaction that failed would take that setting back, and strings would be read otherwise than we read them.
-            subject.manner = Manner::Along;
+            begun.manner = Manner::Along;
         }
-        let lines = sent.filter(|_| subject.manner != Manner::Rows);
-        let lines = lines.map(|sent| memchr::memchr_iter(b'\n', sent).count() as u64);
-        let guarded = guarded.then_some(place.standard_strings);
-        sink(Piece::Begins(&Begun { line: Some(place.line), lines, subject, guarded }))
+        let lines = sent.filter(|_| begun.manner != Manner::Rows);
+        begun.lines = lines.map(|sent| memchr::memchr_iter(b'\n', sent).count() as u64);
+        begun.line = Some(place.line);
+        begun.guarded = guarded.then_some(place.standard_strings);
+        sink(Piece::Begins(&begun))
     }
 
     /// Bytes that go where the dump has them.
@@ -216,8 +217,8 @@ impl Writer {
             Meta::Encoding(name) => {
                 let sql = format!("SET client_encoding = '{name}';");
                 let statement = Statement::parse(sql.as_bytes(), place.standard_strings);
-                let subject = || Subject::of(&statement, place.standard_strings);
-                self.begins(place, (Some(sql.as_bytes()), false), subject, sink)?;
+                let begun = || Begun::of(&statement, place.standard_strings);
+                self.begins(place, (Some(sql.as_bytes()), &b"SET"[..]), begun, sink)?;
                 self.here(sql.as_bytes(), sink)?;
                 self.put(Piece::Gap(b"\n"), sink)
             }
@@ -244,19 +245,19 @@ impl Writer {
         // What goes elsewhere leaves its lines out here; what is edited may have others.
         let elsewhere = to != To::Here || does != Does::Keep;
         let begins = to == To::Here && self.section.is_some();
-        let inserts = statement.is(0, "insert");
-        let subject = || Subject::of(&statement, place.standard_strings);
+        let begun = || Begun::of(&statement, place.standard_strings);
         let sent = match does {
             Does::Keep => {
                 if begins {
-                    self.begins(place, (Some(sql), inserts), subject, sink)?;
+                    let word = statement.token(0).map_or(&b""[..], |token| token.text);
+                    self.begins(place, (Some(sql), word), begun, sink)?;
                 }
                 self.send((place, &to), sql, sink)
             }
             Does::Edit(edits) => {
                 let sql = apply(sql, &edits);
                 if begins {
-                    self.begins(place, (Some(&sql), inserts), subject, sink)?;
+                    self.begins(place, (Some(&sql), first_word(&sql, place)), begun, sink)?;
                 }
                 self.send((place, &to), &sql, sink)
             }

@@ -129,7 +129,7 @@ const HARMLESS: [Harmless; 3] = [
 /// Why this failure is none; nothing when it is one.
 pub fn harmless(code: &str, subject: &Subject) -> Option<&'static str> {
     let fits = |known: &&Harmless| {
-        (known.code, known.act, known.kind) == (code, subject.act.as_str(), subject.kind.as_str())
+        (known.code, known.act, known.kind) == (code, subject.act, subject.kind)
             && (known.name.is_empty() || known.name == subject.name)
             // CREATE SCHEMA may have an owner and objects of its own, which would be lost.
             && (known.act == "COMMENT" || subject.bare)

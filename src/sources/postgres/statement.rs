@@ -6,6 +6,10 @@ mod session;
 mod shown;
 mod subject;
 
+use std::cell::OnceCell;
+
+use memchr::memchr2_iter;
+
 use super::name::Name;
 use super::token::{Kind, TOKENS, Token, Tokens, head};
 use shown::Shown;
@@ -13,7 +17,7 @@ use shown::Shown;
 pub use self::forbidden::forbidden;
 pub use self::roles::Membership;
 pub use self::session::{Session, Setting, setting, value};
-pub use self::subject::{LONG_KINDS, Manner, Subject};
+pub use self::subject::{About, LONG_KINDS, Manner, Subject, act, manner};
 
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,9 @@ pub enum Act {
     /// GRANT or REVOKE … ON
     Grant,
 }
+
+/// How many tokens are read of every statement. More is hardly ever asked of CREATE, COMMENT ON and SELECT, which are the longest.
+const HEAD: usize = 4;
 
 /// What a statement is about; numbers are places in [`Statement::tokens`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,55 +95,91 @@ pub enum Class {
 pub struct Statement<'a> {
     /// Its bytes.
     pub sql: &'a [u8],
-    /// Its tokens; only the first few of statements that hold data.
-    pub tokens: Vec<Token<'a>>,
     /// What it is about.
     pub class: Class,
+    head: [Option<Token<'a>>; HEAD],
+    rest: Tokens<'a>,
+    /// Head and rest, once somebody has asked for more than the head.
+    all: OnceCell<Vec<Token<'a>>>,
 }
 
 impl<'a> Statement<'a> {
     /// Reads a whole statement.
     pub fn parse(sql: &'a [u8], standard_strings: bool) -> Self {
-        let mut all = Tokens::new(sql, standard_strings);
-        let first = all.next();
-        let data = first.is_some_and(|t| t.is("insert") || t.is("copy"));
-        let mut tokens = Vec::with_capacity(if data { 2 } else { TOKENS });
-        tokens.extend(first);
-        if data {
-            tokens.extend(all.next())
-        } else {
-            tokens.extend(all)
+        let mut rest = Tokens::new(sql, standard_strings);
+        let (first, second) = (rest.next(), rest.next());
+        let holds_data = first.is_some_and(|t| t.is("insert") || t.is("copy"));
+        if holds_data {
+            rest = Tokens::new(b"", standard_strings);
         }
-        let class = if data { Class::Other } else { classify(&tokens) };
-        Self { sql, tokens, class }
+        let head = [first, second, rest.next(), rest.next()];
+        let mut statement = Self { sql, class: Class::Other, head, rest, all: OnceCell::new() };
+        statement.class = classify(&statement);
+        statement
+    }
+
+    /// A statement of which only these tokens are looked at.
+    pub fn of(sql: &'a [u8], tokens: Vec<Token<'a>>) -> Self {
+        let head = std::array::from_fn(|at| tokens.get(at).copied());
+        Self { sql, class: Class::Other, head, rest: Tokens::new(b"", true), all: OnceCell::from(tokens) }
+    }
+
+    /// Its tokens; only the first few of statements that hold data.
+    pub fn tokens(&self) -> &[Token<'a>] {
+        self.all.get_or_init(|| {
+            let mut all = Vec::with_capacity(TOKENS);
+            all.extend(self.head.iter().flatten());
+            all.extend(self.rest.clone());
+            all
+        })
+    }
+
+    /// The token at a place.
+    pub fn token(&self, at: usize) -> Option<&Token<'a>> {
+        match self.head.get(at) {
+            Some(token) => token.as_ref(),
+            None => self.tokens().get(at),
+        }
+    }
+
+    /// Whether the word stands anywhere, if only within another one or a literal: to know that it does not costs less than to read
+    /// all tokens.
+    pub fn may_say(&self, word: &str) -> bool {
+        let first = word.as_bytes()[0];
+        let mut places = memchr2_iter(first, first.to_ascii_uppercase(), self.sql);
+        places
+            .any(|at| self.sql[at..].get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes())))
     }
 
     /// The identifier's value at a place.
     pub fn name(&self, at: usize) -> Option<Name> {
-        self.tokens.get(at)?.name()
+        self.token(at)?.name()
     }
 
     /// Whether there is this keyword at a place.
     pub fn is(&self, at: usize, keyword: &str) -> bool {
-        self.tokens.get(at).is_some_and(|t| t.is(keyword))
+        self.token(at).is_some_and(|t| t.is(keyword))
     }
 
     /// The place of the first such keyword outside parentheses, at `from` or later.
     pub fn find(&self, from: usize, keyword: &str) -> Option<usize> {
-        (from..self.tokens.len()).find(|&at| self.tokens[at].depth == 0 && self.tokens[at].is(keyword))
+        (from..)
+            .map_while(|at| Some((at, self.token(at)?)))
+            .find(|(_, t)| t.depth == 0 && t.is(keyword))
+            .map(|(at, _)| at)
     }
 
     /// The options of CREATE DATABASE, whose name is at `at`: places of keyword and value.
     pub fn database_options(&self, at: usize) -> Vec<(usize, usize)> {
         let mut out = Vec::new();
         let mut next = at + 1 + usize::from(self.is(at + 1, "with"));
-        while self.tokens.get(next).is_some_and(|t| t.kind == Kind::Word) {
+        while self.token(next).is_some_and(|t| t.kind == Kind::Word) {
             // CONNECTION LIMIT is the one keyword of two words.
             let key = next + usize::from(self.is(next, "connection"));
-            let value = key + 1 + usize::from(self.tokens.get(key + 1).is_some_and(|t| t.is_punct(b'=')));
+            let value = key + 1 + usize::from(self.token(key + 1).is_some_and(|t| t.is_punct(b'=')));
             // A negative number is two tokens.
-            let value = value + usize::from(self.tokens.get(value).is_some_and(|t| t.is_punct(b'-')));
-            if value >= self.tokens.len() {
+            let value = value + usize::from(self.token(value).is_some_and(|t| t.is_punct(b'-')));
+            if self.token(value).is_none() {
                 break;
             }
             out.push((next, value));
@@ -149,7 +192,7 @@ impl<'a> Statement<'a> {
     /// writes, and nothing beside it.
     pub fn is_session(&self) -> bool {
         let is = |at, keyword| self.is(at, keyword);
-        let config = || match self.tokens.as_slice() {
+        let config = || match self.tokens() {
             [select, schema, dot, call @ ..]
                 if select.is("select") && schema.is("pg_catalog") && dot.is_punct(b'.') =>
             {
@@ -157,17 +200,17 @@ impl<'a> Statement<'a> {
             }
             _ => false,
         };
-        is(0, "set") || is(0, "reset") || self.tokens.len() <= 1 || config()
+        is(0, "set") || is(0, "reset") || self.token(1).is_none() || (is(0, "select") && config())
     }
 
     /// What it is, for people: its first words and its first name, never a literal.
     pub fn title(&self) -> String {
         let mut out = Shown::new(64);
         let mut sets = false;
-        for token in self.tokens.iter().take(12) {
+        for token in (0..12).map_while(|at| self.token(at)) {
             sets |= token.is("set");
             if token.is_punct(b'.') && !out.is_empty() {
-                out.push(b".");
+                out.apart(b'.');
                 continue;
             }
             // A parameter's value may be a secret without being a literal.
@@ -175,7 +218,7 @@ impl<'a> Statement<'a> {
                 break;
             }
             if !out.is_empty() && !out.ends_with(b".") {
-                out.push(b" ");
+                out.apart(b' ');
             }
             out.push(token.text);
             // Whatever follows a password's keyword is nobody's business, literal or not.
@@ -191,8 +234,7 @@ impl<'a> Statement<'a> {
 ///
 /// The others (INSERT, SELECT, CREATE FUNCTION, TABLE, VIEW, …) may be of any size.
 pub fn holds_whole(beginning: &[u8], standard_strings: bool) -> bool {
-    let words = head(beginning, standard_strings, 3);
-    let [first, second, _] = words.as_slice() else {
+    let [Some(first), Some(second), Some(_)] = head(beginning, standard_strings) else {
         return true;
     };
     let object = ["role", "user", "group", "database", "tablespace", "default", "extension", "subscription"];
@@ -204,8 +246,8 @@ pub fn holds_whole(beginning: &[u8], standard_strings: bool) -> bool {
     }
 }
 
-fn classify(tokens: &[Token<'_>]) -> Class {
-    let Some(first) = tokens.first() else {
+fn classify(statement: &Statement<'_>) -> Class {
+    let Some(first) = statement.token(0) else {
         return Class::Other;
     };
     let act = match first {
@@ -213,54 +255,54 @@ fn classify(tokens: &[Token<'_>]) -> Class {
         t if t.is("alter") => (Act::Alter, 1),
         t if t.is("drop") => (Act::Drop, 1),
         t if t.is("comment") => (Act::Comment, 2),
-        t if t.is("security") => match tokens.iter().position(|t| t.is("on")) {
+        t if t.is("security") => match statement.tokens().iter().position(|t| t.is("on")) {
             Some(on) => (Act::Label, on + 1),
             None => return Class::Other,
         },
-        t if t.is("grant") || t.is("revoke") => return granted(tokens),
+        t if t.is("grant") || t.is("revoke") => return granted(statement),
         t if t.is("set") || t.is("reset") => {
-            return setting(tokens).map_or(Class::Other, Class::Set);
+            return setting(statement.tokens()).map_or(Class::Other, Class::Set);
         }
-        t if t.is("update") && tokens.iter().take(6).any(|t| t.is("pg_database")) => {
+        t if t.is("update") && (0..6).any(|at| statement.is(at, "pg_database")) => {
             return Class::UpdatePgDatabase;
         }
-        t if t.is("select") => return selected(tokens),
+        t if t.is("select") => return selected(statement),
         _ => return Class::Other,
     };
-    object(tokens, act.0, act.1)
+    object(statement, act.0, act.1)
 }
 
 /// CREATE, ALTER, DROP, COMMENT ON or SECURITY LABEL ON the object named at `at`.
-fn object(tokens: &[Token<'_>], act: Act, at: usize) -> Class {
-    let is = |at: usize, keyword: &str| tokens.get(at).is_some_and(|t| t.is(keyword));
+fn object(statement: &Statement<'_>, act: Act, at: usize) -> Class {
+    let is = |at: usize, keyword: &str| statement.is(at, keyword);
     let mut name = at + 1;
     if is(name, "if") {
         name += if is(name + 1, "not") { 3 } else { 2 };
     }
     let role = is(at, "role") || is(at, "group") || (is(at, "user") && !is(at + 1, "mapping"));
     let dropped = |at: usize| ["constraint", "default", "identity", "expression"].into_iter().any(|what| is(at, what));
-    let drops = || (0..tokens.len()).any(|i| tokens[i].depth == 0 && is(i, "drop") && dropped(i + 1));
-    let named = tokens.get(name).and_then(Token::name).is_some();
+    let drops = || statement.tokens().iter().zip(1..).any(|(t, next)| t.depth == 0 && t.is("drop") && dropped(next));
+    let named = || statement.name(name).is_some();
     match () {
-        () if role && named => {
+        () if role && named() => {
             let database = (is(name + 1, "in") && is(name + 2, "database")).then_some(name + 3);
             Class::Role { act, role: (!is(name, "all")).then_some(name), database }
         }
-        () if is(at, "database") && named => Class::Database { act, names: vec![name] },
-        () if is(at, "tablespace") && named => Class::Tablespace { act, name },
-        () if is(at, "extension") && named && act != Act::Drop => Class::Extension { act, name },
+        () if is(at, "database") && named() => Class::Database { act, names: vec![name] },
+        () if is(at, "tablespace") && named() => Class::Tablespace { act, name },
+        () if is(at, "extension") && named() && act != Act::Drop => Class::Extension { act, name },
         () if act == Act::Drop && !is(at, "owned") => Class::Drop,
-        () if act == Act::Alter && is(at, "table") && drops() => Class::Drop,
+        () if act == Act::Alter && is(at, "table") && statement.may_say("drop") && drops() => Class::Drop,
         () => Class::Other,
     }
 }
 
-fn granted(tokens: &[Token<'_>]) -> Class {
-    let Some(on) = tokens.iter().position(|t| t.depth == 0 && t.is("on")) else {
+fn granted(statement: &Statement<'_>) -> Class {
+    let Some(on) = statement.find(0, "on") else {
         return Class::Membership;
     };
-    let object = |keyword: &str| tokens.get(on + 1).is_some_and(|t| t.is(keyword));
-    let names = roles::list(tokens, on + 2);
+    let object = |keyword: &str| statement.is(on + 1, keyword);
+    let names = roles::list(statement, on + 2);
     match names.first() {
         Some(_) if object("database") => Class::Database { act: Act::Grant, names },
         Some(&name) if object("tablespace") => Class::Tablespace { act: Act::Grant, name },
@@ -282,9 +324,9 @@ fn is_config(call: &[Token<'_>]) -> bool {
     }
 }
 
-fn selected(tokens: &[Token<'_>]) -> Class {
-    let call = if tokens.get(2).is_some_and(|t| t.is_punct(b'.')) { 3 } else { 1 };
-    match tokens.get(call) {
+fn selected(statement: &Statement<'_>) -> Class {
+    let call = if statement.token(2).is_some_and(|t| t.is_punct(b'.')) { 3 } else { 1 };
+    match statement.token(call) {
         Some(t) if t.is("lo_unlink") => Class::LoUnlink,
         Some(t) if t.is("lo_create") => Class::LoCreate,
         _ => Class::Other,
@@ -308,6 +350,7 @@ pub(super) fn literal(text: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::postgres::token::tokens;
 
     fn class(sql: &str) -> Class {
         Statement::parse(sql.as_bytes(), true).class
@@ -326,6 +369,28 @@ mod tests {
         assert_eq!(class("CREATE TABLE public.\"CREATE ROLE dbuser;\" (a int);"), Class::Other);
         assert_eq!(class("GRANT SELECT ON TABLE \"DATABASE\" TO \"on\";"), Class::Other);
         assert_eq!(class("GRANT \"on\" TO \"to\";"), Class::Membership);
+    }
+
+    #[test]
+    fn a_token_is_the_same_whether_few_were_read_or_all() {
+        for sql in ["", ";", "SELECT 1;", "ALTER TABLE t ADD CHECK (a > 0) /* ; */;", "CREATE TABLE \"a b\" (c int)  "]
+        {
+            let (statement, all) = (Statement::parse(sql.as_bytes(), true), tokens(sql.as_bytes(), true));
+            for at in 0..=all.len() {
+                let place = |token: &Token<'_>| (token.range(), token.kind, token.depth);
+                assert_eq!(statement.token(at).map(place), all.get(at).map(place), "{sql} {at}");
+            }
+            assert_eq!(statement.tokens().len(), all.len(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_never_overlooked() {
+        let says = |sql: &str| Statement::parse(sql.as_bytes(), true).may_say("drop");
+        for sql in ["drop", "ALTER TABLE d DROP COLUMN c;", "ALTER TABLE t ADD c int, dDrop", "a 'DrOp'"] {
+            assert!(says(sql), "{sql}");
+        }
+        assert!(!says("ALTER TABLE d DRO P COLUMN dro"));
     }
 
     #[test]

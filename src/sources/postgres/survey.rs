@@ -8,7 +8,7 @@ mod proof;
 use super::lexer::{DumpError, Event, Lexer, Meta, Place};
 use super::name::Name;
 use super::statement::{Act, Class, Statement};
-use super::token::{Tokens, first, head};
+use super::token::{Tokens, head};
 
 pub use self::facts::{Copied, CreateDatabase, Globals, Layout, Member, Section, Survey};
 use self::proof::Proof;
@@ -76,9 +76,9 @@ impl Reader {
             Event::Statement(sql) => self.statement(sql, place.standard_strings),
             Event::Long { bytes, first, last } => {
                 if first {
-                    let words = head(bytes, true, 2);
-                    let creates = words.first().is_some_and(|t| t.is("create"));
-                    if creates && words.get(1).is_some_and(|t| t.is("function") || t.is("view")) {
+                    let [first, second] = head(bytes, true);
+                    let creates = first.is_some_and(|t| t.is("create"));
+                    if creates && second.is_some_and(|t| t.is("function") || t.is("view")) {
                         self.note("a statement of more than 1 MiB is passed on unread");
                     }
                 }
@@ -148,12 +148,12 @@ impl Reader {
     }
 
     fn statement(&mut self, sql: &[u8], standard: bool) {
-        if first(sql, standard).is_some_and(|t| t.is("copy")) {
+        let statement = Statement::parse(sql, standard);
+        if statement.is(0, "copy") {
             let table = copied_table(sql, standard);
             self.section().tables.push(Copied { table, rows: 0 });
             return self.count();
         }
-        let statement = Statement::parse(sql, standard);
         if !matches!(statement.class, Class::Database { .. }) {
             self.owner(&statement);
         }
@@ -226,7 +226,7 @@ impl Reader {
         }
         let Some(owner) = statement.owner() else { return };
         let of_schema = statement.is(1, "schema").then(|| statement.name(2)).flatten();
-        let dotted = |at: &usize| statement.tokens.get(at + 1).is_some_and(|token| token.is_punct(b'.'));
+        let dotted = |at: &usize| statement.token(at + 1).is_some_and(|token| token.is_punct(b'.'));
         let lies_in = (2..6).find(dotted).and_then(|at| statement.name(at));
         let publishes = statement.is(1, "publication");
         let section = self.section();
@@ -244,7 +244,7 @@ impl Reader {
 
     fn set(&mut self, statement: &Statement<'_>, name: &str, value: Option<usize>) {
         self.survey.settings.insert(name.to_owned());
-        let text = value.and_then(|at| statement.tokens.get(at)).and_then(super::statement::value);
+        let text = value.and_then(|at| statement.token(at)).and_then(super::statement::value);
         if name == "client_encoding" && !self.between {
             let text = text.map(|v| String::from_utf8_lossy(&v).into_owned());
             let section = self.section();

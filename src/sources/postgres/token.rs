@@ -83,11 +83,13 @@ pub fn first(sql: &[u8], standard_strings: bool) -> Option<Token<'_>> {
 }
 
 /// The first tokens only: enough to know what a statement is without reading all of it.
-pub fn head(sql: &[u8], standard_strings: bool, count: usize) -> Vec<Token<'_>> {
-    Tokens::new(sql, standard_strings).take(count).collect()
+pub fn head<const COUNT: usize>(sql: &[u8], standard_strings: bool) -> [Option<Token<'_>>; COUNT] {
+    let mut tokens = Tokens::new(sql, standard_strings);
+    std::array::from_fn(|_| tokens.next())
 }
 
 /// Reads tokens one after the other.
+#[derive(Clone, Debug)]
 pub struct Tokens<'a> {
     sql: &'a [u8],
     at: usize,

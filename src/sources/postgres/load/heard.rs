@@ -138,9 +138,9 @@ impl State {
             // The first error ends psql: what came before it was a notice, in a language that is not read.
             self.failures = Failures::default();
         }
-        let begun = message.line.and_then(|line| self.places.statement(line)).cloned();
-        let failed = self.failed(&message, begun.as_ref());
-        let subject = begun.map(|begun| begun.subject);
+        let begun = message.line.and_then(|line| self.places.statement(line));
+        let subject = begun.map(|begun| begun.about.subject());
+        let failed = self.failed(&message, begun, subject.as_ref());
         let is_among_others = message.line.is_some_and(|line| self.places.is_in_transaction(line));
         let code = failed.code.as_deref().unwrap_or_default();
         if let Some(why) = subject
@@ -178,7 +178,7 @@ impl State {
         self.is_hopeless = hopeless;
     }
 
-    fn failed(&self, message: &Message, begun: Option<&Begun>) -> Failed {
+    fn failed(&self, message: &Message, begun: Option<&Begun>, subject: Option<&Subject>) -> Failed {
         let (mut line, mut place) = message.line.map(|line| self.places.of(line)).unwrap_or_default();
         // Where a statement begins is where people look for it; of a COPY the row is told.
         match begun.map(|begun| (begun.line, begun.lines)) {
@@ -194,16 +194,15 @@ impl State {
             (line, place) = (Some(at), format!("line {at} of the dump"));
             told = message.told_of_row(of_dump);
         }
-        let subject = begun.map(|begun| &begun.subject);
         let hides =
             message.code.as_deref().is_some_and(|code| code.starts_with("P0")) && subject.is_some_and(calls_for_rows);
-        let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Failed {
             code: message.code.clone(),
             severity: message.severity.clone(),
             message: if hides { BY_A_FUNCTION.to_owned() } else { told },
             statement: subject.and_then(|subject| some(&subject.title)),
-            kind: subject.and_then(|subject| some(&subject.kind)),
+            kind: subject.and_then(|subject| some(subject.kind)),
             name: subject.and_then(|subject| some(&subject.name)),
             line,
             place,
@@ -219,7 +218,7 @@ const BY_A_FUNCTION: &str = "raised by a function, whose words may hold a row an
 fn calls_for_rows(subject: &Subject) -> bool {
     subject.manner == Manner::Rows
         || subject.act == "REFRESH"
-        || ["INDEX", "CONSTRAINT", "MATERIALIZED VIEW"].contains(&subject.kind.as_str())
+        || ["INDEX", "CONSTRAINT", "MATERIALIZED VIEW"].contains(&subject.kind)
 }
 
 /// Names of what a failed CREATE did not make, by what a message calls such a thing.
@@ -246,7 +245,7 @@ fn last(name: &str) -> &str {
 
 impl Missing {
     fn add(&mut self, subject: &Subject) {
-        for (called, _) in CALLED.iter().filter(|(_, kinds)| kinds.contains(&subject.kind.as_str())) {
+        for (called, _) in CALLED.iter().filter(|(_, kinds)| kinds.contains(&subject.kind)) {
             if !subject.name.is_empty() && self.whole.len() < NAMES {
                 self.whole.insert((called, subject.name.clone()));
                 self.last.insert((called, last(&subject.name).to_owned()));
@@ -284,8 +283,8 @@ mod tests {
         let mut state = State { key: "KEY".into(), spares: true, ..State::default() };
         state.places.at(Some(1));
         for (at, line) in (1..).zip(sql.lines()) {
-            let subject = Subject::of(&Statement::parse(line.as_bytes(), true), true);
-            state.places.begins(Begun { line: Some(at), lines: Some(0), subject, guarded: None });
+            let begun = Begun::of(&Statement::parse(line.as_bytes(), true), true);
+            state.places.begins(Begun { line: Some(at), lines: Some(0), ..begun });
             state.places.written += 1;
         }
         for (line, said) in said {

@@ -43,7 +43,7 @@ impl Places {
         if self.sent.len() >= REMEMBERED {
             self.sent.pop_front();
         }
-        match begun.subject.act.as_str() {
+        match begun.act {
             "BEGIN" | "START" => self.in_transaction = true,
             "COMMIT" | "END" => self.in_transaction = false,
             _ => {}
@@ -108,7 +108,7 @@ impl Places {
         let ends_here = |at: usize| {
             let (sent, next) = (&self.sent[at], self.sent.get(at + 1));
             // What ends in a line that another begins in may be meant, but for rows, which end with a line of their own.
-            let until = |next: &Sent| next.from - u64::from(sent.begun.subject.manner == Manner::Rows);
+            let until = |next: &Sent| next.from - u64::from(sent.begun.manner == Manner::Rows);
             sent.to.map_or_else(|| next.is_none_or(|next| line <= until(next)), |to| to == line)
         };
         let mut found = (end.saturating_sub(3)..end).filter(|at| ends_here(*at));
@@ -122,16 +122,11 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::postgres::statement::Subject;
+    use crate::sources::postgres::statement::Statement;
 
     fn begun(title: &str, lines: Option<u64>) -> Begun {
         let manner = if lines.is_none() { Manner::Rows } else { Manner::Makes };
-        Begun {
-            line: Some(1),
-            lines,
-            subject: Subject { title: title.into(), manner, ..Subject::default() },
-            guarded: None,
-        }
+        Begun { line: Some(1), lines, manner, ..Begun::of(&Statement::parse(title.as_bytes(), true), true) }
     }
 
     #[test]
@@ -153,11 +148,11 @@ mod tests {
         send("A", Some(2), 3);
         send("B", Some(0), 0);
         send("C", Some(0), 1);
-        send("COPY", None, 5);
+        send("COPY t", None, 5);
         send("D", Some(0), 1);
-        let title = |line| places.statement(line).map(|begun| begun.subject.title.as_str());
-        assert_eq!((title(2), title(3)), (None, Some("A")));
+        let title = |line| places.statement(line).map(|begun| begun.about.subject().title);
+        assert_eq!((title(2), title(3)), (None, Some("A".to_owned())));
         assert_eq!(title(4), None, "two statements end in one line");
-        assert_eq!((title(5), title(9), title(10)), (Some("COPY"), Some("COPY"), Some("D")));
+        assert_eq!([title(5), title(9), title(10)].map(Option::unwrap), ["COPY t", "COPY t", "D"]);
     }
 }

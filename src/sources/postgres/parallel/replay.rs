@@ -107,7 +107,7 @@ impl Replay {
     /// # Errors
     /// When a statement has failed. No session is left then.
     pub async fn statement(&mut self, begun: Begun, at: Option<u64>, sql: &[u8]) -> Result<()> {
-        let is_rows = begun.subject.manner == Manner::Rows && begun.subject.act == "COPY";
+        let is_rows = begun.manner == Manner::Rows && begun.act == "COPY";
         let way = match &self.mode {
             Mode::Serial(_) | Mode::Over => None,
             Mode::Several(several) if several.for_good => None,
@@ -138,7 +138,7 @@ impl Replay {
     /// Where the way of a statement is known, with what it says of transactions taken in.
     fn way(&mut self, begun: &Begun, sql: &[u8]) -> Way {
         let way = touches::way(sql, true);
-        let is_long = begun.lines.is_none() && begun.subject.act != "COPY";
+        let is_long = begun.lines.is_none() && begun.act != "COPY";
         let way = match way {
             Way::Alone { .. } if is_long => Way::Alone { changes: true },
             // Only its beginning was read.

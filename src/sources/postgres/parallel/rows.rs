@@ -144,10 +144,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sources::postgres::statement::Subject;
+    use crate::sources::postgres::statement::Statement;
 
     fn block(out: bool) -> Block {
-        let begun = Begun { line: Some(10), lines: None, subject: Subject::default(), guarded: None };
+        let begun = Begun { line: Some(10), ..Begun::of(&Statement::parse(b"COPY s.t", true), true) };
         Block::new(3, None, begun, b"COPY s.t\n(a) FROM stdin;", if out { Dealt::Out } else { Dealt::Whole })
     }
 

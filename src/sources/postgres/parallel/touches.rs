@@ -81,7 +81,7 @@ impl Touched {
 /// Looks at a statement that is held whole.
 pub fn way(sql: &[u8], standard_strings: bool) -> Way {
     let statement = Statement::parse(sql, standard_strings);
-    let Some(first) = statement.tokens.first() else { return Way::Alone { changes: false } };
+    let Some(first) = statement.token(0) else { return Way::Alone { changes: false } };
     let is = |at: usize, word: &str| statement.is(at, word);
     let starts = |words: &[&str]| words.iter().any(|word| first.is(word));
     match () {
@@ -92,7 +92,7 @@ pub fn way(sql: &[u8], standard_strings: bool) -> Way {
         () if starts(&["select"]) => selected(&statement),
         () if starts(&["begin", "start"]) => Way::Begin,
         () if starts(&["commit", "end", "rollback", "abort"])
-            && !statement.tokens.iter().any(|t| t.is("prepared") || t.is("to") || t.is("chain")) =>
+            && !statement.tokens().iter().any(|t| t.is("prepared") || t.is("to") || t.is("chain")) =>
         {
             Way::End
         }
@@ -117,7 +117,7 @@ pub fn way(sql: &[u8], standard_strings: bool) -> Way {
 fn session(statement: &Statement<'_>) -> Way {
     let is = |at: usize, word: &str| statement.is(at, word);
     if let Class::Set(setting) = &statement.class {
-        let text = setting.value.and_then(|at| statement.tokens.get(at)).and_then(value).unwrap_or_default();
+        let text = setting.value.and_then(|at| statement.token(at)).and_then(value).unwrap_or_default();
         return match setting.name.as_str() {
             // Statements are read here as they are with the usual setting.
             "standard_conforming_strings" if text != b"on" => Way::Serial,
@@ -133,12 +133,11 @@ fn session(statement: &Statement<'_>) -> Way {
 /// SELECT of the few functions that dumps call.
 fn selected(statement: &Statement<'_>) -> Way {
     let from = statement.find(1, "from");
-    let call =
-        if statement.tokens.get(1).is_some_and(|t| t.is_punct(b'*')) { from.map_or(1, |from| from + 1) } else { 1 };
-    let ours = statement.is(call, "pg_catalog") && statement.tokens.get(call + 1).is_some_and(|t| t.is_punct(b'.'));
-    let name = statement.tokens.get(call + 2).filter(|_| ours);
+    let call = if statement.token(1).is_some_and(|t| t.is_punct(b'*')) { from.map_or(1, |from| from + 1) } else { 1 };
+    let ours = statement.is(call, "pg_catalog") && statement.token(call + 1).is_some_and(|t| t.is_punct(b'.'));
+    let name = statement.token(call + 2).filter(|_| ours);
     // Arguments that are literals and nothing else: a call among them could do anything.
-    let plain = statement.tokens.iter().skip(call + 4).all(|t| match t.kind {
+    let plain = statement.tokens().iter().skip(call + 4).all(|t| match t.kind {
         Kind::Literal | Kind::Number => true,
         Kind::Punct(byte) => matches!(byte, b',' | b')' | b';' | b':' | b'-' | b'='),
         Kind::Word => [
@@ -213,7 +212,7 @@ fn altered_table(statement: &Statement<'_>) -> Way {
     let is = |at: usize, word: &str| statement.is(at, word);
     let alone = Way::Alone { changes: true };
     let at = 2 + usize::from(is(2, "only"));
-    let several = statement.tokens.iter().any(|t| t.depth == 0 && t.is_punct(b','));
+    let several = statement.tokens().iter().any(|t| t.depth == 0 && t.is_punct(b','));
     let (Some((table, at)), false) = (qualified(statement, at), several) else { return alone };
     if is(at, "owner") || (is(at, "alter") && is(at + 1, "column") && statement.find(at, "statistics").is_some()) {
         return Way::Alone { changes: false };
@@ -278,20 +277,20 @@ fn commented(statement: &Statement<'_>) -> Way {
 
 fn rows(sql: &[u8], standard_strings: bool) -> Rows {
     let tokens = crate::sources::postgres::token::tokens(sql, standard_strings);
-    let statement = Statement { sql, tokens, class: Class::Other };
+    let statement = Statement::of(sql, tokens);
     let table = qualified(&statement, 1).map(|(table, _)| table);
     let from = statement.find(1, "from");
-    let opens = statement.tokens.iter().take(from.unwrap_or(0)).any(|t| t.is_punct(b'('));
-    let commas = statement.tokens.iter().take(from.unwrap_or(0)).filter(|t| t.is_punct(b',')).count();
+    let opens = statement.tokens().iter().take(from.unwrap_or(0)).any(|t| t.is_punct(b'('));
+    let commas = statement.tokens().iter().take(from.unwrap_or(0)).filter(|t| t.is_punct(b',')).count();
     let after = from.map_or(0, |from| from + 2);
-    let plain = statement.tokens.get(after).is_none_or(|t| t.is_punct(b';')) && statement.tokens.len() <= after + 1;
+    let plain = statement.token(after).is_none_or(|t| t.is_punct(b';')) && statement.token(after + 1).is_none();
     Rows { table, columns: opens.then_some(commas + 1), plain }
 }
 
 /// `schema.name` at a place, and the place after it.
 fn qualified(statement: &Statement<'_>, at: usize) -> Option<(Qualified, usize)> {
-    let point = statement.tokens.get(at + 1)?.is_punct(b'.');
-    let more = statement.tokens.get(at + 3).is_some_and(|t| t.is_punct(b'.'));
+    let point = statement.token(at + 1)?.is_punct(b'.');
+    let more = statement.token(at + 3).is_some_and(|t| t.is_punct(b'.'));
     (point && !more).then_some(())?;
     Some(((statement.name(at)?, statement.name(at + 2)?), at + 3))
 }

@@ -3,7 +3,7 @@
 //! psql reads a line by the `client_encoding` and the `standard_conforming_strings` that its session has when the line begins, and
 //! any function may change both. So before a statement that would be cut elsewhere under others, they are said again.
 
-use memchr::memmem;
+use memchr::memchr_iter;
 
 /// Encodings of clients in which a quote or a backslash may be the second half of a character.
 const UNSAFE: &str = "'BIG5', 'GBK', 'UHC', 'GB18030', 'JOHAB', 'SJIS', 'SHIFT_JIS_2004'";
@@ -12,7 +12,7 @@ const UNSAFE: &str = "'BIG5', 'GBK', 'UHC', 'GB18030', 'JOHAB', 'SJIS', 'SHIFT_J
 /// where a transaction fails, its beginning is what settings go back to.
 pub fn is_ambiguous(sql: &[u8], first_word: &[u8]) -> bool {
     let begins = [&b"begin"[..], b"start", b"savepoint"].into_iter().any(|word| first_word.eq_ignore_ascii_case(word));
-    begins || !sql.is_ascii() || memmem::find(sql, b"\\'").is_some()
+    begins || !sql.is_ascii() || memchr_iter(b'\\', sql).any(|at| sql.get(at + 1) == Some(&b'\''))
 }
 
 /// The lines that make psql read as we do: in no encoding that hides quotes, and strings with or without escapes.

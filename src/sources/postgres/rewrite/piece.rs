@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::sources::postgres::name::Name;
-use crate::sources::postgres::statement::Subject;
+use crate::sources::postgres::statement::{About, Manner, Statement, Subject, act, manner};
 
 /// A statement that is about to be handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,11 +12,30 @@ pub struct Begun {
     pub line: Option<u64>,
     /// How many line ends it has; nothing when that is not known, or when rows follow it.
     pub lines: Option<u64>,
+    /// Its first word, see [`act`].
+    pub act: &'static str,
+    /// How it is to be sent.
+    pub manner: Manner,
     /// What it is about.
-    pub subject: Subject,
+    pub about: About,
     /// Where psql could read it otherwise than we do: whether strings are standard ones in it. The [`guard`](super::guard()) goes
     /// before it then.
     pub guarded: Option<bool>,
+}
+
+impl Begun {
+    /// A statement that is told apart from the dump.
+    pub fn of(statement: &Statement<'_>, standard_strings: bool) -> Begun {
+        let about = About::of(statement, standard_strings);
+        Begun { line: None, lines: None, act: act(statement), manner: manner(statement), about, guarded: None }
+    }
+
+    /// The beginning of one that is longer than what is held.
+    pub(super) fn long(beginning: &[u8], standard_strings: bool) -> Begun {
+        let subject = Subject::beginning(beginning, standard_strings);
+        let (act, manner) = (subject.act, subject.manner);
+        Begun { line: None, lines: None, act, manner, about: About::Read(subject), guarded: None }
+    }
 }
 
 /// A piece of the rewritten dump.

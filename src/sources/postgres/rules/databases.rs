@@ -113,7 +113,7 @@ fn options(statement: &Statement<'_>, name: usize, policy: &Policy, changes: &mu
             let why = "TEMPLATE is template0: a new database holds what the dump has, and no other's data";
             changes.replace(statement, value, b"template0", Some(why.to_owned()));
         } else if policy.older_than(since) {
-            let word = String::from_utf8_lossy(statement.tokens[keyword].text).to_ascii_uppercase();
+            let word = String::from_utf8_lossy(statement.tokens()[keyword].text).to_ascii_uppercase();
             changes.leave_out(statement, keyword, value, format!("{word} left out: the server does not know it"));
         } else if let Some(space) = space {
             changes.leave_out(statement, keyword, value, missing_space(&space));

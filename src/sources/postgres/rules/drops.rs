@@ -19,12 +19,12 @@ pub(super) fn drop(statement: &Statement<'_>) -> Verdict {
     }
     let mut changes = Changes::default();
     // A statement that ends there names nothing, and is no better with more words in it.
-    let names = |at: usize| statement.tokens.get(at + 1).is_some_and(|token| !token.is_punct(b';'));
+    let names = |at: usize| statement.token(at + 1).is_some_and(|token| !token.is_punct(b';'));
     if statement.is(0, "alter") {
         if names(1) && !statement.is(2, "if") {
             changes.insert_after(statement, 1, "IF EXISTS");
         }
-        let dropped = (2..statement.tokens.len()).find(|&at| {
+        let dropped = (2..statement.tokens().len()).find(|&at| {
             names(at) && statement.is(at, "constraint") && statement.is(at - 1, "drop") && !statement.is(at + 1, "if")
         });
         if let Some(at) = dropped {
@@ -32,7 +32,8 @@ pub(super) fn drop(statement: &Statement<'_>) -> Verdict {
         }
     } else {
         let fits = |kind: &&&[&str]| kind.iter().enumerate().all(|(at, word)| statement.is(at + 1, word));
-        let words = LONG_KINDS.iter().chain(&MORE_KINDS).filter(fits).map(|kind| kind.len()).max().unwrap_or(1);
+        let kinds = LONG_KINDS.iter().map(|(_, words)| words).chain(&MORE_KINDS);
+        let words = kinds.filter(fits).map(|kind| kind.len()).max().unwrap_or(1);
         if names(words) && !statement.is(words + 1, "if") {
             changes.insert_after(statement, words, "IF EXISTS");
         }

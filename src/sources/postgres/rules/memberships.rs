@@ -57,7 +57,7 @@ fn options(statement: &Statement<'_>, parts: &Membership, policy: &Policy, chang
     let mut at = with + 1;
     while at < end {
         let value_is = |value: &str| statement.is(at + 1, value);
-        match &statement.tokens[at] {
+        match &statement.tokens()[at] {
             t if t.is("admin") => admin = value_is("option") || value_is("true"),
             t if (t.is("inherit") || t.is("set")) && !policy.older_than(16) => {}
             // What a membership was before 16: inherited as the member says, and SET ROLE allowed.

@@ -61,14 +61,14 @@ fn attributes(statement: &Statement<'_>, role: Option<usize>, to: To, policy: &P
         return Verdict::comment(to, why);
     }
     let mut changes = Changes::default();
-    let first = statement.tokens.first();
+    let first = statement.token(0);
     let has_list = first.is_some_and(|t| t.is("create") || t.is("alter"));
     if policy.replays() && !policy.roles.superuser && has_list {
         // Behind these stand other roles' names.
         let stops = ["in", "role", "admin", "user", "sysid", "set", "reset", "rename", "to"];
         let mut left_out = Vec::new();
-        for at in from..statement.tokens.len() {
-            let token = &statement.tokens[at];
+        for at in from..statement.tokens().len() {
+            let token = &statement.tokens()[at];
             if stops.into_iter().any(|stop| token.is(stop)) {
                 break;
             }
@@ -93,7 +93,7 @@ fn attributes(statement: &Statement<'_>, role: Option<usize>, to: To, policy: &P
 /// Why `… SET parameter` after the place `from` cannot run on the target.
 pub(super) fn unknown_setting(statement: &Statement<'_>, from: usize, policy: &Policy) -> Option<String> {
     let set = (from..from + 3).find(|&at| statement.is(at, "set") || statement.is(at, "reset"))?;
-    let name = setting(&statement.tokens[set..])?.name;
+    let name = setting(&statement.tokens()[set..])?.name;
     policy.lacks_setting(&name).then(|| format!("the server does not know the parameter {name}"))
 }
 

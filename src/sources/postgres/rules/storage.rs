@@ -29,7 +29,7 @@ pub(super) fn set(statement: &Statement<'_>, setting: &Setting, policy: &Policy)
         return Verdict::comment(To::Here, format!("the server does not know the parameter {}", setting.name));
     }
     let given = setting.value.filter(|_| setting.name == "default_tablespace");
-    let space = given.and_then(|at| Some((at, value(statement.tokens.get(at)?)?)));
+    let space = given.and_then(|at| Some((at, value(statement.token(at)?)?)));
     let mut changes = Changes::default();
     if let Some((at, space)) = space.map(|(at, bytes)| (at, Name::new(bytes)))
         && !space.as_bytes().is_empty()
@@ -48,13 +48,13 @@ pub(super) fn clause(statement: &Statement<'_>, policy: &Policy) -> Verdict {
         return Verdict::keep(To::Here);
     }
     let stored = (1..4).any(|at| ["table", "index", "materialized"].into_iter().any(|word| statement.is(at, word)));
-    if !stored {
+    if !stored || !statement.may_say("tablespace") {
         return Verdict::keep(To::Here);
     }
     // The query of a materialized view may use the word as a name.
-    let end = statement.find(1, "as").unwrap_or(statement.tokens.len());
+    let end = statement.find(1, "as").unwrap_or(statement.tokens().len());
     let mut changes = Changes::default();
-    let clauses = (2..end).filter(|&at| statement.tokens[at].depth == 0 && statement.is(at, "tablespace"));
+    let clauses = (2..end).filter(|&at| statement.tokens()[at].depth == 0 && statement.is(at, "tablespace"));
     for at in clauses {
         let Some(space) = statement.name(at + 1) else { continue };
         if !policy.lacks_tablespace(&space) {

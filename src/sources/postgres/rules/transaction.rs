@@ -29,7 +29,7 @@ pub(super) fn decide(statement: &Statement<'_>) -> Option<Verdict> {
         () if is(0, "drop") && is(1, "extension") => {
             Some(Verdict::comment(To::Here, "extensions of the live database stay"))
         }
-        () if drops_schema && (2..statement.tokens.len()).any(|at| is(at, "public")) => {
+        () if drops_schema && (2..statement.tokens().len()).any(|at| is(at, "public")) => {
             Some(Verdict::comment(To::Here, "the schema public stays"))
         }
         // It may have stayed, because an extension is in it.

@@ -91,20 +91,20 @@ impl Changes {
 
     /// The same, as part of a change that is said already.
     pub(super) fn cut(&mut self, statement: &Statement<'_>, first: usize, last: usize) {
-        let start = first.checked_sub(1).map_or(0, |before| statement.tokens[before].end());
-        self.edits.push(Edit { range: start..statement.tokens[last].end(), text: Vec::new() });
+        let start = first.checked_sub(1).map_or(0, |before| statement.tokens()[before].end());
+        self.edits.push(Edit { range: start..statement.tokens()[last].end(), text: Vec::new() });
     }
 
     /// Puts `text` in place of the token at `at`.
     pub(super) fn replace(&mut self, statement: &Statement<'_>, at: usize, text: &[u8], why: Option<String>) {
-        self.edits.push(Edit { range: statement.tokens[at].range(), text: text.to_vec() });
+        self.edits.push(Edit { range: statement.tokens()[at].range(), text: text.to_vec() });
         self.said.extend(why);
     }
 
     /// Puts `words` after the token at `at`, apart from both its neighbours.
     pub(super) fn insert_after(&mut self, statement: &Statement<'_>, at: usize, words: &str) {
-        let end = statement.tokens[at].end();
-        let touches = statement.tokens.get(at + 1).is_some_and(|next| next.range().start == end);
+        let end = statement.tokens()[at].end();
+        let touches = statement.token(at + 1).is_some_and(|next| next.range().start == end);
         let text = format!(" {words}{}", if touches { " " } else { "" });
         self.edits.push(Edit { range: end..end, text: text.into_bytes() });
     }

@@ -8,9 +8,10 @@ use crate::sources::postgres::token::{Token, tokens};
 /// Not what keeps an evil dump in its bounds: that is the account's rights. What is told here fails early, with its line, where the
 /// server would do it in full.
 pub fn forbidden(sql: &[u8], standard_strings: bool) -> Option<&'static str> {
-    let words = head(sql, standard_strings, 4);
-    let is = |at: usize, word: &str| words.get(at).is_some_and(|token| token.is(word));
-    let is_of_roles = || is(1, "role") || is(1, "group") || (is(1, "user") && !is(2, "mapping"));
+    let words: [_; 2] = head(sql, standard_strings);
+    let is = |at: usize, word: &str| words[at].is_some_and(|token| token.is(word));
+    let is_next = |at: usize, word: &str| head::<4>(sql, standard_strings)[at].is_some_and(|token| token.is(word));
+    let is_of_roles = || is(1, "role") || is(1, "group") || (is(1, "user") && !is_next(2, "mapping"));
     match () {
         () if is(0, "alter") && is(1, "system") => Some("ALTER SYSTEM refused: it changes the whole server"),
         () if is(0, "prepare") && is(1, "transaction")
@@ -25,7 +26,7 @@ pub fn forbidden(sql: &[u8], standard_strings: bool) -> Option<&'static str> {
         () if is(0, "create") && is(1, "subscription") && !is_unconnected(&tokens(sql, standard_strings)) => {
             Some("a subscription that connects refused: pg_dump writes connect = false")
         }
-        () if is(0, "alter") && is(1, "subscription") && !is(3, "owner") => {
+        () if is(0, "alter") && is(1, "subscription") && !is_next(3, "owner") => {
             Some("a change of a subscription refused: it may call a server, and pg_dump changes owners only")
         }
         () if (is(0, "create") && is_of_roles() || is(0, "alter") && is(1, "group"))

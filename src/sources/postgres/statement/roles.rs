@@ -24,9 +24,9 @@ impl Statement<'_> {
         let start = if self.is(2, "option") && self.is(3, "for") { 4 } else { 1 };
         let to = self.find(1, if grants { "to" } else { "from" })?;
         let granted_by = self.find(to, "granted").map(|at| (at, at + 2));
-        let end = granted_by.map_or(self.tokens.len().saturating_sub(1), |(at, _)| at);
+        let end = granted_by.map_or(self.tokens().len().saturating_sub(1), |(at, _)| at);
         let options = self.find(to, "with").map(|at| (at, end));
-        Some(Membership { roles: list(&self.tokens, start), members: list(&self.tokens, to + 1), options, granted_by })
+        Some(Membership { roles: list(self, start), members: list(self, to + 1), options, granted_by })
     }
 
     /// Every role that the statement needs or makes, except PUBLIC, the server's own, and those
@@ -43,45 +43,49 @@ impl Statement<'_> {
             }
             _ => self.elsewhere(&mut places),
         }
-        places.into_iter().filter_map(|at| role(self.tokens.get(at)?)).collect()
+        places.into_iter().filter_map(|at| role(self.token(at)?)).collect()
     }
 
     /// The role that the statement gives an object to, or acts as: who runs it has to be allowed to become that one. Nothing for
     /// `public`, which belongs to its owner already wherever it was not made by the dump.
     pub fn owner(&self) -> Option<Name> {
-        let last = self.tokens.len().saturating_sub(1);
-        let at = match self.tokens.first()? {
+        let at = match self.token(0)? {
             t if t.is("alter") && self.is(1, "schema") && self.name(2)?.as_bytes() == b"public" => return None,
-            t if t.is("alter") && last >= 4 && self.is(last - 3, "owner") && self.is(last - 2, "to") => last - 1,
+            t if t.is("alter") => self.owner_to()?,
             t if t.is("create") && self.is(1, "schema") => self.find(2, "authorization")? + 1,
             t if t.is("set") && self.is(1, "session") && self.is(2, "authorization") => 3,
             _ => return None,
         };
-        role(self.tokens.get(at)?)
+        role(self.token(at)?)
+    }
+
+    /// The place of `role` in `… OWNER TO role;`.
+    fn owner_to(&self) -> Option<usize> {
+        let at = self.tokens().len().checked_sub(4).filter(|at| *at > 0)?;
+        (self.is(at, "owner") && self.is(at + 1, "to")).then_some(at + 2)
     }
 
     fn elsewhere(&self, places: &mut Vec<usize>) {
-        let last = self.tokens.len().saturating_sub(1);
         let second = |keyword: &str| self.is(1, keyword);
         let after = |from: usize, keyword: &str| self.find(from, keyword).map(|at| at + 1);
-        match self.tokens.first() {
+        match self.token(0) {
             Some(t) if t.is("alter") && second("default") => {
                 let role = after(2, "role").or_else(|| after(2, "user"));
-                places.extend(role.into_iter().flat_map(|at| list(&self.tokens, at)));
-                let grants = self.find(2, "grant").or_else(|| self.find(2, "revoke")).unwrap_or(last);
+                places.extend(role.into_iter().flat_map(|at| list(self, at)));
+                let grants = self.find(2, "grant").or_else(|| self.find(2, "revoke")).unwrap_or(self.tokens().len());
                 self.grantees(grants, places);
             }
             Some(t) if t.is("grant") || t.is("revoke") => self.grantees(1, places),
-            Some(t) if t.is("alter") && last >= 4 && self.is(last - 3, "owner") && self.is(last - 2, "to") => {
-                places.push(last - 1);
-            }
+            Some(t) if t.is("alter") && self.owner_to().is_some() => places.extend(self.owner_to()),
             Some(t) if (t.is("create") || t.is("alter")) && second("policy") => {
-                places.extend(after(3, "to").into_iter().flat_map(|at| list(&self.tokens, at)));
+                places.extend(after(3, "to").into_iter().flat_map(|at| list(self, at)));
             }
             Some(_) if second("user") && self.is(2, "mapping") => places.extend(after(3, "for")),
             Some(t) if t.is("create") && second("schema") => places.extend(after(2, "authorization")),
             Some(t) if t.is("create") && (second("tablespace") || second("database")) => {
-                places.extend(after(3, "owner").map(|at| at + usize::from(self.tokens[at].is_punct(b'='))));
+                places.extend(
+                    after(3, "owner").map(|at| at + usize::from(self.token(at).is_some_and(|t| t.is_punct(b'=')))),
+                );
             }
             Some(t) if t.is("set") && second("session") && self.is(2, "authorization") => places.push(3),
             Some(t) if t.is("set") && second("role") => places.push(2),
@@ -91,24 +95,24 @@ impl Statement<'_> {
 
     fn grantees(&self, from: usize, places: &mut Vec<usize>) {
         let to = self.find(from, "to").or_else(|| self.find(from, "from"));
-        places.extend(to.into_iter().flat_map(|at| list(&self.tokens, at + 1)));
+        places.extend(to.into_iter().flat_map(|at| list(self, at + 1)));
         places.extend(self.find(from, "granted").map(|at| at + 2));
     }
 }
 
 /// The places of names in a comma-separated list that starts at `at`; `GROUP x` is `x`.
-pub(super) fn list(tokens: &[Token<'_>], mut at: usize) -> Vec<usize> {
+pub(super) fn list(statement: &Statement<'_>, mut at: usize) -> Vec<usize> {
     let mut out = Vec::new();
     loop {
-        let named = |at: usize| tokens.get(at).is_some_and(|t| matches!(t.kind, Kind::Word | Kind::Quoted));
-        if tokens.get(at).is_some_and(|t| t.is("group")) && named(at + 1) {
+        let named = |at: usize| statement.token(at).is_some_and(|t| matches!(t.kind, Kind::Word | Kind::Quoted));
+        if statement.is(at, "group") && named(at + 1) {
             at += 1;
         }
         if !named(at) {
             return out;
         }
         out.push(at);
-        if !tokens.get(at + 1).is_some_and(|t| t.is_punct(b',')) {
+        if !statement.token(at + 1).is_some_and(|t| t.is_punct(b',')) {
             return out;
         }
         at += 2;

@@ -26,6 +26,11 @@ impl Shown {
         self.0.ends_with(end)
     }
 
+    /// Adds what stands between two words.
+    pub(super) fn apart(&mut self, byte: u8) {
+        self.0.push(byte);
+    }
+
     /// Adds a word; the beginning of one that is too long for any name.
     pub(super) fn push(&mut self, word: &[u8]) {
         if word.len() <= NAME_CHARS {

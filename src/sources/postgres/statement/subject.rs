@@ -1,8 +1,10 @@
 //! What a statement of a replay is about, as it is told when it fails, and what the replay has to know before it is sent.
 
+use std::fmt;
+
 use super::shown::Shown;
 use super::{Class, Statement};
-use crate::sources::postgres::token::{Kind, head};
+use crate::sources::postgres::token::{Kind, Tokens};
 
 /// The longest beginning of a statement that is read for this, in bytes.
 const READ_BYTES: usize = 4096;
@@ -22,76 +24,117 @@ const BEFORE: [&str; 11] = [
     "procedural",
 ];
 
-/// Kinds of objects of more than one word; the first that fits.
-pub const LONG_KINDS: [&[&str]; 13] = [
-    &["materialized", "view"],
-    &["foreign", "data", "wrapper"],
-    &["foreign", "table"],
-    &["event", "trigger"],
-    &["operator", "class"],
-    &["operator", "family"],
-    &["text", "search", "configuration"],
-    &["text", "search", "dictionary"],
-    &["text", "search", "parser"],
-    &["text", "search", "template"],
-    &["access", "method"],
-    &["user", "mapping"],
-    &["default", "privileges"],
+/// Kinds of objects of more than one word, as they are told and word by word; the first that fits.
+pub const LONG_KINDS: [(&str, &[&str]); 13] = [
+    ("MATERIALIZED VIEW", &["materialized", "view"]),
+    ("FOREIGN DATA WRAPPER", &["foreign", "data", "wrapper"]),
+    ("FOREIGN TABLE", &["foreign", "table"]),
+    ("EVENT TRIGGER", &["event", "trigger"]),
+    ("OPERATOR CLASS", &["operator", "class"]),
+    ("OPERATOR FAMILY", &["operator", "family"]),
+    ("TEXT SEARCH CONFIGURATION", &["text", "search", "configuration"]),
+    ("TEXT SEARCH DICTIONARY", &["text", "search", "dictionary"]),
+    ("TEXT SEARCH PARSER", &["text", "search", "parser"]),
+    ("TEXT SEARCH TEMPLATE", &["text", "search", "template"]),
+    ("ACCESS METHOD", &["access", "method"]),
+    ("USER MAPPING", &["user", "mapping"]),
+    ("DEFAULT PRIVILEGES", &["default", "privileges"]),
 ];
 
 /// Kinds of one word.
-const SHORT: [&str; 26] = [
-    "table",
-    "index",
-    "view",
-    "sequence",
-    "schema",
-    "extension",
-    "type",
-    "domain",
-    "function",
-    "procedure",
-    "aggregate",
-    "operator",
-    "trigger",
-    "rule",
-    "policy",
-    "publication",
-    "subscription",
-    "server",
-    "language",
-    "collation",
-    "conversion",
-    "statistics",
-    "column",
-    "constraint",
-    "role",
-    "database",
+const SHORT_KINDS: [&str; 26] = [
+    "TABLE",
+    "INDEX",
+    "VIEW",
+    "SEQUENCE",
+    "SCHEMA",
+    "EXTENSION",
+    "TYPE",
+    "DOMAIN",
+    "FUNCTION",
+    "PROCEDURE",
+    "AGGREGATE",
+    "OPERATOR",
+    "TRIGGER",
+    "RULE",
+    "POLICY",
+    "PUBLICATION",
+    "SUBSCRIPTION",
+    "SERVER",
+    "LANGUAGE",
+    "COLLATION",
+    "CONVERSION",
+    "STATISTICS",
+    "COLUMN",
+    "CONSTRAINT",
+    "ROLE",
+    "DATABASE",
 ];
 
+/// First words that somebody asks for: to compare with any other is in vain.
+const ACTS: [&str; 9] = ["CREATE", "COPY", "COMMENT", "INSERT", "REFRESH", "BEGIN", "START", "COMMIT", "END"];
+
 /// What a replay has to know of a statement before it sends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     /// It brings rows. Where a COPY fails, its rows must never be read as statements; where a table is missing, a million INSERTs fail.
     Rows,
     /// It decides how the bytes after it are read: when it fails, psql and we would read them differently.
     Reading,
     /// It goes with what stands around it: SET, SELECT, BEGIN.
-    #[default]
     Along,
     /// It makes or changes something, and others can be tried when it fails.
     Makes,
 }
 
+/// The longest statement that is kept to be read when somebody asks what it is about, in bytes; many are kept at once.
+const KEPT_BYTES: usize = 512;
+
+/// What a statement is about, read when somebody asks, which is where it fails.
+#[derive(Clone, PartialEq, Eq)]
+pub enum About {
+    /// Of a long one.
+    Read(Subject),
+    /// The statement, and whether strings are standard ones in it.
+    Unread(Box<[u8]>, bool),
+}
+
+impl About {
+    /// Takes what is needed of a statement that is held whole.
+    pub fn of(statement: &Statement<'_>, standard_strings: bool) -> About {
+        match statement.sql {
+            sql if sql.len() <= KEPT_BYTES => About::Unread(sql.into(), standard_strings),
+            _ => About::Read(Subject::of(statement, standard_strings)),
+        }
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            About::Read(subject) => subject.clone(),
+            About::Unread(sql, standard_strings) => {
+                Subject::of(&Statement::parse(sql, *standard_strings), *standard_strings)
+            }
+        }
+    }
+}
+
+/// Without the statement, which may hold a password.
+impl fmt::Debug for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.subject().fmt(f)
+    }
+}
+
 /// What a statement is about; names, never a value.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// Its first words, see [`Statement::title`].
     pub title: String,
-    /// Its first word in capitals: `CREATE`.
-    pub act: String,
+    /// Its first word, see [`act`].
+    pub act: &'static str,
     /// The kind of the object in capitals: `MATERIALIZED VIEW`; empty when there is none that we know.
-    pub kind: String,
+    pub kind: &'static str,
     /// The object's name as the catalogue has it, `schema.name` where it says so; empty when there is none.
     pub name: String,
     /// Whether the statement ends with that name.
@@ -109,24 +152,20 @@ impl Subject {
             return Subject { manner, ..Subject::beginning(statement.sql, standard_strings) };
         }
         let (kind, name, bare) = object(statement);
-        let act = statement.tokens.first().map_or(String::new(), |first| capitals(first.text));
-        Subject { title: statement.title(), act, kind, name, bare, manner }
+        Subject { title: statement.title(), act: act(statement), kind, name, bare, manner }
     }
 
     /// Reads the beginning of a statement that is longer than what is held.
     pub fn beginning(sql: &[u8], standard_strings: bool) -> Subject {
-        let tokens = head(&sql[..sql.len().min(READ_BYTES)], standard_strings, 16);
-        let statement = Statement { sql, tokens, class: Class::Other };
-        let act = statement.tokens.first().map_or(String::new(), |first| capitals(first.text));
-        let (kind, name) = match act.as_str() {
-            "COPY" => ("TABLE".to_owned(), name_at(&statement, 1).0),
-            "INSERT" => ("TABLE".to_owned(), name_at(&statement, 2).0),
-            _ => {
-                let (kind, name, _) = object(&statement);
-                (kind, name)
-            }
+        let tokens = Tokens::new(&sql[..sql.len().min(READ_BYTES)], standard_strings).take(16).collect();
+        let statement = Statement::of(sql, tokens);
+        let act = act(&statement);
+        let (kind, name, _) = match act {
+            "COPY" => ("TABLE", name_at(&statement, 1).0, false),
+            "INSERT" => ("TABLE", name_at(&statement, 2).0, false),
+            _ => object(&statement),
         };
-        let title = match act.as_str() {
+        let title = match act {
             "COPY" => format!("COPY {name}"),
             "INSERT" => format!("INSERT INTO {name}"),
             _ => statement.title(),
@@ -135,14 +174,15 @@ impl Subject {
     }
 }
 
-fn capitals(word: &[u8]) -> String {
-    let mut word = String::from_utf8_lossy(&word[..word.len().min(20)]).into_owned();
-    word.make_ascii_uppercase();
-    word
+/// A statement's first word in capitals: `CREATE`; empty when it is none that somebody asks for.
+pub fn act(statement: &Statement<'_>) -> &'static str {
+    let first = statement.token(0).map_or(&b""[..], |first| first.text);
+    ACTS.into_iter().find(|act| first.eq_ignore_ascii_case(act.as_bytes())).unwrap_or_default()
 }
 
-fn manner(statement: &Statement<'_>) -> Manner {
-    let Some(first) = statement.tokens.first() else { return Manner::Along };
+/// How a statement is to be sent.
+pub fn manner(statement: &Statement<'_>) -> Manner {
+    let Some(first) = statement.token(0) else { return Manner::Along };
     let is = |words: &[&str]| words.iter().any(|word| first.is(word));
     match &statement.class {
         _ if is(&["copy", "insert"]) => Manner::Rows,
@@ -159,9 +199,9 @@ fn manner(statement: &Statement<'_>) -> Manner {
 }
 
 /// Kind and name of the object, and whether the statement ends there.
-fn object(statement: &Statement<'_>) -> (String, String, bool) {
+fn object(statement: &Statement<'_>) -> (&'static str, String, bool) {
     let is = |at: usize, word: &str| statement.is(at, word);
-    let start = match statement.tokens.first() {
+    let start = match statement.token(0) {
         Some(first) if ["create", "alter", "drop"].iter().any(|word| first.is(word)) => 1,
         Some(first) if first.is("comment") || first.is("security") => match statement.find(1, "on") {
             Some(on) => on + 1,
@@ -182,54 +222,52 @@ fn object(statement: &Statement<'_>) -> (String, String, bool) {
     while is(0, "create") && is_before(at) {
         at += 1;
     }
-    let named = statement.tokens.get(at).filter(|token| token.kind == Kind::Word).map_or(&b""[..], |token| token.text);
+    let named = statement.token(at).filter(|token| token.kind == Kind::Word).map_or(&b""[..], |token| token.text);
     let begins = |word: &str| named.eq_ignore_ascii_case(word.as_bytes());
     let goes_on = |words: &[&str]| words.iter().enumerate().skip(1).all(|(more, word)| is(at + more, word));
-    let long = LONG_KINDS.iter().find(|words| begins(words[0]) && goes_on(words));
-    let mut kind = match (long, SHORT.iter().find(|word| begins(word))) {
-        (Some(words), _) => words.join(" "),
-        (None, Some(word)) => (*word).to_owned(),
+    let long = LONG_KINDS.iter().find(|(_, words)| begins(words[0]) && goes_on(words));
+    let (mut kind, words) = match (long, SHORT_KINDS.iter().find(|word| begins(word))) {
+        (Some((kind, words)), _) => (*kind, words.len()),
+        (None, Some(kind)) => (*kind, 1),
         (None, None) => return Default::default(),
     };
-    at += long.map_or(1, |words| words.len());
-    let is_index = kind == "index";
-    kind.make_ascii_uppercase();
+    at += words;
     if is(at, "if") {
         at += if is(at + 1, "not") { 3 } else { 2 };
     }
     while is(at, "only") || is(at, "concurrently") {
         at += 1;
     }
-    if is_index && is(at, "on") {
+    if kind == "INDEX" && is(at, "on") {
         return (kind, String::new(), false);
     }
     let (mut name, mut end) = name_at(statement, at);
     // ALTER TABLE t ADD CONSTRAINT c makes a constraint, and that is what is missing when it fails.
     if is(0, "alter") && is(end, "add") && is(end + 1, "constraint") {
         let (constraint, after) = name_at(statement, end + 2);
-        (kind, name, end) = ("CONSTRAINT".to_owned(), format!("{constraint} on {name}"), after);
+        (kind, name, end) = ("CONSTRAINT", constraint + " on " + &name, after);
     }
-    let bare = statement.tokens.get(end).is_none_or(|token| token.is_punct(b';')) && end + 1 >= statement.tokens.len();
+    let bare = statement.token(end).is_none_or(|token| token.is_punct(b';')) && statement.token(end + 1).is_none();
     (kind, name, bare)
 }
 
 /// `schema.name` at a place, without quotes, and the place after it.
 fn name_at(statement: &Statement<'_>, mut at: usize) -> (String, usize) {
     let mut parts = Shown::new(40);
-    while let Some(token) = statement.tokens.get(at) {
+    while let Some(token) = statement.token(at) {
         let quoted = if token.kind == Kind::Quoted { token.name() } else { None };
         if token.kind != Kind::Word && quoted.is_none() {
             break;
         }
         if !parts.is_empty() {
-            parts.push(b".");
+            parts.apart(b'.');
         }
         match quoted {
             Some(name) => parts.push(name.as_bytes()),
             None => parts.push_folded(token.text),
         }
         at += 1;
-        if !statement.tokens.get(at).is_some_and(|token| token.is_punct(b'.')) {
+        if !statement.token(at).is_some_and(|token| token.is_punct(b'.')) {
             break;
         }
         at += 1;
@@ -265,11 +303,27 @@ mod tests {
             ("CREATE TABLE type (i int);", "TABLE", "type"),
         ] {
             let found = subject(sql);
-            assert_eq!((found.kind.as_str(), found.name.as_str()), (kind, name), "{sql}");
+            assert_eq!((found.kind, found.name.as_str()), (kind, name), "{sql}");
         }
         assert!(subject("CREATE SCHEMA public;").bare);
         assert!(!subject("CREATE SCHEMA public AUTHORIZATION x;").bare);
         assert!(!subject("CREATE SCHEMA public CREATE TABLE t (i int);").bare);
+    }
+
+    #[test]
+    fn what_is_read_when_somebody_asks_is_the_same() {
+        let long = format!("CREATE SCHEMA s CREATE TABLE t ({} int);", "x".repeat(KEPT_BYTES));
+        let kept = format!("COMMENT ON TABLE t IS '{}\\'';", "x".repeat(KEPT_BYTES - 27));
+        for (sql, standard_strings) in
+            [(&long, true), (&kept, false), (&"INSERT INTO s.t VALUES ('hush');".into(), true)]
+        {
+            let statement = Statement::parse(sql.as_bytes(), standard_strings);
+            let (about, subject) = (About::of(&statement, standard_strings), Subject::of(&statement, standard_strings));
+            assert_eq!(about.subject(), subject);
+            assert_eq!(format!("{about:?}"), format!("{subject:?}"), "and tells no value");
+        }
+        let about = |sql: &str| About::of(&Statement::parse(sql.as_bytes(), true), true);
+        assert!(matches!((about(&long), about(&kept)), (About::Read(_), About::Unread(..))));
     }
 
     #[test]

@@ -151,8 +151,8 @@ impl CreateDatabase {
     pub(super) fn read(statement: &Statement<'_>, at: usize) -> Self {
         let mut out = Self::default();
         for (keyword, token) in statement.database_options(at) {
-            let key = String::from_utf8_lossy(statement.tokens[keyword].text).to_ascii_uppercase();
-            let bytes = value(&statement.tokens[token]).unwrap_or_default();
+            let key = String::from_utf8_lossy(statement.tokens()[keyword].text).to_ascii_uppercase();
+            let bytes = value(&statement.tokens()[token]).unwrap_or_default();
             let text = String::from_utf8_lossy(&bytes).into_owned();
             match key.as_str() {
                 "ENCODING" => out.encoding = Some(text),

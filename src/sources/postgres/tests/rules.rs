@@ -144,6 +144,7 @@ fn missing_tablespaces_become_the_default() {
             "CREATE MATERIALIZED VIEW m AS SELECT 1 tablespace fast;\n",
         ),
         ("ALTER TABLE t SET TABLESPACE fast;\n", "-- bkp: ALTER TABLE t SET TABLESPACE fast;\n"),
+        ("create table t (a int) Tablespace fast;\n", "create table t (a int);\n"),
         ("CREATE TABLESPACE fast OWNER a LOCATION '/x';\n", "-- bkp: CREATE TABLESPACE fast OWNER a LOCATION '/x';\n"),
         ("CREATE DATABASE d TABLESPACE = fast ENCODING = 'UTF8';\n", "CREATE DATABASE d ENCODING = 'UTF8';\n"),
         ("ALTER DATABASE d SET TABLESPACE fast;\n", "-- bkp: ALTER DATABASE d SET TABLESPACE fast;\n"),
@@ -191,6 +192,7 @@ fn drops_in_a_new_database_are_conditional() {
             "ALTER TABLE ONLY public.t DROP CONSTRAINT t_pkey;",
             "ALTER TABLE IF EXISTS ONLY public.t DROP CONSTRAINT IF EXISTS t_pkey;",
         ),
+        ("alter table t Drop constraint c;", "alter table IF EXISTS t Drop constraint IF EXISTS c;"),
         (
             "ALTER TABLE public.t ALTER COLUMN id DROP DEFAULT;",
             "ALTER TABLE IF EXISTS public.t ALTER COLUMN id DROP DEFAULT;",

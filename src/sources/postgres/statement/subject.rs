@@ -313,7 +313,8 @@ mod tests {
     #[test]
     fn what_is_read_when_somebody_asks_is_the_same() {
         let long = format!("CREATE SCHEMA s CREATE TABLE t ({} int);", "x".repeat(KEPT_BYTES));
-        let kept = format!("COMMENT ON TABLE t IS '{}\\'';", "x".repeat(KEPT_BYTES - 27));
+        let escaped = r"SECURITY LABEL FOR 'p\' ON TABLE x' ON TABLE t IS 'hush';";
+        let kept = format!("{escaped:KEPT_BYTES$}");
         for (sql, standard_strings) in
             [(&long, true), (&kept, false), (&"INSERT INTO s.t VALUES ('hush');".into(), true)]
         {

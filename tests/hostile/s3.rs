@@ -154,6 +154,9 @@ fn repositories(server: &Server) {
     bkp("reads", &["restore", "--yes"]).run().ok();
     assert_eq!(std::fs::read_to_string(work.join("files/a")).expect("there"), "content");
     bkp("reads", &["backup"]).run().fails_with(1).says("Access Denied");
+    // restic would try these for a quarter of an hour, and no test waits for that.
+    let wrong = bkp("restic", &["list"]).env("AWS_SECRET_ACCESS_KEY", "a-canary").run();
+    wrong.fails_with(1).says("the keys of the account").never_says("canary");
     bkp("nobody", &["list"]).run().fails_with(1).says("the keys of the account");
 }
 

@@ -148,7 +148,7 @@ fn hint(words: &str) -> Option<&'static str> {
         Some(
             "correct the server's user and password: RESTIC_REPOSITORY=rest:https://USER:PASSWORD@HOST/, or RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD",
         )
-    } else if has_any(&["403 Forbidden", "Access Denied"]) {
+    } else if has_any(&["403 Forbidden", "Access Denied"]) || refuses_keys(words) {
         Some(
             "look at the keys of the account, and at its rights: to list, read and create, and to delete what is below locks/",
         )
@@ -159,6 +159,22 @@ fn hint(words: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// The failure of an attempt that restic would make again and again, by what it says of the first one.
+pub(super) fn of_words(address: &Address, to_do: &str, words: &str) -> Failure {
+    let words = address.scrub(&plain(words));
+    let failure = Failure::new(format!("restic could not {to_do} ({address})"));
+    let failure = hint(&words).into_iter().fold(failure, |failure, hint| failure.hint(hint));
+    failure.because(anyhow::anyhow!("restic: {words}"))
+}
+
+/// Whether the store does not know the keys. Not every store says so in a way that restic takes for an end.
+pub(super) fn refuses_keys(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["access key id you provided does not exist", "signature we calculated does not match"]
+        .iter()
+        .any(|text| words.contains(text))
 }
 
 /// Whether words tell of a store that cannot be reached, or does not let us in, rather than of what is in it.
@@ -257,6 +273,7 @@ mod tests {
             ("Remove(<snapshot/11>) failed: remove a/11: permission denied", "may add there and not remove"),
             ("unable to open config file: unexpected HTTP response (401): 401 Unauthorized", "RESTIC_REST_PASSWORD"),
             ("unable to open config file: Stat: Access Denied.", "the keys of the account"),
+            ("Stat: The AWS Access Key Id you provided does not exist in our records.", "the keys of the account"),
         ] {
             assert!(hint(words).is_some_and(|hint| hint.contains(told)), "{words}: {:?}", hint(words));
         }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use bkp::repository::bucket::options::{AzureOptions, S3Options, StoreOptions};
 use bkp::settings::secret::Secret;
 
+use serde_json::{Value, json};
+
 use super::quick;
 use crate::support::run::run_within;
 use crate::support::workdir::WorkDir;
@@ -121,12 +123,23 @@ pub fn fake_gcs() -> Server {
 
 /// SeaweedFS with its S3 gateway, with the bucket `test-bucket`.
 pub fn seaweedfs() -> Server {
+    seaweedfs_for(&[])
+}
+
+/// The same with accounts besides the one that may do everything: each has its name for both keys, and a policy in Amazon's words.
+pub fn seaweedfs_for(accounts: &[(&str, String)]) -> Server {
     let directory = WorkDir::new();
     let [master, volume, filer, s3] = [free_port(), free_port(), free_port(), free_port()];
     let identities = directory.path().join("s3.json");
-    let identity = r#"{"identities":[{"name":"t","credentials":[{"accessKey":"KEY","secretKey":"SECRET"}],
-        "actions":["Admin","Read","Write","List","Tagging"]}]}"#;
-    std::fs::write(&identities, identity).expect("written");
+    let keys = |access: &str, secret: &str| json!([{"accessKey": access, "secretKey": secret}]);
+    let all = ["Admin", "Read", "Write", "List", "Tagging"];
+    let owner = json!({"name": "t", "credentials": keys("KEY", "SECRET"), "actions": all});
+    let others =
+        accounts.iter().map(|(name, _)| json!({"name": name, "credentials": keys(name, name), "policyNames": [name]}));
+    let known: Vec<Value> = [owner].into_iter().chain(others).collect();
+    let policies: Vec<Value> = accounts.iter().map(|(name, policy)| json!({"name": name, "content": policy})).collect();
+    let configuration = json!({"identities": known, "policies": policies});
+    std::fs::write(&identities, configuration.to_string()).expect("written");
     let weed = program("weed");
     let child = spawn(
         Command::new(&weed)

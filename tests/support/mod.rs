@@ -19,6 +19,7 @@ pub mod pod;
 pub mod prometheus;
 pub mod quick;
 pub mod receiver;
+pub mod rest;
 pub mod retimed;
 pub mod run;
 pub mod template;

@@ -12,7 +12,7 @@ mod record;
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::held::Held;
 use super::repositories::Base;
@@ -60,7 +60,7 @@ pub async fn change_password(context: &Context) -> Result<Exit> {
     record.say(context.json, new_file, failed.is_empty())?;
     match failed.into_iter().next() {
         None => Ok(Exit::Done),
-        Some((address, error)) => Err(Failure::new(format!("{address} does not have its new password yet"))
+        Some((address, error)) => Err(Failure::new(format!("the password of {address} is not changed yet"))
             .hint("call bkp change-password again; until then every repository opens with the old password or the new one, and bkp with either")
             .exit(exit_of(&error))
             .because(error)
@@ -117,8 +117,11 @@ impl Keys {
             }
             return Err(error.context("the new password is not proven, and the old one stays"));
         }
-        proof::remove_all(&self.new).await?;
-        self.remove_old(old_key, &new_key).await?;
+        let removed = async {
+            proof::remove_all(&self.new).await?;
+            self.remove_old(old_key, &new_key).await
+        };
+        removed.await.context("the new password opens it, and the old one still does")?;
         tracing::info!("{address} opens with the new password, and no longer with the old one");
         Ok(change)
     }

@@ -1,4 +1,4 @@
-//! restic: the program, the repositories, the password, the right to write, and who holds a lock.
+//! restic: the program, the repositories, the password, the right to write and to remove, and who holds a lock.
 
 use rustix::fs::Access;
 
@@ -28,6 +28,7 @@ pub async fn look(context: &Context, findings: &mut Vec<Finding>) {
         findings
             .push(Finding::ok(Area::Restic, format!("{} is there and the password opens it", repository.address())));
         locked(repository, findings).await;
+        findings.extend(removal(repository, !context.settings.retention.keeps_everything()).await);
     }
     let settings = &context.settings;
     let mut wanted: Vec<Item> =
@@ -77,4 +78,26 @@ async fn locked(repository: &Repository, findings: &mut Vec<Finding>) {
         Err(error) if exit_of(&error) == Exit::Locked && findings.len() > before => {}
         Err(error) => findings.push(Finding::of(Area::Restic, &error)),
     }
+}
+
+/// What it means that a server only appends, where it can be asked. `forgets`: whether a retention is set.
+async fn removal(repository: &Repository, forgets: bool) -> Option<Finding> {
+    let address = repository.address();
+    if !repository.only_appends().await? {
+        return Some(Finding::ok(Area::Restic, format!("{address} lets old backups be removed")));
+    }
+    let only =
+        format!("{address} only appends: who takes this account over can remove no backup, and bkp cannot either");
+    Some(match forgets {
+        true => Finding::fault(
+            Area::Restic,
+            format!("{only}: every backup ends with exit code 4, because retention removes"),
+            "set no BKP_KEEP_* here, and run bkp forget at an address of the repository that lets it",
+        ),
+        false => Finding::warning(
+            Area::Restic,
+            format!("{only}: retention, which is not asked for, and a change of the password cannot work here"),
+            "run bkp forget and bkp change-password at an address of the repository that lets them",
+        ),
+    })
 }

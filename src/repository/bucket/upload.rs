@@ -242,12 +242,10 @@ impl RemoteUpload {
     async fn prove(&self, closed: Metadata) -> Result<Object, StoreError> {
         let metadata = match closed.content_md5() {
             Some(_) => closed,
-            None => self.remote.metadata(&self.name).await.inspect_err(|_| {
-                tracing::warn!(
-                    "{} is stored, but cannot be looked at: it is listed, and bkp check --read-data proves it",
-                    self.name
-                );
-            })?,
+            None => match self.remote.metadata(&self.name).await {
+                Ok(metadata) => metadata,
+                Err(error) => return self.prove_by_list(error).await,
+            },
         };
         let stored = StoredChecksum { md5: metadata.content_md5().map(str::to_owned), crc32c: None };
         let how = if metadata.content_length() == self.sum.bytes() {
@@ -255,13 +253,40 @@ impl RemoteUpload {
         } else {
             Some(format!("{} bytes were sent, the store holds {}", self.sum.bytes(), metadata.content_length()))
         };
-        let Some(how) = how else {
-            return Ok(self.remote.object(&self.name, &metadata));
+        match how {
+            None => Ok(self.remote.object(&self.name, &metadata)),
+            Some(how) => Err(self.remove_damaged(how).await),
+        }
+    }
+
+    /// The same for an account that may only list and create: the length is there as well, and the store has compared the checksum that
+    /// came with the bytes.
+    async fn prove_by_list(&self, error: StoreError) -> Result<Object, StoreError> {
+        let listed = match &error {
+            StoreError::Forbidden { .. } => self.remote.list(&self.name).await.ok(),
+            _ => None,
         };
+        match listed.into_iter().flatten().find(|object| object.name == self.name) {
+            Some(object) if object.bytes == self.sum.bytes() => Ok(object),
+            Some(object) => {
+                let how = format!("{} bytes were sent, the store holds {}", self.sum.bytes(), object.bytes);
+                Err(self.remove_damaged(how).await)
+            }
+            None => {
+                tracing::warn!(
+                    "{} is stored, but cannot be looked at: it is listed, and bkp check --read-data proves it",
+                    self.name
+                );
+                Err(error)
+            }
+        }
+    }
+
+    async fn remove_damaged(&self, how: String) -> StoreError {
         if let Err(err) = self.remote.delete(&self.name).await {
             tracing::warn!("the damaged object {} could not be removed: {err}", self.name);
         }
-        Err(StoreError::Corrupt { name: self.name.clone(), how })
+        StoreError::Corrupt { name: self.name.clone(), how }
     }
 
     /// The object under our name when it holds exactly our bytes: then the last answer was lost, not the upload.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio::sync::oneshot;
 
 use super::address::Address;
 use super::locks::{Here, Lock};
@@ -88,13 +89,15 @@ struct Heard {
     out: Vec<u8>,
     err: Vec<u8>,
     step: Option<(Step, Expected)>,
+    /// Who is told that trying again is of no use, once.
+    in_vain: Option<oneshot::Sender<String>>,
 }
 
 impl Heard {
     fn new(address: &Address, watched: Option<&Watched>) -> Heard {
         let step =
             watched.map(|Watched(what, expected)| (Step::begin(what, expected.get().copied()), expected.clone()));
-        Heard { address: address.clone(), told: false, out: Vec::new(), err: Vec::new(), step }
+        Heard { address: address.clone(), told: false, out: Vec::new(), err: Vec::new(), step, in_vain: None }
     }
 
     /// Keeps a line, unless it is of restic's progress.
@@ -105,6 +108,13 @@ impl Heard {
         {
             // For minutes: nobody is to wonder meanwhile what bkp waits for.
             self.told = true;
+            if refusal::refuses_keys(&why)
+                && let Some(tell) = self.in_vain.take()
+            {
+                // Nobody listens who has ended meanwhile.
+                let _ = tell.send(why);
+                return;
+            }
             tracing::warn!(
                 "the store of {} does not answer, restic tries again: {}",
                 self.address,
@@ -166,9 +176,15 @@ impl Repository {
 
     /// Runs it once.
     pub(super) async fn run(&self, program: &Program, call: &Call<'_>) -> Result<Answer> {
+        let (tell, in_vain) = oneshot::channel();
         let mut heard = Heard::new(&self.address, call.watched.as_ref());
+        // What moves data may be in the middle of new keys; what only asks would ask for a quarter of an hour.
+        heard.in_vain = call.short.then_some(tell);
         let how = How { limit: call.short.then_some(self.restic.options.answer_within), ..call.how };
-        let ended = process::run(program, how, |line| heard.line(line)).await;
+        let ended = tokio::select! {
+            ended = process::run(program, how, |line| heard.line(line)) => ended,
+            Ok(words) = in_vain => return Err(refusal::of_words(&self.address, call.to_do, &words).into()),
+        };
         let status = ended.map_err(|error| match error.downcast::<Overdue>() {
             Ok(overdue) => {
                 let err = String::from_utf8_lossy(&heard.err);

@@ -10,6 +10,7 @@
 //! | [`read`] | a stored file as a stream |
 //! | [`weigh`] | every directory of a snapshot read, and what it holds |
 //! | [`locks`] | who holds it; whose lock a dead process left |
+//! | [`appends`] | whether a `rest:` server lets anything be removed |
 //! | [`keys`] | passwords, added before old ones are removed |
 //! | `call` | one run of restic: environment, locks waited for, time limits |
 //! | `output`, `refusal` | what restic says, as data and as a failure that a person can act on |
@@ -20,6 +21,7 @@
 //! - A lock of a process that may be alive is not removed: see [`locks`].
 
 pub mod address;
+pub mod appends;
 mod call;
 pub mod keys;
 pub mod locks;

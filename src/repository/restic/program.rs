@@ -153,7 +153,12 @@ impl Restic {
         given.chain(ours).collect()
     }
 
-    fn variable(&self, name: &str) -> Option<&OsStr> {
+    /// The file of authorities that the store is held to.
+    pub(super) fn authorities(&self) -> Option<&Path> {
+        self.variable("RESTIC_CACERT").map(Path::new).or(self.options.cacert.as_deref())
+    }
+
+    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
         variable(&self.options.environment, name)
     }
 }

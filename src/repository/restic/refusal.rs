@@ -45,6 +45,7 @@ fn unlockable(said: &str) -> bool {
         "no space left",
         "Access Denied",
         "AccessDenied",
+        "403 Forbidden",
     ];
     said.contains("unable to create lock in backend") && why.iter().any(|words| said.contains(words))
 }
@@ -120,6 +121,7 @@ fn mend(words: &str) -> &'static str {
 /// What to do about words that restic leaves to stand for themselves.
 fn hint(words: &str) -> Option<&'static str> {
     let has = |text: &str| words.contains(text);
+    let has_any = |texts: &[&str]| texts.iter().any(|text| has(text));
     // Here and not at the store something was refused.
     if has("snapshot is empty") {
         Some("let bkp run as the account that the files belong to (in a pod: runAsUser and runAsGroup), or as root")
@@ -137,6 +139,19 @@ fn hint(words: &str) -> Option<&'static str> {
         Some(
             "a lock in it is damaged; when nothing of restic's runs on it anywhere, remove all locks: restic unlock --remove-all",
         )
+    } else if has("Remove(<") && has_any(&["403 Forbidden", "Access Denied", "permission denied"]) {
+        // As is right for an account that saves: docs/security.md.
+        Some(
+            "this account may add there and not remove: run bkp forget and bkp change-password as one that may, or at an address of the repository that lets it, and set no BKP_KEEP_* here",
+        )
+    } else if has("401 Unauthorized") {
+        Some(
+            "correct the server's user and password: RESTIC_REPOSITORY=rest:https://USER:PASSWORD@HOST/, or RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD",
+        )
+    } else if has_any(&["403 Forbidden", "Access Denied"]) || refuses_keys(words) {
+        Some(
+            "look at the keys of the account, and at its rights: to list, read and create, and to delete what is below locks/",
+        )
     } else if has("x509:") {
         Some("name the CA of the store in CERTIFICATE_FILE or RESTIC_CACERT")
     } else if network(words) {
@@ -144,6 +159,22 @@ fn hint(words: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// The failure of an attempt that restic would make again and again, by what it says of the first one.
+pub(super) fn of_words(address: &Address, to_do: &str, words: &str) -> Failure {
+    let words = address.scrub(&plain(words));
+    let failure = Failure::new(format!("restic could not {to_do} ({address})"));
+    let failure = hint(&words).into_iter().fold(failure, |failure, hint| failure.hint(hint));
+    failure.because(anyhow::anyhow!("restic: {words}"))
+}
+
+/// Whether the store does not know the keys. Not every store says so in a way that restic takes for an end.
+pub(super) fn refuses_keys(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["access key id you provided does not exist", "signature we calculated does not match"]
+        .iter()
+        .any(|text| words.contains(text))
 }
 
 /// Whether words tell of a store that cannot be reached, or does not let us in, rather than of what is in it.
@@ -221,6 +252,7 @@ mod tests {
             assert!(told.is_none_or(|told| told.ends_with(what.unwrap_or_default())), "{said}: {told:?}");
         }
         assert!(unlockable("unable to create lock in backend: open a/locks/b: read-only file system"));
+        assert!(unlockable("unable to create lock in backend: unexpected HTTP response (403): 403 Forbidden"));
         assert!(!unlockable("unable to create lock in backend: repository is already locked by PID 1"));
     }
 
@@ -231,6 +263,20 @@ mod tests {
         assert!(hint(words).is_some_and(|hint| hint.contains("runAsUser")), "{:?}", hint(words));
         let words = "Fatal: unable to open config file: mkdir /repository: permission denied";
         assert!(hint(words).is_some_and(|hint| hint.contains("store")), "{:?}", hint(words));
+    }
+
+    #[test]
+    fn what_an_account_may_not_do_is_no_matter_of_the_network() {
+        for (words, told) in [
+            ("Remove(<key/11>) failed: unexpected HTTP response (403): 403 Forbidden", "may add there and not remove"),
+            ("Remove(<snapshot/11>) failed: client.RemoveObject: Access Denied.", "may add there and not remove"),
+            ("Remove(<snapshot/11>) failed: remove a/11: permission denied", "may add there and not remove"),
+            ("unable to open config file: unexpected HTTP response (401): 401 Unauthorized", "RESTIC_REST_PASSWORD"),
+            ("unable to open config file: Stat: Access Denied.", "the keys of the account"),
+            ("Stat: The AWS Access Key Id you provided does not exist in our records.", "the keys of the account"),
+        ] {
+            assert!(hint(words).is_some_and(|hint| hint.contains(told)), "{words}: {:?}", hint(words));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 
 use bkp::repository::bucket::{member, pack, unpack::Unpacker};
 use flate2::Compression;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use tokio::runtime::{Builder, Runtime};
 
@@ -39,8 +39,7 @@ fn like_any_gunzip(stored: &[u8], size: usize, sql: Option<&Vec<u8>>) {
         assert!(ours.is_none_or(|ours| ours == stored), "no gzip, and changed");
         return;
     }
-    let mut theirs = Vec::new();
-    let theirs = MultiGzDecoder::new(stored).read_to_end(&mut theirs).is_ok().then_some(theirs);
+    let theirs = gunzip(stored);
     assert!(ours.is_none() || ours == theirs, "another gunzip reads something else");
     assert!(sql.is_none() || stored.is_empty() || theirs.as_ref() == sql, "another gunzip does not read it");
     // A member that lies of its length is refused here alone; nobody else's is.
@@ -48,6 +47,19 @@ fn like_any_gunzip(stored: &[u8], size: usize, sql: Option<&Vec<u8>>) {
         ours.is_some() || theirs.is_none() || stored.windows(4).any(|field| field == b"Bm\x04\0"),
         "refused, and whole"
     );
+}
+
+/// Member after member, and zeros behind the last one are nothing, as gzip has it.
+fn gunzip(mut stored: &[u8]) -> Option<Vec<u8>> {
+    let mut sql = Vec::new();
+    while stored.iter().any(|byte| *byte != 0) {
+        GzDecoder::new(&mut stored).read_to_end(&mut sql).ok()?;
+        // Zeros end it: what stands behind them is rubbish, even if it is gzip.
+        if stored.first() == Some(&0) && stored.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+    }
+    Some(sql)
 }
 
 /// Each part is a length and so many bytes, packed as bkp does it or as others do; a seal at the end, where `seal` says so.

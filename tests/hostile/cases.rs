@@ -83,13 +83,15 @@ pub const CASES: &[Case] = &[
         ],
     ),
     case(
-        "psql's variables: `:DBNAME`, `:'USER'`, `:LAST_ERROR_MESSAGE`",
-        Refused,
+        "psql's variables: `:DBNAME`, `:\"USER\"`, `:LAST_ERROR_MESSAGE`",
+        Harmless,
+        // With a variable in its place none of these would be read: there is no such column, or no such SQL.
         &[
-            "DO $$BEGIN RAISE EXCEPTION E'\\\\! touch MARK'; END$$;\nSELECT 1; :LAST_ERROR_MESSAGE",
-            "SELECT :'DBNAME';",
-            "SELECT (ARRAY[1])[1:\"USER\"];",
-            "SELECT :{?DBNAME};",
+            "SELECT (ARRAY[1])[1:DBNAME] FROM (SELECT 1 AS dbname) AS d;",
+            "SELECT (ARRAY[1])[1:\"USER\"] FROM (SELECT 1 AS \"USER\") AS u;",
+            "SELECT (ARRAY[1])[1:'1'], (ARRAY[1])[1:SQLSTATE] FROM (SELECT 1 AS sqlstate) AS s;",
+            "CREATE TABLE public.sliced (\"HOST\" int, CHECK ((ARRAY[1])[1:\"HOST\"] IS NOT NULL));\nDROP TABLE public.sliced;",
+            "SELECT (ARRAY[1])[1:LAST_ERROR_MESSAGE] FROM (SELECT 1 AS last_error_message) AS e;",
         ],
     ),
     case(

@@ -40,6 +40,45 @@ fn a_dump_of_one_database_comes_back_with_the_live_ones_properties() {
 }
 
 #[test]
+fn a_dump_from_a_tape_comes_back_with_the_zeros_behind_it() {
+    let padded = |cluster: &Cluster| [gzip(&cluster.pg_dump("shop", [])), vec![0; 1024]].concat();
+    comes_back(15, padded, "shop.sql", Some("shop"));
+}
+
+#[test]
+fn names_that_psql_has_variables_of_come_back() {
+    let shop = Shop::open_on(17);
+    // A check, a generated column and a view give the slice as it is.
+    shop.cluster.psql(
+        "shop",
+        r#"CREATE TABLE odd ("Upper" int, "HOST" int, arr int[], cut int[] GENERATED ALWAYS AS (arr[1:"HOST"]) STORED,
+             CHECK (cardinality(arr[1:"Upper"]) >= 0));
+           INSERT INTO odd VALUES (1, 2, '{1,2,3}'); CREATE VIEW odder AS SELECT arr[1:"Upper"] FROM odd"#,
+    );
+    shop.bkp(["backup"]).run().ok();
+    let before = Snapshot::of(&shop.cluster);
+    shop.cluster.psql("shop", "DROP TABLE odd CASCADE");
+    shop.bkp(["restore"]).run().ok();
+    assert_same(&before, &Snapshot::of(&shop.cluster).without_replaced());
+    shop.cluster.psql("shop", "DROP TABLE odd CASCADE");
+    shop.bkp(["restore", "--table", "odd"]).run().ok();
+    assert_eq!(shop.cluster.psql("shop", "SELECT cut FROM odd").trim(), "{1,2}");
+}
+
+#[test]
+fn a_routine_that_no_psql_loads_is_named_by_the_backup() {
+    let shop = Shop::open_on(17);
+    shop.cluster.psql(
+        "shop",
+        "CREATE SCHEMA begin; CREATE TABLE begin.x (i int); CREATE FUNCTION g() RETURNS begin.x LANGUAGE sql AS 'SELECT 1'",
+    );
+    for jobs in ["1", "2"] {
+        let out = shop.bkp(["backup"]).env("BKP_JOBS", jobs).run();
+        out.fails_with(1).says("CREATE FUNCTION public.g: psql takes each word begin").says("rename what is called so");
+    }
+}
+
+#[test]
 fn a_dump_with_inserts_comes_back() {
     comes_back(15, |cluster| cluster.pg_dump("shop", ["--inserts"]), "shop.sql", Some("shop"));
 }

@@ -149,6 +149,35 @@ fn what_was_replaced_stays_until_its_successor_is_saved_and_is_listed() {
 }
 
 #[test]
+fn what_was_replaced_goes_with_its_subscriptions_and_nobody_is_called_for_their_slots() {
+    for major in [13, 17] {
+        let shop = Shop::open_on(major);
+        // Nobody answers there: who tried to drop the slot would fail.
+        let news = "CREATE SUBSCRIPTION news CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false)";
+        shop.cluster.psql("shop", news);
+        shop.bkp(["backup"]).run().ok();
+        let of_live = || {
+            let sql = "SELECT subname || coalesce(subslotname, 'none') FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE datname = 'shop'";
+            shop.cluster.psql("postgres", sql)
+        };
+        let before = of_live();
+        shop.bkp(["restore"]).run().ok();
+        shop.bkp(["backup"]).run().ok().says("dropped shop__was_");
+        assert!(shop.databases_of_ours().is_empty(), "it stays for ever");
+        assert_eq!(of_live(), before);
+        // What somebody has enabled meanwhile is theirs to end.
+        shop.bkp(["restore"]).run().ok();
+        let was = shop.databases_of_ours().remove(0);
+        shop.cluster.psql(&was, "ALTER SUBSCRIPTION news ENABLE");
+        shop.bkp(["backup"]).run().ok().says(&was);
+        assert_eq!(shop.databases_of_ours(), [was.clone()]);
+        shop.cluster.psql(&was, "ALTER SUBSCRIPTION news DISABLE");
+        shop.bkp(["backup"]).run().ok();
+        assert!(shop.databases_of_ours().is_empty());
+    }
+}
+
+#[test]
 fn never_keeping_leaves_nothing_to_undo() {
     let shop = Shop::open();
     shop.bkp(["backup"]).run().ok();

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::task::block_in_place;
 
 use super::verdict::Verdicts;
@@ -195,8 +195,9 @@ async fn is_rubbish(session: &Session, database: &Database, app: &str) -> Result
 pub async fn drop_database(session: &Session, name: &str) -> Result<()> {
     // A restored template database is a template already while it is loaded.
     let _ = session.batch_execute(&format!("ALTER DATABASE {} IS_TEMPLATE false", ident(name))).await;
-    if side::run_in_name(name).or_else(|| side::drill_in_name(name)).is_some() {
-        end_subscriptions(session, name).await?;
+    if side::is_ours(name) {
+        let loaded = side::run_in_name(name).or_else(|| side::drill_in_name(name)).is_some();
+        end_subscriptions(session, name, loaded).await?;
     }
     session
         .batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name)))
@@ -205,10 +206,12 @@ pub async fn drop_database(session: &Session, name: &str) -> Result<()> {
 }
 
 /// The server drops no database that subscribes to another one. What was only loaded never subscribed to anything: a dump makes
-/// subscriptions that are not enabled, and the slots that they name are those of the live database.
-async fn end_subscriptions(session: &Session, database: &str) -> Result<()> {
+/// subscriptions that are not enabled, and the slots that they name are those of the live database. What was replaced had none that
+/// is enabled, and its slots are its successor's now; one that somebody has enabled since is left to them, and so is the database.
+async fn end_subscriptions(session: &Session, database: &str, loaded: bool) -> Result<()> {
     let query = format!(
-        "SELECT s.subname::text FROM pg_catalog.pg_subscription s, pg_catalog.pg_database d WHERE d.oid = s.subdbid AND d.datname = {}",
+        "SELECT s.subname::text FROM pg_catalog.pg_subscription s, pg_catalog.pg_database d
+         WHERE d.oid = s.subdbid AND d.datname = {} AND ({loaded} OR NOT s.subenabled)",
         literal(database)
     );
     let subscriptions = server::names(session, &query).await?;
@@ -216,6 +219,12 @@ async fn end_subscriptions(session: &Session, database: &str) -> Result<()> {
         return Ok(());
     }
     let there = session.in_database(database).await.map_err(server::told)?;
+    // One whose first copy has not ended has slots besides its own, for which the server would call the other one.
+    let copying =
+        there.query_one("SELECT count(*) FROM pg_catalog.pg_subscription_rel WHERE srsubstate <> 'r'", &[]).await;
+    if copying.context("asking for subscriptions that are being filled")?.get::<_, i64>(0) > 0 {
+        bail!("a subscription of {database} was put aside amid its first copy: DROP SUBSCRIPTION it there");
+    }
     for name in subscriptions {
         let name = ident(&name.to_string());
         // One by one: each is its own transaction. Without its slot's name nobody asks the other server to drop that.

@@ -10,6 +10,7 @@ pub mod download;
 pub mod error;
 #[cfg(test)]
 pub mod faults;
+mod foreign;
 pub mod layout;
 pub mod member;
 pub mod options;

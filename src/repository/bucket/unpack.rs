@@ -3,13 +3,12 @@
 //! Members that bkp wrote say their length, and are unpacked by all cores; everybody else's gzip is unpacked as it comes.
 
 use std::collections::VecDeque;
-use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use bytes::{Buf, Bytes, BytesMut};
-use flate2::write::MultiGzDecoder;
 use tokio::task::JoinHandle;
 
+use super::foreign::{Gunzip, Wrong};
 use super::member::{self, Next};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -31,7 +30,7 @@ enum Way {
     Sealed,
     Plain,
     Ours,
-    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
+    Gzip(Gunzip),
 }
 
 /// More is read only when there is nothing to unpack, and other people's gzip goes in bits, so that a chunk of well compressed rows
@@ -79,14 +78,13 @@ impl Unpacker {
                     }
                     // First what stands before it.
                     Next::Foreign if !self.unpacking.is_empty() => return self.oldest().await,
-                    Next::Foreign => self.way = Way::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
+                    Next::Foreign => self.way = Way::Gzip(Gunzip::Between),
                 },
                 Way::Gzip(_) if self.stored.is_empty() => return Ok(None),
-                Way::Gzip(decoder) => {
+                Way::Gzip(gunzip) => {
                     let slice = &self.stored[..self.stored.len().min(SLICE_BYTES)];
-                    decoder.write_all(slice).map_err(|error| damaged(error.into()))?;
+                    let sql = gunzip.push(slice).map_err(wrong)?;
                     self.stored.advance(slice.len());
-                    let sql = std::mem::take(decoder.get_mut());
                     if !sql.is_empty() {
                         return Ok(Some(sql.into()));
                     }
@@ -118,9 +116,8 @@ impl Unpacker {
                 bail!(damaged(anyhow::anyhow!("it ends in the middle of a member")))
             }
             Way::Plain | Way::Ours => Ok(None),
-            Way::Gzip(decoder) => {
-                decoder.try_finish().map_err(|error| damaged(error.into()))?;
-                let sql = std::mem::take(decoder.get_mut());
+            Way::Gzip(gunzip) => {
+                let sql = gunzip.finish().map_err(wrong)?;
                 Ok((!sql.is_empty()).then(|| sql.into()))
             }
         }
@@ -129,6 +126,17 @@ impl Unpacker {
 
 fn unpacked(member: &Bytes) -> Result<Vec<u8>> {
     member::unpacked(member).map_err(|error| damaged(error).into())
+}
+
+fn wrong(wrong: Wrong) -> Failure {
+    match wrong {
+        Wrong::Damaged(error) => damaged(error.into()),
+        Wrong::Rubbish => Failure::new(
+            "the stored file is damaged: behind a whole gzip stands something that is neither gzip nor zeros",
+        )
+        .hint("nothing was touched; choose another backup: bkp list")
+        .exit(Exit::ProofFailed),
+    }
 }
 
 fn damaged(error: anyhow::Error) -> Failure {
@@ -140,6 +148,8 @@ fn damaged(error: anyhow::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
     use crate::repository::bucket::{cut, pack};
 
@@ -200,6 +210,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn zeros_behind_the_last_member_are_nothing_and_anywhere_else_rubbish() {
+        let (ours, theirs) = (member::packed(b"SELECT 1;\n", 6).unwrap().to_vec(), gzip(b"SELECT 1;\n"));
+        for good in [ours, [gzip(b"SELECT "), gzip(b"1;\n")].concat(), theirs.clone()] {
+            for zeros in [1, 7, 8, 511, 100_000] {
+                let padded = [good.clone(), vec![0; zeros]].concat();
+                for size in [1, 11, good.len(), usize::MAX] {
+                    assert_eq!(unpack_all(&padded, size).await.unwrap(), b"SELECT 1;\n", "{zeros} in {size}");
+                }
+                for more in [b"x".to_vec(), theirs.clone()] {
+                    let told = unpack_all(&[&padded[..], &more].concat(), 11).await.unwrap_err().to_string();
+                    assert!(told.contains("neither gzip nor zeros"), "{told}");
+                }
+            }
+        }
+        // In place of what was cut off they are damage.
+        let cut = [&theirs[..theirs.len() - 6], &[0; 600]].concat();
+        assert!(unpack_all(&cut, 100).await.is_err());
+    }
+
+    #[tokio::test]
     async fn plain_sql_passes() {
         assert_eq!(unpack_all(b"SELECT 1;\n", 3).await.unwrap(), b"SELECT 1;\n");
     }
@@ -220,7 +250,8 @@ mod tests {
             }
             let mut bad = good.clone();
             bad.extend_from_slice(b"rubbish behind the last member");
-            assert!(unpack_all(&bad, 1000).await.is_err());
+            let told = unpack_all(&bad, 1000).await.unwrap_err().to_string();
+            assert!(told.contains("neither gzip nor zeros"), "{told}");
         }
         assert!(unpack_all(b"", 1).await.is_err());
         assert!(unpack_all(b"\x1f", 1).await.is_err());

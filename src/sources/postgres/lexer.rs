@@ -2,7 +2,8 @@
 //!
 //! Knows statements, quotes, comments, COPY blocks and backslash commands as psql's `psqlscan.l`
 //! does. **The bytes of all events together are the input**, whatever chunks it comes in; chunks
-//! only decide how `Space`, `Long` and `CopyRows` are split.
+//! only decide how `Space`, `Long` and `CopyRows` are split. What is [for psql](Lexer::for_psql) has a blank more where psql
+//! would put a variable of its own, and says so.
 
 mod copy;
 mod error;
@@ -11,11 +12,13 @@ mod meta;
 mod routine;
 pub(super) mod scan;
 
+use std::borrow::Cow;
+
 use memchr::{memchr, memchr_iter, memchr2};
 
 use self::copy::{Piece, Rows};
-use self::event::plain_text;
-use self::scan::{Fault, Scan, Step};
+use self::event::{plain_text, tells_too_little};
+use self::scan::{Scan, Step};
 use super::statement::{Session, forbidden, holds_whole};
 use super::token::{is_space, run};
 
@@ -55,6 +58,10 @@ pub struct Lexer {
     began: u64,
     at_start: bool,
     replays: bool,
+    /// Whether psql gets the events.
+    feeds: bool,
+    /// Whether the next event is other than the input.
+    blanks: bool,
 }
 
 impl Default for Lexer {
@@ -70,10 +77,17 @@ impl Lexer {
         Self { replays: true, ..Self::new() }
     }
 
+    /// The same, with events that psql gets as they are: no name in them is one of its variables.
+    pub fn for_psql() -> Self {
+        Self { feeds: true, ..Self::for_replay() }
+    }
+
     /// A lexer at the start of a dump.
     pub fn new() -> Self {
         Self {
             replays: false,
+            feeds: false,
+            blanks: false,
             mode: Mode::Gap,
             held: Vec::new(),
             searched: 0,
@@ -128,7 +142,7 @@ impl Lexer {
         last: bool,
         sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
     ) -> Result<usize, E> {
-        if self.at_start && !last && data.len() < 5 {
+        if self.at_start && !last && tells_too_little(data) {
             return Ok(0);
         }
         let mut at = 0;
@@ -184,7 +198,18 @@ impl Lexer {
             }
         };
         self.line += lines;
-        sink(Place { line, standard_strings: self.session.standard_strings }, event)
+        let standard_strings = self.session.standard_strings;
+        sink(Place { line, standard_strings, blanks: std::mem::take(&mut self.blanks) }, event)
+    }
+
+    /// What is done of a statement, as it is handed out.
+    fn handed<'a>(&mut self, done: &'a [u8]) -> Cow<'a, [u8]> {
+        let sql = match &self.mode {
+            Mode::Statement(scan) | Mode::Long(scan) if self.feeds => scan.without_variables(done),
+            _ => Cow::Borrowed(done),
+        };
+        self.blanks = matches!(sql, Cow::Owned(_));
+        sql
     }
 
     fn enter(&mut self, mode: Mode) {
@@ -214,6 +239,7 @@ impl Lexer {
                 return Ok(Some(2));
             }
             [b'\\', ..] => self.enter(Mode::Meta),
+            [0, ..] => return Err(DumpError::Nul { line: self.line }.into()),
             _ => self.enter(Mode::Statement(Scan::new(self.session.standard_strings, self.replays))),
         }
         Ok(Some(0))
@@ -298,25 +324,7 @@ impl Lexer {
             Mode::Long(scan) => (scan, true),
             _ => return Ok(None),
         };
-        let step = scan.advance(rest).map_err(|fault| match fault {
-            Fault::Backslash => DumpError::Meta { line, command: "in the middle of a statement".into() },
-            Fault::Continued => DumpError::Refused {
-                line,
-                what: "a string with escapes goes on after a line break, which psql and the server read differently",
-            },
-            Fault::Token => DumpError::TooLong { line, what: "a word" },
-            Fault::Variable => {
-                DumpError::Refused { line, what: "a name after a colon, where psql would put one of its variables" }
-            }
-            Fault::Number => DumpError::Refused {
-                line,
-                what: "a dollar after a number with letters, which not every psql reads in the same way",
-            },
-            Fault::Escaped => {
-                DumpError::Refused { line, what: "a name in Unicode escapes (U&\"…\"), which pg_dump never writes" }
-            }
-            Fault::Several => DumpError::Refused { line, what: "several statements in what psql sends as one" },
-        })?;
+        let step = scan.advance(rest).map_err(|fault| DumpError::of(fault, line, if long { b"" } else { rest }))?;
         let (len, ends) = match step {
             Step::End(len) => (len, true),
             Step::More if long => (scan.done(), false),
@@ -342,7 +350,8 @@ impl Lexer {
             let before = self.session.standard_strings;
             let rows = self.session.after(line, &rest[..len])?;
             let turns = self.replays && self.session.standard_strings != before;
-            self.emit(Event::Statement(&rest[..len]), sink)?;
+            let sql = self.handed(&rest[..len]);
+            self.emit(Event::Statement(&sql), sink)?;
             self.enter(if rows || turns { Mode::Header { rows } } else { Mode::Gap });
             return Ok(Some(len));
         }
@@ -359,7 +368,8 @@ impl Lexer {
         (first, last): (bool, bool),
         sink: &mut impl FnMut(Place, Event<'_>) -> Result<(), E>,
     ) -> Result<Option<usize>, E> {
-        self.emit(Event::Long { bytes: &rest[..len], first, last }, sink)?;
+        let bytes = self.handed(&rest[..len]);
+        self.emit(Event::Long { bytes: &bytes, first, last }, sink)?;
         if last {
             self.enter(Mode::Gap);
         } else if let Mode::Statement(mut scan) | Mode::Long(mut scan) = std::mem::replace(&mut self.mode, Mode::Gap) {

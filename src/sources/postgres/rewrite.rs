@@ -23,6 +23,9 @@ pub use self::guard::guard;
 pub use self::piece::{Begun, Change, Piece, Report};
 pub use super::rules::{Policy, Purpose, RoleMode, RolePolicy};
 
+/// Why a statement of a replay has blanks that the dump has not.
+const BLANKS: &str = "a blank behind a colon, where psql would put one of its variables; to the server it is the same";
+
 /// Rewrites one dump. Push chunks of any size, then finish.
 #[derive(Debug)]
 pub struct Rewriter {
@@ -43,7 +46,7 @@ impl Rewriter {
             inserting: false,
             report: Report::default(),
         };
-        let lexer = if writer.policy.purpose == Purpose::Replay { Lexer::for_replay() } else { Lexer::new() };
+        let lexer = if writer.policy.purpose == Purpose::Replay { Lexer::for_psql() } else { Lexer::new() };
         Self { lexer, writer }
     }
 
@@ -118,13 +121,25 @@ impl Writer {
             Event::Long { bytes, first: true, .. } => {
                 let begun = || Begun::long(bytes, place.standard_strings);
                 self.begins(place, (None, first_word(bytes, place)), begun, sink)?;
-                self.here(bytes, sink)
+                self.long(place, bytes, sink)
             }
             Event::Space(gap) | Event::Comment(gap) => self.put(Piece::Gap(gap), sink),
             Event::CopyRows { bytes, .. } => self.put(Piece::Rows { line: place.line, rows: bytes }, sink),
             Event::CopyEnd(mark) => self.put(Piece::RowsEnd(mark), sink),
-            Event::Long { bytes, .. } => self.here(bytes, sink),
+            Event::Long { bytes, .. } => self.long(place, bytes, sink),
         }
+    }
+
+    fn long(
+        &mut self,
+        place: Place,
+        bytes: &[u8],
+        sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if place.blanks {
+            self.report.add(place.line, "a statement of more than 1 MiB".into(), BLANKS.into());
+        }
+        self.here(bytes, sink)
     }
 
     /// Says what the statement is that is handed out next: its bytes where they are held, and its first word.
@@ -241,6 +256,9 @@ impl Writer {
         }
         for why in said {
             self.report.add(place.line, statement.title(), why);
+        }
+        if place.blanks {
+            self.report.add(place.line, statement.title(), BLANKS.into());
         }
         // What goes elsewhere leaves its lines out here; what is edited may have others.
         let elsewhere = to != To::Here || does != Does::Keep;

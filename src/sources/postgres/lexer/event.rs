@@ -14,6 +14,8 @@ pub struct Place {
     pub line: u64,
     /// Whether strings are standard ones (`standard_conforming_strings`) there.
     pub standard_strings: bool,
+    /// Whether the event has blanks that the dump has not, behind colons where psql would have put variables of its own.
+    pub blanks: bool,
 }
 
 /// One piece of a dump.
@@ -58,13 +60,30 @@ impl<'a> Event<'a> {
     }
 }
 
+/// What every tar of today has in its first header, and where.
+const TAR: &[u8] = b"ustar";
+const TAR_AT: usize = 257;
+const TAR_MAX: usize = TAR_AT + TAR.len();
+
+/// Whether more of the beginning is needed before it can be said that it is no SQL: only what has a NUL may be a tar.
+pub(super) fn tells_too_little(data: &[u8]) -> bool {
+    data.len() < 5 || (data.len() < TAR_MAX && data.contains(&0))
+}
+
 /// How long the byte order mark is that psql skips, after a look at what is surely no SQL.
 pub(super) fn plain_text(data: &[u8]) -> Result<usize, DumpError> {
     let looks = |what| Err(DumpError::NotPlain { what });
     match data {
         [b'P', b'G', b'D', b'M', b'P', ..] => looks("pg_dump's custom format: use pg_restore"),
-        [0x1f, 0x8b, ..] => looks("gzip"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => looks("zstd"),
+        [0x1f, 0x8b, ..] => looks("gzip: unpack it first"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => looks("zstd: unpack it first"),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => looks("xz: unpack it first"),
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31 | 0x17, ..] => looks("bzip2: unpack it first"),
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => looks("zip: unpack it first"),
+        [0x04, 0x22, 0x4d, 0x18, ..] => looks("lz4: unpack it first"),
+        // The level's two bits, and no letter behind the `x`.
+        [b'x', 0x01 | b'^' | 0x9c | 0xda, ..] => looks("zlib, which is gzip without its head: unpack it first"),
+        _ if data.get(TAR_AT..TAR_MAX) == Some(TAR) => looks("tar: unpack it, or use pg_restore if pg_dump wrote it"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => looks("UTF-16"),
         [0xef, 0xbb, 0xbf, ..] => Ok(3),
         _ => Ok(0),

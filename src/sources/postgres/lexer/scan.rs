@@ -4,6 +4,8 @@
 //! parentheses and outside `BEGIN ATOMIC … END`, which psql counts only in CREATE FUNCTION and
 //! CREATE PROCEDURE. Being as clever as psql and no cleverer matters: psql replays the dump.
 
+use std::borrow::Cow;
+
 use memchr::{memchr, memchr2, memmem};
 
 use super::routine::Routine;
@@ -38,13 +40,11 @@ pub(super) enum Fault {
     Continued,
     /// A word of more than a mebibyte.
     Token,
-    /// `:NAME` outside of quotes, in whose place psql would put the value of a variable of its own.
-    Variable,
     /// A number that goes on with letters and then with a `$`: not every psql sees a dollar quote begin there.
     Number,
     /// A name in Unicode escapes, which no rule reads.
     Escaped,
-    /// What psql sends as one statement holds more than one for the server.
+    /// A routine that ends elsewhere for psql than for the server, which may see several statements in it.
     Several,
 }
 
@@ -79,6 +79,8 @@ pub(super) struct Scan {
     standard_strings: bool,
     /// Whether psql is to read the statement: then what it may read otherwise than we or the server is a fault.
     replays: bool,
+    /// How far it is to the end of each colon behind which psql would look for a variable of its own.
+    colons: Vec<usize>,
     routine: Routine,
 }
 
@@ -95,6 +97,7 @@ impl Scan {
             tag: Vec::new(),
             standard_strings,
             replays,
+            colons: Vec::new(),
             routine: Routine::default(),
         }
     }
@@ -107,6 +110,23 @@ impl Scan {
     /// Says that the first `len` bytes are no longer in front of what `advance` gets.
     pub(super) fn forget(&mut self, len: usize) {
         self.pos -= len;
+        self.colons.clear();
+    }
+
+    /// `done`, the bytes that are done with, as psql is to get them: with a blank behind each colon where it would put the value of
+    /// a variable of its own. `a[1:"USER"]` and `a[1: "USER"]` are the same to the server, and to psql the second has no variable.
+    pub(super) fn without_variables<'a>(&self, done: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.colons.is_empty() {
+            return Cow::Borrowed(done);
+        }
+        let (mut out, mut from) = (Vec::with_capacity(done.len() + self.colons.len()), 0);
+        for &colon in &self.colons {
+            out.extend_from_slice(&done[from..colon]);
+            out.push(b' ');
+            from = colon;
+        }
+        out.extend_from_slice(&done[from..]);
+        Cow::Owned(out)
     }
 
     /// What a dump that ends here would have been cut in.
@@ -230,14 +250,16 @@ impl Scan {
                 },
                 b':' => match variable(&rest[at + 1..]) {
                     None => return Ok(Base::stop(at)),
-                    Some(true) if self.replays => return Err(Fault::Variable),
-                    Some(_) => {
+                    Some(variable) => {
+                        if variable {
+                            self.colons.push(self.pos + at + 1);
+                        }
                         self.other()?;
                         at += 1 + usize::from(matches!(next, Some(b':' | b'=')));
                         continue;
                     }
                 },
-                b';' if self.parens == 0 && self.replays => {
+                b';' if self.parens == 0 => {
                     self.routine.semicolon()?;
                     None
                 }
@@ -324,14 +346,12 @@ impl Scan {
 
     /// Takes in a token that is no word and no semicolon.
     fn other(&mut self) -> Result<(), Fault> {
-        if self.replays { self.routine.token(b"") } else { Ok(()) }
+        self.routine.token(b"")
     }
 
     /// psql's heuristic, word for word.
     fn word(&mut self, word: &[u8]) -> Result<(), Fault> {
-        if self.replays {
-            self.routine.token(word)?;
-        }
+        self.routine.token(word)?;
         self.counted(word);
         Ok(())
     }

@@ -156,7 +156,53 @@ fn archives_are_told_from_sql() {
     for bytes in [&b"PGDMP\x01\x0e"[..], &[0x1f, 0x8b, 8, 0, 0, 0], &[0xff, 0xfe, b'S', 0, b'E', 0]] {
         assert!(matches!(survey(bytes), Err(DumpError::NotPlain { .. })));
     }
+    let mut tar = b"./shop.sql".to_vec();
+    tar.resize(257, 0);
+    tar.extend_from_slice(b"ustar  ");
+    for (name, bytes) in [
+        ("xz", &b"\xfd7zXZ\0\0\x04"[..]),
+        ("bzip2", b"BZh91AY&SY"),
+        ("zip", b"PK\x03\x04\x14\0\0"),
+        ("lz4", b"\x04\x22\x4d\x18\x64@"),
+        ("zstd", b"\x28\xb5\x2f\xfd\x04\0"),
+        ("zlib", b"\x78\x9c\xed\xbd\x7b\x73"),
+        ("tar", &tar),
+    ] {
+        // What shows itself late does so only in what comes at once, as it does from a store.
+        for size in if name == "tar" { [262, 300] } else { [5, 300] } {
+            let end = events(bytes, size).1;
+            let Err(error @ DumpError::NotPlain { .. }) = end else { panic!("{name}: {end:?}") };
+            assert!(error.to_string().contains(&format!("this looks like {name}")), "{error}");
+        }
+    }
     assert_eq!(survey(b"SELECT\n\0;"), Err(DumpError::Nul { line: 2 }));
+    // Padding of a tape or a device.
+    assert_eq!(survey(b"SELECT 1;\n\n\0\0\0\0"), Err(DumpError::Nul { line: 3 }));
+    assert_eq!(survey(b"BZh is a table;\n").map(|survey| survey.sections.len()), Ok(1));
+}
+
+#[test]
+fn a_routine_that_psql_cannot_load_is_named() {
+    let sql =
+        "SELECT 1;\nCREATE FUNCTION public.\"G g\"() RETURNS begin.x LANGUAGE sql AS 'SELECT ''hush''';\nSELECT 2;\n";
+    let told = survey(sql.as_bytes()).expect_err("psql reads on to the end").to_string();
+    assert!(told.starts_with("line 2: CREATE FUNCTION public.\"G g\": psql takes each word begin"), "{told}");
+}
+
+#[test]
+fn no_name_becomes_one_of_psqls_variables_and_that_is_said() {
+    let (policy, check) = (super::golden::strict(), "CHECK (cardinality(arr[1:\"USER\"]) > 0)");
+    let long = format!("CREATE VIEW v AS SELECT '{}', {check};\n", "x".repeat(2 << 20));
+    let sql = format!("CREATE TABLE t (\"USER\" integer, {check});\nCREATE TABLE u (a text);\n{long}");
+    for size in [1000, usize::MAX] {
+        let (out, report) = filter(policy.clone(), Keep::Nothing, sql.as_bytes(), size).expect("a dump");
+        assert!(out == sql.replace(":\"", ": \"").into_bytes(), "at {size}");
+        let told: Vec<_> = report.changes.iter().map(|change| (change.line, change.what.as_str())).collect();
+        assert_eq!(told, [(1, "CREATE TABLE t"), (3, "a statement of more than 1 MiB")], "at {size}");
+        // What is stored is what came.
+        let (out, report) = filter(Policy::default(), Keep::Meta, sql.as_bytes(), size).expect("a dump");
+        assert!(out == sql.as_bytes() && report == Report::default(), "at {size}");
+    }
 }
 
 #[test]

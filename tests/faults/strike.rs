@@ -21,6 +21,8 @@ pub const NAMES: &str = "127.0.0.1 localhost db.bkp.test store.bkp.test api.bkp.
 pub struct World {
     /// The small file system that holds all that bkp writes, but the metrics.
     pub small: PathBuf,
+    /// The small file system of PostgreSQL's own files.
+    pub server_small: PathBuf,
     /// Who bkp is.
     pub user: u32,
     /// What stands for `/etc/hosts`.
@@ -37,7 +39,8 @@ impl World {
         let process = Pid::from_raw(i32::try_from(bkp).expect("a process id")).expect("a process id");
         let signal = |signal| kill_process(process, signal).unwrap_or_default();
         match fault {
-            Fault::DiskFull => self.fill(),
+            Fault::DiskFull => fill(&self.small),
+            Fault::ServerFull => fill(&self.server_small),
             Fault::NoDescriptors => {
                 let open = fs::read_dir(format!("/proc/{bkp}/fd")).map_or(0, Iterator::count) as u64;
                 limit(bkp, self.user, "nofile", open);
@@ -56,12 +59,14 @@ impl World {
             Fault::KillAlone => signal(Signal::KILL),
             Fault::Kill => kill_all(bkp),
             Fault::Exits | Fault::Killed | Fault::Hangs | Fault::Reset | Fault::Status(_) | Fault::Flipped => {}
+            Fault::Stalls | Fault::Silent | Fault::Frozen | Fault::Unanswered => {}
         }
     }
 
     /// Makes all good that a strike changed outside of the process.
     pub fn relieve(&self) {
-        let _ = fs::remove_file(self.filler());
+        let _ = fs::remove_file(self.small.join(FILLER));
+        let _ = fs::remove_file(self.server_small.join(FILLER));
         let _ = fs::write(&self.clock, "+0d\n");
         let _ = fs::write(&self.hosts, NAMES);
         for name in ["repository", "files"] {
@@ -73,19 +78,8 @@ impl World {
         }
     }
 
-    fn filler(&self) -> PathBuf {
-        self.small.join("filler")
-    }
-
     fn denied_database(&self) -> PathBuf {
         self.clock.with_file_name("denied")
-    }
-
-    fn fill(&self) {
-        let Ok(mut filler) = fs::File::create(self.filler()) else { return };
-        for size in [1 << 20, 4096, 1] {
-            while filler.write_all(&vec![0; size]).is_ok() {}
-        }
     }
 
     fn deny(&self, right: Right) {
@@ -108,6 +102,16 @@ impl World {
             let ran = Command::new(program).args(arguments).arg(statement).output();
             assert!(ran.is_ok_and(|ran| ran.status.success()), "{statement}");
         }
+    }
+}
+
+/// What takes up a small file system.
+const FILLER: &str = "filler";
+
+fn fill(at: &Path) {
+    let Ok(mut filler) = fs::File::create(at.join(FILLER)) else { return };
+    for size in [1 << 20, 4096, 1] {
+        while filler.write_all(&vec![0; size]).is_ok() {}
     }
 }
 

@@ -82,6 +82,7 @@ impl Scene {
         let world = World {
             small: work.join("small"),
             server_small: work.join("server-small"),
+            filling: Arc::default(),
             user: USER,
             hosts: work.join("hosts"),
             clock: work.join("told/clock"),

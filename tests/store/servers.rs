@@ -140,7 +140,7 @@ pub fn seaweedfs() -> Server {
     let child = spawn(
         Command::new(&weed)
             .arg("server")
-            .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer", "-volume.max=20"])
+            .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer", "-volume.max=80"])
             .args([format!("-master.port={master}"), format!("-volume.port={volume}"), format!("-filer.port={filer}")])
             .args([format!("-s3.port={s3}"), format!("-s3.config={}", identities.display())])
             // Their ports are the same in every server, and one that is taken ends it.

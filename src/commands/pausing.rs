@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::{Context, Run};
 use crate::error::hints_of;
 use crate::pause::{self, Commands, Config, Maintenance, Pause, Scaled};
+use crate::process::Stop;
 use crate::settings::Settings;
 
 /// The longest that a pause or resume command may take.
@@ -96,8 +97,8 @@ pub async fn around<T>(
 ///
 /// # Errors
 /// When something cannot be resumed.
-pub async fn resume_left(settings: &Settings, dry_run: bool) -> Result<Vec<String>> {
-    let config = config(settings)?;
+pub async fn resume_left(context: &Context, dry_run: bool) -> Result<Vec<String>> {
+    let config = config(&context.settings)?;
     let mut resumed = Vec::new();
     if !dry_run {
         pause::drop_unfinished(&config);
@@ -111,7 +112,7 @@ pub async fn resume_left(settings: &Settings, dry_run: bool) -> Result<Vec<Strin
         tracing::warn!("resumed the application, which run {} left paused when it died", left.run);
         resumed.push(left.run);
     }
-    for run in resume_scaled(&config, dry_run).await? {
+    for run in resume_scaled(&config, &context.stop, dry_run).await? {
         if !resumed.contains(&run) {
             resumed.push(run);
         }
@@ -120,8 +121,9 @@ pub async fn resume_left(settings: &Settings, dry_run: bool) -> Result<Vec<Strin
 }
 
 /// A backup that pauses nothing must not fail because nobody can tell what is paused; who does pause is told by that.
-async fn resume_scaled(config: &Config, dry_run: bool) -> Result<Vec<String>> {
-    let (left, unseen) = pause::seen_scaled(config).await;
+async fn resume_scaled(config: &Config, stop: &Stop, dry_run: bool) -> Result<Vec<String>> {
+    // Nothing is paused by this run yet, and an API that is silent is waited for.
+    let (left, unseen) = stop.or(async { Ok(pause::seen_scaled(config).await) }).await?;
     for error in &unseen {
         tracing::warn!("whether a dead run left something scaled to zero cannot be seen: {error:#}");
         for hint in hints_of(error) {

@@ -15,11 +15,11 @@ use crate::report;
 pub async fn resume(context: &Context) -> Result<Exit> {
     let run = context.begin()?;
     let held = context.stop.or(Held::take(context, &run.session_name("resume"))).await?;
-    let given = async {
+    let giving = async {
         leftovers::give_back(context, &held, false).await?;
         pausing::can_be_seen(&context.settings).await
-    }
-    .await;
+    };
+    let given = context.stop.or_soon(giving).await;
     held.release(&context.settings.app).await;
     given?;
     let app = &context.settings.app;

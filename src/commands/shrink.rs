@@ -85,7 +85,7 @@ pub async fn of_run(context: &Context, repositories: &Repositories, run: &Id, sa
     if let Some((_, seal)) = &saved.object {
         told.extend(Summary::from(seal).shrunk(percent));
     }
-    match in_restic(repositories, &context.settings, run, saved).await {
+    match context.stop.or_soon(in_restic(repositories, &context.settings, run, saved)).await {
         Ok(all) => {
             let small = too_small(all.iter(), &context.settings.app, percent);
             told.extend(small.into_iter().filter(|(of, _)| *of == run.id).map(|(_, what)| what));

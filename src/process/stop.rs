@@ -1,6 +1,7 @@
 //! INT and TERM: the first asks every step to end and clean up, the second ends at once.
 
 use std::future::Future;
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
@@ -8,6 +9,9 @@ use tokio::sync::watch;
 
 use crate::error::Failure;
 use crate::exit::Exit;
+
+/// How long a step may go on after a stop was asked for. A pod has 30 seconds for everything, and some of it is two steps.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Tells a run that a person or the kubelet wants it to end.
 #[derive(Clone)]
@@ -51,6 +55,32 @@ impl Stop {
             biased;
             _ = told.wait_for(Option::is_some) => self.check().and_then(|()| Err(anyhow::anyhow!("stopped"))),
             done = step => done,
+        }
+    }
+
+    /// Runs a step that a stop does not break off, a clean-up say: but whoever asked waits no longer than [`PATIENCE`] for its end, as
+    /// for that of a server that answers nothing. None when it was not over by then.
+    pub async fn or_after<T>(&self, step: impl Future<Output = T>) -> Option<T> {
+        let mut told = self.0.clone();
+        let over = async {
+            let _ = told.wait_for(Option::is_some).await;
+            tokio::time::sleep(PATIENCE).await;
+        };
+        tokio::select! {
+            biased;
+            done = step => Some(done),
+            () = over => None,
+        }
+    }
+
+    /// The same for a step that may fail.
+    ///
+    /// # Errors
+    /// The step's own, or a failure with exit code 130 or 143.
+    pub async fn or_soon<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.or_after(step).await {
+            Some(done) => done,
+            None => self.check().and_then(|()| Err(anyhow::anyhow!("stopped"))),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What goes wrong, and at which steps it can.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Where a step is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +16,8 @@ pub enum Kind {
     Message,
     /// Something said to the Kubernetes API, under TLS.
     Api,
+    /// A request to the Kubernetes API, as the API itself reads it.
+    Asked,
 }
 
 /// One step of a run: the `nth` of its name, from 1.
@@ -60,10 +63,20 @@ pub enum Fault {
     Reset,
     /// The server answers so and does nothing.
     Status(u16),
+    /// The connection stays, and nothing comes back on it any more; after a while bkp gets TERM, as from a kubelet.
+    Stalls,
+    /// The whole server is silent, on this connection and on new ones; after a while bkp gets TERM, too.
+    Silent,
+    /// It is silent for a while and then goes on with all that was sent to it. Nobody loses patience.
+    Frozen,
+    /// The request is never answered, others are. Nobody loses patience.
+    Unanswered,
     /// One bit is turned on the way: of what is stored, or of what is read.
     Flipped,
     /// The file system of repository, files, notes and temporary files is full.
     DiskFull,
+    /// The file system of PostgreSQL's own files is full.
+    ServerFull,
     /// bkp may open nothing more.
     NoDescriptors,
     /// bkp, and what it starts from now on, gets no more memory.
@@ -85,12 +98,12 @@ pub enum Fault {
 }
 
 use Fault::{
-    Clock, Denied, DiskFull, Exits, Flipped, Hangs, IntTwice, Kill, KillAlone, Killed, NoDescriptors, NoMemory,
-    NoNames, Reset, Status, Term,
+    Clock, Denied, DiskFull, Exits, Flipped, Frozen, Hangs, IntTwice, Kill, KillAlone, Killed, NoDescriptors, NoMemory,
+    NoNames, Reset, ServerFull, Silent, Stalls, Status, Term, Unanswered,
 };
 
 /// The columns of the table.
-pub const COLUMNS: [&str; 15] = [
+pub const COLUMNS: [&str; 17] = [
     "exits",
     "killed",
     "hangs",
@@ -106,6 +119,8 @@ pub const COLUMNS: [&str; 15] = [
     "TERM",
     "INT twice",
     "kill -9",
+    "silence",
+    "server's disk",
 ];
 
 impl Fault {
@@ -129,19 +144,37 @@ impl Fault {
             Term => 12,
             IntTwice => 13,
             Kill | KillAlone => 14,
+            Stalls | Silent | Frozen | Unanswered => 15,
+            ServerFull => 16,
         }
     }
 
     /// Those that the step itself meets; all others happen to the world around it while it waits.
     pub fn is_of_the_step(self) -> bool {
-        matches!(self, Exits | Killed | Hangs | Reset | Status(_) | Flipped)
+        match self {
+            Exits | Killed | Hangs | Reset | Status(_) | Flipped | Stalls | Silent | Frozen | Unanswered => true,
+            DiskFull | ServerFull | NoDescriptors | NoMemory | Clock(_) | Denied(_) | NoNames | Term | IntTwice
+            | Kill | KillAlone => false,
+        }
+    }
+
+    /// How long bkp is waited for that was asked to end because nothing goes on any more; none where nobody asks.
+    pub fn grace(self) -> Option<Duration> {
+        match self {
+            Hangs => Some(Duration::from_secs(10)),
+            // A kubelet's default.
+            Stalls | Silent => Some(Duration::from_secs(30)),
+            _ => None,
+        }
     }
 
     /// The exit codes that tell the truth about it. 101 is nobody's, a panic; so are 134 and 139, an abort and a stack that cannot grow.
     pub fn codes(self) -> &'static [i32] {
         match self {
             // Once all is saved, a signal only keeps old ones from being forgotten, and is told as that.
-            Term | Hangs => &[143, 0, 4],
+            Term | Hangs | Stalls | Silent => &[143, 0, 4],
+            // Whoever waits long enough is served.
+            Frozen | Unanswered => &[0],
             IntTwice => &[130, 0, 4],
             Kill | KillAlone => &[137],
             // What allocates in a process without memory is aborted by the language's own rule.
@@ -150,6 +183,9 @@ impl Fault {
         }
     }
 }
+
+/// What a line may do that neither answers nor ends.
+const SILENCE: [Fault; 3] = [Stalls, Silent, Frozen];
 
 /// All that can go wrong at a step.
 pub fn at(step: &Step, has_database: bool, has_files: bool) -> Vec<Fault> {
@@ -162,13 +198,15 @@ pub fn at(step: &Step, has_database: bool, has_files: bool) -> Vec<Fault> {
             let is_content =
                 (step.name.starts_with("PUT") || step.name.starts_with("GET")) && !step.name.contains("list");
             let checksum = if is_content { &[Flipped][..] } else { &[] };
-            [&[Reset, Status(429), Status(500), Status(503), Status(403), NoNames, Term, Kill][..], checksum].concat()
+            let answers = [Reset, Status(429), Status(500), Status(503), Status(403), NoNames, Term, Kill];
+            [&answers[..], checksum, &SILENCE].concat()
         }
-        Kind::Message => vec![Reset, NoNames, Term, Kill],
-        Kind::Api => vec![Reset, Term, IntTwice, Kill, KillAlone],
+        Kind::Message => [&[Reset, NoNames, Term, Kill][..], &SILENCE, &[ServerFull]].concat(),
+        Kind::Api => [&[Reset, Term, IntTwice, Kill, KillAlone][..], &SILENCE].concat(),
+        Kind::Asked => vec![Status(429), Status(500), Status(503), Status(403), Unanswered],
     };
     if step.kind == Kind::Begins && has_database {
-        faults.push(Denied(Right::Database));
+        faults.extend([Denied(Right::Database), ServerFull]);
     }
     if step.kind == Kind::Begins && has_files {
         faults.push(Denied(Right::Files));

@@ -10,6 +10,7 @@ use super::fault::Fault;
 use super::scene::{RUNS, Scene, State};
 use super::story::Verb;
 use crate::support::bkp::Output;
+use crate::support::kube::Kube;
 use crate::support::wait::until;
 
 /// What came of a run that met its fault.
@@ -27,11 +28,20 @@ pub enum Outcome {
 pub struct Before {
     pub state: State,
     pub runs: Vec<String>,
+    /// How much had been asked of the Kubernetes API.
+    asked: usize,
 }
 
 impl Before {
     pub fn of(scene: &Scene) -> Result<Self> {
-        Ok(Self { state: scene.state(), runs: runs(scene)? })
+        let asked = scene.kube.as_ref().map_or(0, |kube| kube.seen().len());
+        Ok(Self { state: scene.state(), runs: runs(scene)?, asked })
+    }
+
+    /// Whether a run of these days came to where it scales: what it changed must be given back, however long nobody answers.
+    fn scales_since(&self, scene: &Scene) -> bool {
+        let seen = scene.kube.as_ref().map(Kube::seen).unwrap_or_default();
+        seen.iter().skip(self.asked).any(|asked| asked.starts_with("Rehearse"))
     }
 }
 
@@ -50,7 +60,9 @@ pub fn judge(scene: &Scene, before: &Before, fault: Fault, out: &Output) -> Resu
     // A second signal ends it where it is, as a death does.
     let cut_off = fault == Fault::IntTwice && out.code == 130 && scene.metrics().is_empty();
     let died = cut_off || [137, 134, 139].contains(&out.code);
-    let is_grace_over = fault == Fault::Hangs && out.code == 137;
+    let is_held_up = fault == Fault::Hangs || fault == Fault::Silent && before.scales_since(scene);
+    let is_grace_over = is_held_up && out.code == 137;
+    ensure!(scene.replays(), "replay does not go on");
     ensure!(fault.codes().contains(&out.code) || is_grace_over, "exit {} is not the truth", out.code);
     told(scene, fault, out, died)?;
     match scene.story.verb {
@@ -59,6 +71,7 @@ pub fn judge(scene: &Scene, before: &Before, fault: Fault, out: &Output) -> Resu
         Verb::Forget => forget(scene, before, out),
         Verb::ChangePassword => change_password(scene, before, out),
     }?;
+    ensure!(scene.replays(), "replay does not go on after the next start");
     Ok(match out.code {
         0 => Outcome::Done,
         _ if died => Outcome::Died,
@@ -103,15 +116,22 @@ fn backup(scene: &Scene, before: &Before, fault: Fault, out: &Output, died: bool
             );
         }
         _ if died => ensure!(new <= 1, "{new} new runs"),
-        // restic that dies once it has stored is believed to have failed: the last item may be there, and is whole.
-        _ if scene.story.is_restic() && matches!(fault, Fault::Exits | Fault::Killed) => {
+        // restic that dies once it has stored is believed to have failed: the last item may be there, and is whole. So does a server that is
+        // silent find the last request when it goes on, and nobody is there any more.
+        _ if scene.story.is_restic() && matches!(fault, Fault::Exits | Fault::Killed | Fault::Silent) => {
             ensure!(new <= 1, "{new} new runs")
         }
         _ => ensure!(
             new == 0
-                || ["is whole in", "is done, and stays", "is listed, and bkp check", "unless bkp list shows it whole"]
-                    .iter()
-                    .any(|words| out.stderr.contains(words)),
+                || [
+                    "is whole in",
+                    "is done, and stays",
+                    "is listed, and bkp check",
+                    "if it is listed, bkp check",
+                    "unless bkp list shows it whole"
+                ]
+                .iter()
+                .any(|words| out.stderr.contains(words)),
             "saved, and not told"
         ),
     }
@@ -199,7 +219,7 @@ fn nothing_is_left(scene: &Scene) -> Result<()> {
         until("the locks to be gone", || cluster.psql("postgres", held) == "0");
     }
     if let Some(server) = &scene.server {
-        left.extend(Some(server.open_uploads()).filter(|uploads| !uploads.is_empty()));
+        left.extend(server.open_uploads(&scene.prefix));
     }
     ensure!(left.is_empty(), "left behind: {left:#?}");
     let check = scene.run(&["check", "--read-data"]);

@@ -16,10 +16,20 @@ pub struct Line(Accepting);
 impl Line {
     /// A line to a port of this machine whose steps are of this kind.
     pub fn to(target: u16, kind: Kind, trap: &Trap) -> Self {
+        Self::of(target, kind, trap, false)
+    }
+
+    /// The same to a store whose unfinished uploads were all begun a century ago.
+    pub fn to_old_store(target: u16, trap: &Trap) -> Self {
+        Self::of(target, Kind::Request, trap, true)
+    }
+
+    fn of(target: u16, kind: Kind, trap: &Trap, ages: bool) -> Self {
         let trap = trap.clone();
         Self(Accepting::with(move |client| {
             if let Ok(server) = TcpStream::connect(("127.0.0.1", target)) {
-                join(client, server, kind, &trap);
+                let way = Way { kind, trap: trap.clone(), faults: Arc::default(), ages };
+                join(client, server, way);
             }
         }))
     }
@@ -30,57 +40,111 @@ impl Line {
 }
 
 /// Two threads, one for each direction; each ends with its stream.
-fn join(client: TcpStream, server: TcpStream, kind: Kind, trap: &Trap) {
+fn join(client: TcpStream, server: TcpStream, there: Way) {
     let (Ok(from_server), Ok(to_client)) = (server.try_clone(), client.try_clone()) else { return };
     let _ = client.set_nodelay(true).and(server.set_nodelay(true));
-    let flip = Arc::new(AtomicBool::new(false));
-    let (flipped, trap) = (Arc::clone(&flip), trap.clone());
-    thread::spawn(move || there(client, server, kind, &trap, &flipped));
-    thread::spawn(move || back(from_server, to_client, &flip));
+    let back = there.clone();
+    thread::spawn(move || there.there(client, server));
+    thread::spawn(move || back.back(from_server, to_client));
 }
 
-fn there(mut client: TcpStream, mut server: TcpStream, kind: Kind, trap: &Trap, flip: &AtomicBool) {
-    let (mut buffer, mut turn) = (vec![0; 1 << 16], false);
-    // Looked at, not taken: what is unread when a socket is closed makes it a reset.
-    while let Ok(count @ 1..) = client.peek(&mut buffer) {
-        let name = name_of(kind, &buffer[..count]);
-        match name.as_ref().and_then(|name| trap.reach(kind, name)) {
-            Some(Fault::Reset) => {
-                // The other thread holds both sockets, too, and lets go of them at the server's end.
-                let _ = server.shutdown(Shutdown::Both);
+/// One direction of a connection, with what the other has to know.
+#[derive(Clone)]
+struct Way {
+    kind: Kind,
+    trap: Trap,
+    faults: Arc<Faults>,
+    /// Uploads in a list are told as older.
+    ages: bool,
+}
+
+/// What is wrong with a connection from now on.
+#[derive(Default)]
+struct Faults {
+    /// A bit of what comes back is to be turned.
+    flip: AtomicBool,
+    /// Nothing comes back.
+    stall: AtomicBool,
+    /// The other direction ends it in its own way.
+    ends: AtomicBool,
+}
+
+impl Way {
+    fn there(self, mut client: TcpStream, mut server: TcpStream) {
+        let (mut buffer, mut turn) = (vec![0; 1 << 16], false);
+        // Looked at, not taken: what is unread when a socket is closed makes it a reset.
+        while let Ok(count @ 1..) = client.peek(&mut buffer) {
+            let name = name_of(self.kind, &buffer[..count]);
+            match name.as_ref().and_then(|name| self.trap.reach(self.kind, name)) {
+                Some(Fault::Reset) => {
+                    // The other thread holds both sockets, too, and lets go of them at the server's end.
+                    self.faults.ends.store(true, Ordering::SeqCst);
+                    let _ = server.shutdown(Shutdown::Both);
+                    return;
+                }
+                Some(Fault::Status(status)) => {
+                    self.faults.ends.store(true, Ordering::SeqCst);
+                    let _ = server.shutdown(Shutdown::Both);
+                    refuse(&mut client, status);
+                    return;
+                }
+                Some(Fault::Stalls) => {
+                    self.faults.stall.store(true, Ordering::SeqCst);
+                    // What comes is taken, as far as a kernel takes it. The server learns of nothing, not even of the client's end.
+                    self.trap.hang();
+                    let _ = server.shutdown(Shutdown::Both);
+                    return;
+                }
+                Some(Fault::Silent | Fault::Frozen) => self.trap.hush(self.kind),
+                Some(Fault::Flipped) => match name.is_some_and(|name| name.starts_with("PUT")) {
+                    true => turn = true,
+                    false => self.faults.flip.store(true, Ordering::SeqCst),
+                },
+                _ => {}
+            }
+            self.trap.pass(self.kind);
+            if client.read_exact(&mut buffer[..count]).is_err() {
+                break;
+            }
+            turn = turn && !turn_a_bit(&mut buffer[..count]);
+            if server.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = server.shutdown(Shutdown::Write);
+    }
+
+    fn back(self, mut server: TcpStream, mut client: TcpStream) {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = server.read(&mut buffer) {
+            if self.faults.flip.load(Ordering::SeqCst) && turn_a_bit(&mut buffer[..count]) {
+                self.faults.flip.store(false, Ordering::SeqCst);
+            }
+            if self.faults.stall.load(Ordering::SeqCst) {
+                continue;
+            }
+            if self.ages {
+                make_older(&mut buffer[..count]);
+            }
+            self.trap.pass(self.kind);
+            if client.write_all(&buffer[..count]).is_err() {
                 return;
             }
-            Some(Fault::Status(status)) => {
-                let _ = server.shutdown(Shutdown::Both);
-                refuse(&mut client, status);
-                return;
-            }
-            Some(Fault::Flipped) => match name.is_some_and(|name| name.starts_with("PUT")) {
-                true => turn = true,
-                false => flip.store(true, Ordering::SeqCst),
-            },
-            _ => {}
         }
-        if client.read_exact(&mut buffer[..count]).is_err() {
-            break;
-        }
-        turn = turn && !turn_a_bit(&mut buffer[..count]);
-        if server.write_all(&buffer[..count]).is_err() {
-            break;
+        if !self.faults.ends.load(Ordering::SeqCst) {
+            // As the server ended it.
+            let _ = client.shutdown(Shutdown::Write);
         }
     }
-    let _ = server.shutdown(Shutdown::Write);
 }
 
-fn back(mut server: TcpStream, mut client: TcpStream, flip: &AtomicBool) {
-    let mut buffer = vec![0; 1 << 16];
-    while let Ok(count @ 1..) = server.read(&mut buffer) {
-        if flip.load(Ordering::SeqCst) && turn_a_bit(&mut buffer[..count]) {
-            flip.store(false, Ordering::SeqCst);
-        }
-        if client.write_all(&buffer[..count]).is_err() {
-            return;
-        }
+/// Puts the year back in which uploads of a list were begun.
+fn make_older(bytes: &mut [u8]) {
+    const BEGUN: &[u8] = b"<Initiated>20";
+    let found: Vec<usize> =
+        bytes.windows(BEGUN.len()).enumerate().filter(|(_, here)| *here == BEGUN).map(|(at, _)| at).collect();
+    for at in found {
+        bytes[at + BEGUN.len() - 2..at + BEGUN.len()].copy_from_slice(b"19");
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -20,9 +20,9 @@ use crate::items::{PASSWORD, tree};
 use crate::store::servers::Server;
 use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
-use crate::support::kube::Kube;
+use crate::support::kube::{self, Kube};
 use crate::support::run::run;
-use crate::support::wait::until;
+use crate::support::wait::{poll, until};
 use crate::support::workdir::WorkDir;
 use crate::support::{cluster, fixtures, parts};
 
@@ -46,13 +46,16 @@ pub struct Scene {
     pub world: World,
     pub work: WorkDir,
     pub cluster: Option<Cluster>,
+    /// Whose standby that is.
+    pub primary: Option<Cluster>,
     pub server: Option<Arc<Server>>,
     pub kube: Option<Kube>,
     pub saved: State,
     lines: Vec<(String, Line)>,
     programs: Programs,
-    prefix: String,
-    _small: Mounted,
+    /// Below which it stores in a bucket.
+    pub prefix: String,
+    _small: [Mounted; 2],
 }
 
 impl Scene {
@@ -60,6 +63,7 @@ impl Scene {
     pub fn open(story: Story, server: Option<&Arc<Server>>) -> Self {
         let work = WorkDir::new();
         let small = Mounted::tmpfs(&work.join("small"), "size=64m,mode=755");
+        let server_small = Mounted::tmpfs(&work.join("server-small"), "size=512m,mode=755");
         let trap = Trap::default();
         let programs = Programs::new(work.join("programs"), &trap);
         work.file("hosts", NAMES);
@@ -69,16 +73,16 @@ impl Scene {
         let told = work.dir("told");
         chown(&told, Some(USER), Some(USER)).expect("chown needs root");
         work.file("told/clock", "+0d\n");
-        let cluster = story.has_database().then(|| Cluster::start(15));
-        let psql = cluster.as_ref().map(|cluster| {
-            fixtures::shop(cluster);
-            cluster.psql("postgres", &format!("CREATE ROLE keeper SUPERUSER LOGIN PASSWORD {}", literal()));
+        let (cluster, primary) = servers(story, &work.join("server-small"));
+        let psql = primary.as_ref().or(cluster.as_ref()).map(|cluster| {
             let psql = Cluster::client_bin(15).join("psql").display().to_string();
             let at = format!("host={} port={} user=postgres dbname=postgres", cluster.socket_dir(), cluster.port());
             vec![psql, "-Xqd".to_owned(), at, "-c".to_owned()]
         });
         let world = World {
             small: work.join("small"),
+            server_small: work.join("server-small"),
+            filling: Arc::default(),
             user: USER,
             hosts: work.join("hosts"),
             clock: work.join("told/clock"),
@@ -90,16 +94,28 @@ impl Scene {
         }
         let server = server.filter(|_| story.remote).cloned();
         if let Some(server) = &server {
-            lines.push(("store".to_owned(), Line::to(server.port(), Kind::Request, &trap)));
+            // What a killed run left of an upload goes after a day.
+            let line = match story.large {
+                true => Line::to_old_store(server.port(), &trap),
+                false => Line::to(server.port(), Kind::Request, &trap),
+            };
+            lines.push(("store".to_owned(), line));
         }
         let kube = story.scales.then(Kube::start);
         if let Some(kube) = &kube {
             lines.push(("api".to_owned(), Line::to(kube.port(), Kind::Api, &trap)));
+            let trap = trap.clone();
+            kube.meet(move |op, name| match trap.reach(Kind::Asked, &format!("{op:?} {name}")) {
+                Some(Fault::Status(code)) => Some(kube::Fault::Status(code, "not now")),
+                Some(Fault::Unanswered) => Some(kube::Fault::Unanswered),
+                _ => None,
+            });
         }
         let prefix = work.path().file_name().expect("a name").to_string_lossy().into_owned();
         let saved = (String::new(), Vec::new());
+        let _small = [small, server_small];
         let mut scene =
-            Self { story, trap, world, work, cluster, server, kube, saved, lines, programs, prefix, _small: small };
+            Self { story, trap, world, work, cluster, primary, server, kube, saved, lines, programs, prefix, _small };
         scene.furnish();
         scene
     }
@@ -207,6 +223,27 @@ impl Scene {
                     .for_each(|name| drop(cluster.psql("postgres", &format!("DROP DATABASE \"{name}\" WITH (FORCE)"))));
             }
         }
+    }
+
+    /// Starts a server again that ended for want of space, as whoever watches over it does.
+    pub fn raise_server(&mut self) {
+        if let Some(cluster) = &mut self.cluster {
+            until("the server", || {
+                if !cluster.is_running() {
+                    cluster.stop_immediate();
+                    cluster.start_again();
+                }
+                cluster.try_psql("postgres", "SELECT").is_ok()
+            });
+        }
+    }
+
+    /// Whether a standby replays what its primary does now, if there is one.
+    pub fn replays(&self) -> bool {
+        let (Some(standby), Some(primary)) = (&self.cluster, &self.primary) else { return true };
+        let now = primary.psql("postgres", "SELECT pg_create_restore_point('now')");
+        let there = format!("SELECT pg_last_wal_replay_lsn() >= '{}'", now.trim());
+        poll(Duration::from_secs(30), || (standby.psql("postgres", &there).trim() == "t").then_some(())).is_some()
     }
 
     /// bkp with the settings of a pod, in the scene's world.
@@ -319,6 +356,26 @@ impl Scene {
     pub fn listed(&self) -> Result<Vec<Value>, String> {
         let out = self.run(&["list", "--json"]);
         serde_json::from_slice(&out.bytes).map_err(|_| format!("list: {out:?}"))
+    }
+}
+
+/// The server that is saved, with its files on the small file system; and its primary, if it is a standby.
+fn servers(story: Story, small: &Path) -> (Option<Cluster>, Option<Cluster>) {
+    if !story.has_database() {
+        return (None, None);
+    }
+    // Less write-ahead log than the small file system takes.
+    let small = Cluster::options(15).conf("max_wal_size = 64MB").conf("min_wal_size = 32MB").data_on(small);
+    let first = if story.standby { Cluster::start(15) } else { small.clone().start() };
+    fixtures::shop(&first);
+    first.psql("postgres", &format!("CREATE ROLE keeper SUPERUSER LOGIN PASSWORD {}", literal()));
+    if story.large {
+        // What no gzip makes smaller than 8 MiB, the size of a part.
+        first.psql("shop", "CREATE TABLE random AS SELECT gen_random_uuid() FROM generate_series(1, 560000)");
+    }
+    match story.standby {
+        true => (Some(Cluster::standby_with(&first, small)), Some(first)),
+        false => (Some(first), None),
     }
 }
 

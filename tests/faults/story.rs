@@ -27,11 +27,15 @@ pub struct Story {
     pub remote: bool,
     /// Paused through the Kubernetes API instead of by commands: a story about that alone.
     pub scales: bool,
+    /// From a standby, whose replay is paused for the dump.
+    pub standby: bool,
+    /// A dump that takes more than one part of an upload: a story about those alone.
+    pub large: bool,
 }
 
 impl Story {
-    /// All of them, the longest first.
-    pub const ALL: [Story; 13] = [
+    /// All of them, the longest first, and then what was added: their numbers choose the cells of `make test`.
+    pub const ALL: [Story; 15] = [
         Story::of(Verb::Backup, Place::Restic, true),
         Story::of(Verb::Restore, Place::Restic, true),
         Story::of(Verb::Backup, Place::Restic, false),
@@ -45,10 +49,12 @@ impl Story {
         Story::of(Verb::Restore, Place::Bucket, true),
         Story::of(Verb::Forget, Place::Bucket, false),
         Story::of(Verb::Forget, Place::Restic, false),
+        Story { standby: true, ..Story::of(Verb::Backup, Place::Bucket, false) },
+        Story { large: true, ..Story::of(Verb::Backup, Place::Bucket, true) },
     ];
 
     const fn of(verb: Verb, place: Place, remote: bool) -> Self {
-        Self { verb, place, remote, scales: false }
+        Self { verb, place, remote, scales: false, standby: false, large: false }
     }
 
     pub fn arguments(self) -> &'static [&'static str] {
@@ -78,7 +84,12 @@ impl Story {
 
     /// Whether the application is paused by commands meanwhile.
     pub fn pauses(self) -> bool {
-        !self.remote && !self.scales && matches!(self.verb, Verb::Backup | Verb::Restore)
+        !self.remote && !self.scales && !self.standby && matches!(self.verb, Verb::Backup | Verb::Restore)
+    }
+
+    /// Whether it was added to the others for one thing that they have not.
+    pub fn is_of_one_thing(self) -> bool {
+        self.standby || self.large
     }
 
     /// Its row in the table.
@@ -96,6 +107,11 @@ impl Story {
             (Place::Restic, true) => "restic, S3",
         };
         let how = if self.scales { "quiesce by the API, " } else { "" };
-        format!("{how}{verb}, {place}")
+        let what = match () {
+            () if self.standby => " of a standby",
+            () if self.large => " of several parts",
+            () => "",
+        };
+        format!("{how}{verb}{what}, {place}")
     }
 }

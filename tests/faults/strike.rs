@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ pub const NAMES: &str = "127.0.0.1 localhost db.bkp.test store.bkp.test api.bkp.
 pub struct World {
     /// The small file system that holds all that bkp writes, but the metrics.
     pub small: PathBuf,
+    /// The small file system of PostgreSQL's own files.
+    pub server_small: PathBuf,
+    /// Held while one of them is filled: a file that is removed meanwhile would go on to take space.
+    pub filling: Arc<Mutex<()>>,
     /// Who bkp is.
     pub user: u32,
     /// What stands for `/etc/hosts`.
@@ -37,7 +42,8 @@ impl World {
         let process = Pid::from_raw(i32::try_from(bkp).expect("a process id")).expect("a process id");
         let signal = |signal| kill_process(process, signal).unwrap_or_default();
         match fault {
-            Fault::DiskFull => self.fill(),
+            Fault::DiskFull => self.fill(&self.small),
+            Fault::ServerFull => self.fill(&self.server_small),
             Fault::NoDescriptors => {
                 let open = fs::read_dir(format!("/proc/{bkp}/fd")).map_or(0, Iterator::count) as u64;
                 limit(bkp, self.user, "nofile", open);
@@ -56,12 +62,16 @@ impl World {
             Fault::KillAlone => signal(Signal::KILL),
             Fault::Kill => kill_all(bkp),
             Fault::Exits | Fault::Killed | Fault::Hangs | Fault::Reset | Fault::Status(_) | Fault::Flipped => {}
+            Fault::Stalls | Fault::Silent | Fault::Frozen | Fault::Unanswered => {}
         }
     }
 
     /// Makes all good that a strike changed outside of the process.
     pub fn relieve(&self) {
-        let _ = fs::remove_file(self.filler());
+        let filled = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = fs::remove_file(self.small.join(FILLER));
+        let _ = fs::remove_file(self.server_small.join(FILLER));
+        drop(filled);
         let _ = fs::write(&self.clock, "+0d\n");
         let _ = fs::write(&self.hosts, NAMES);
         for name in ["repository", "files"] {
@@ -73,16 +83,13 @@ impl World {
         }
     }
 
-    fn filler(&self) -> PathBuf {
-        self.small.join("filler")
-    }
-
     fn denied_database(&self) -> PathBuf {
         self.clock.with_file_name("denied")
     }
 
-    fn fill(&self) {
-        let Ok(mut filler) = fs::File::create(self.filler()) else { return };
+    fn fill(&self, at: &Path) {
+        let _filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(mut filler) = fs::File::create(at.join(FILLER)) else { return };
         for size in [1 << 20, 4096, 1] {
             while filler.write_all(&vec![0; size]).is_ok() {}
         }
@@ -110,6 +117,9 @@ impl World {
         }
     }
 }
+
+/// What takes up a small file system.
+const FILLER: &str = "filler";
 
 /// By the account itself: who lowers another's limits needs a right that containers do not have.
 fn limit(bkp: u32, user: u32, what: &str, to: u64) {

@@ -19,6 +19,10 @@ struct State {
     armed: Option<(Step, Fault, Option<Strike>)>,
     pid: Option<u32>,
     is_reached: bool,
+    /// Whose line says nothing.
+    silent: Option<Kind>,
+    /// Counts the runs that were disturbed: who hangs on a line hangs until the next.
+    round: usize,
 }
 
 impl Trap {
@@ -29,7 +33,36 @@ impl Trap {
     /// Begins to count anew, with one step armed or none.
     pub fn set(&self, armed: Option<(Step, Fault, Strike)>) {
         let armed = armed.map(|(step, fault, strike)| (step, fault, Some(strike)));
-        *self.state() = State { armed, ..State::default() };
+        let mut state = self.state();
+        *state = State { armed, round: state.round + 1, ..State::default() };
+        drop(state);
+        self.0.1.notify_all();
+    }
+
+    /// Lets everything go on that a fault holds.
+    pub fn let_go(&self) {
+        let mut state = self.state();
+        (state.silent, state.round) = (None, state.round + 1);
+        drop(state);
+        self.0.1.notify_all();
+    }
+
+    /// Nothing passes a line of this kind until [`Self::let_go`].
+    pub fn hush(&self, kind: Kind) {
+        self.state().silent = Some(kind);
+    }
+
+    /// Waits until lines of this kind let something pass.
+    pub fn pass(&self, kind: Kind) {
+        let is_silent = |state: &mut State| state.silent == Some(kind);
+        drop(self.0.1.wait_while(self.state(), is_silent));
+    }
+
+    /// Waits until everything goes on.
+    pub fn hang(&self) {
+        let state = self.state();
+        let round = state.round;
+        drop(self.0.1.wait_while(state, |state| state.round == round));
     }
 
     /// Says whom a strike hits.

@@ -124,7 +124,7 @@ fn unfinished_uploads(server: &Server) {
         assert!(matches!(refused, Err(StoreError::Forbidden { .. })), "{refused:?}");
         assert_eq!(adds.sweep(later, &|_| true).await.expect("swept"), 1);
     });
-    assert_eq!(server.open_uploads(), "");
+    assert_eq!(server.open_uploads(""), Vec::<String>::new());
 }
 
 /// restic ends well where it may remove nothing: bkp does not.

@@ -255,3 +255,14 @@ fn warnings_in_a_language_that_nobody_reads_fail_nothing() {
                   > >(sed -u \"s/speaks .*/speaks de_DE.UTF-8/\")' $REAL \"$@\"";
     shop.bkp(["restore"]).env("BKP_PG_BIN", clients_with(&shop, "psql", german)).run().ok();
 }
+
+#[test]
+fn a_database_whose_dropping_was_broken_off_is_dropped_by_the_next_run() {
+    let shop = Shop::open();
+    // As a server leaves it that has no space, or ends, in the middle of DROP DATABASE; whoever alters such a one loses the session.
+    let name = "shop__bkp_20261121T231004Z-7f3a9c";
+    let broken_off = format!("UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{name}'");
+    shop.cluster.psql("postgres", &format!("CREATE DATABASE \"{name}\";\n{broken_off}"));
+    shop.bkp(["backup"]).run().ok().never_says("cannot be dropped");
+    assert!(!shop.cluster.databases().iter().any(|there| there == name));
+}

@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bkp::repository::bucket::options::{AzureOptions, S3Options, StoreOptions};
 use bkp::settings::secret::Secret;
 
@@ -47,17 +49,24 @@ impl Server {
             .map(|(name, key)| (name, key.as_ref().map(|key| key.expose()).expect("a key")))
     }
 
-    /// SeaweedFS's uploads that were begun and neither finished nor aborted.
-    pub fn open_uploads(&self) -> String {
+    /// What SeaweedFS's uploads below a prefix are of that were begun and neither finished nor aborted.
+    pub fn open_uploads(&self, below: &str) -> Vec<String> {
         let mut filer = TcpStream::connect(("127.0.0.1", self.filer.expect("a filer"))).expect("the filer answers");
-        let asked = "GET /buckets/test-bucket/.uploads/?limit=10 HTTP/1.0\r\nAccept: application/json\r\n\r\n";
+        let asked = "GET /buckets/test-bucket/.uploads/?limit=1000 HTTP/1.0\r\nAccept: application/json\r\n\r\n";
         filer.write_all(asked.as_bytes()).expect("asked");
         let mut answer = String::new();
         filer.read_to_string(&mut answer).expect("an answer");
-        match answer.starts_with("HTTP/1.0 404") || answer.contains("\"Entries\":null") {
-            true => String::new(),
-            false => answer,
+        if answer.starts_with("HTTP/1.0 404") {
+            return Vec::new();
         }
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).expect("a body");
+        let listed: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let key = |entry: &serde_json::Value| {
+            let key = STANDARD.decode(entry["Extended"]["key"].as_str().expect("a key")).expect("base64");
+            String::from_utf8_lossy(&key).into_owned()
+        };
+        let keys = listed["Entries"].as_array().into_iter().flatten().map(key);
+        keys.filter(|key| key.trim_start_matches('/').starts_with(below)).collect()
     }
 }
 
@@ -144,7 +153,7 @@ pub fn seaweedfs_for(accounts: &[(&str, String)]) -> Server {
     let child = spawn(
         Command::new(&weed)
             .arg("server")
-            .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer", "-volume.max=20"])
+            .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer", "-volume.max=80"])
             .args([format!("-master.port={master}"), format!("-volume.port={volume}"), format!("-filer.port={filer}")])
             .args([format!("-s3.port={s3}"), format!("-s3.config={}", identities.display())])
             // Their ports are the same in every server, and one that is taken ends it.

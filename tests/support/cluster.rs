@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -49,7 +50,7 @@ impl Cluster {
     /// When the primary cannot be copied.
     pub fn standby_with(primary: &Cluster, options: Options) -> Self {
         let dir = WorkDir::in_memory();
-        let data = dir.join("data");
+        let data = data_in(&dir, &options);
         let mut copy = primary.client("pg_basebackup");
         // A slot of its own: what the standby has not yet taken is kept for it, however slow the machine.
         let slot = format!("standby_{}", free_port());
@@ -63,13 +64,14 @@ impl Cluster {
             .conf(format!("primary_conninfo = 'host={host} port={port} user=postgres'"))
             .conf(format!("primary_slot_name = '{slot}'"));
         parts::give_all_to_server_user(dir.path());
+        parts::give_all_to_server_user(&data);
         Self::within(dir, options)
     }
 
     pub(super) fn with(options: Options) -> Self {
         let dir = WorkDir::in_memory();
         parts::give_to_server_user(dir.path());
-        template::copy_to(&dir.join("data"), options.major, &options.initdb);
+        template::copy_to(&data_in(&dir, &options), options.major, &options.initdb);
         Self::within(dir, options)
     }
 
@@ -129,6 +131,12 @@ impl Cluster {
                 Err(failed.and_then(Result::err).unwrap_or_else(|| self.log()))
             }
         }
+    }
+
+    /// Whether the server has not ended by itself.
+    pub fn is_running(&self) -> bool {
+        let server = fs::read_to_string(self.dir.join("server.pid")).unwrap_or_default();
+        !has_ended(server.trim())
     }
 
     /// Stops the server as a crash would: no checkpoint, no goodbye to clients.
@@ -306,6 +314,15 @@ impl Drop for Cluster {
             let _ = keeper.wait();
         }
     }
+}
+
+/// Where the data directory comes to be; under the usual name it is found in any case.
+fn data_in(dir: &WorkDir, options: &Options) -> PathBuf {
+    let usual = dir.join("data");
+    let Some(elsewhere) = &options.data else { return usual };
+    let data = elsewhere.join("data");
+    symlink(&data, &usual).expect("a link");
+    data
 }
 
 /// Whether the process is gone, or waits for its parent to take notice; false while there is no process id.

@@ -1,5 +1,7 @@
 //! How a test's server differs from the usual one.
 
+use std::path::{Path, PathBuf};
+
 use super::cluster::Cluster;
 
 /// What to start: `Cluster::options(17).conf("wal_level = logical").start()`.
@@ -13,12 +15,14 @@ pub struct Options {
     pub initdb: Vec<String>,
     /// Lines for `pg_hba.conf`, before the usual ones, so that they win.
     pub hba: Vec<String>,
+    /// Where its files lie, if not with the socket and the log.
+    pub data: Option<PathBuf>,
 }
 
 impl Options {
     /// A server of this major as every test gets it.
     pub fn new(major: u32) -> Self {
-        Self { major, conf: Vec::new(), initdb: Vec::new(), hba: Vec::new() }
+        Self { major, conf: Vec::new(), initdb: Vec::new(), hba: Vec::new(), data: None }
     }
 
     /// One more line of `postgresql.conf`.
@@ -39,6 +43,13 @@ impl Options {
     #[must_use]
     pub fn hba(mut self, line: impl Into<String>) -> Self {
         self.hba.push(line.into());
+        self
+    }
+
+    /// Its files lie in this directory, which outlives it.
+    #[must_use]
+    pub fn data_on(mut self, directory: &Path) -> Self {
+        self.data = Some(directory.to_owned());
         self
     }
 

@@ -11,7 +11,7 @@ mod record;
 pub mod retain;
 pub mod safety;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use tracing::Instrument as _;
 
 use super::catalog::snapshots;
@@ -25,6 +25,7 @@ use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
 use crate::pause::Pause;
 use crate::report;
+use crate::repository::bucket::pump::Pump;
 use crate::repository::bucket::store::Object;
 use crate::repository::restic;
 use crate::settings::names::BKP_TABLE_WAIT;
@@ -79,7 +80,7 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
 
     let unopened = context.stop.or(Unopened::find(context)).await?;
     let held = context.stop.or(Held::take(context, &session_name)).await?;
-    leftovers::give_back(context, &held, request.dry_run).await?;
+    context.stop.or_soon(leftovers::give_back(context, &held, request.dry_run)).await?;
 
     let plan = context.stop.or(Plan::make(context, held.session.as_ref())).await?;
     plan.say(&settings.app);
@@ -157,10 +158,15 @@ pub async fn backup(context: &Context, request: &Request) -> Result<Exit> {
             bail!(shrink::failure(&run, &shrunk, percent));
         }
     }
-    let dropped = leftovers::drop_replaced(settings, &held, &run, &saved).await;
+    let dropped = context.stop.or_soon(leftovers::drop_replaced(settings, &held, &run, &saved)).await;
     let forgotten = forget_old(context, &held, repositories, &run).await;
     if let Some(store) = &repositories.bucket {
-        bucket::sweep(store, &run).await;
+        // The next run does it as well.
+        let swept = async {
+            bucket::sweep(store, &run).await;
+            Ok(())
+        };
+        let _ = context.stop.or(swept).await;
     }
     held.release(&settings.app).await;
     let exit = match (&forgotten, saved.unreadable.is_empty()) {
@@ -310,7 +316,7 @@ impl Saving<'_> {
         saved.rows = seal.rows();
         saved.kept.extend(stores.restic.take().map(|parts| parts.kept).unwrap_or_default());
         if let Some(pump) = stores.bucket.take() {
-            match bucket::commit(pump, &line).await {
+            match self.commit(pump, &line).await {
                 Ok(Some(object)) => saved.object = Some((object, seal)),
                 Ok(None) => return Ok(false),
                 Err(error) => stores.failed.push(error.context("the bucket")),
@@ -324,6 +330,19 @@ impl Saving<'_> {
                 Ok(true)
             }
         }
+    }
+
+    /// Ends the object in the bucket. A store that says nothing keeps nobody waiting who asked to stop: the application would stay paused
+    /// until this run is killed, and after that.
+    async fn commit(&self, pump: Pump, line: &str) -> Result<Option<Object>> {
+        let stop = &self.context.stop;
+        if let Some(done) = stop.or_after(bucket::commit(pump, line)).await {
+            return done;
+        }
+        tracing::warn!(
+            "the bucket has not said whether it took the dump: if it is listed, bkp check --read-data proves it"
+        );
+        stop.check().and(Err(anyhow!("stopped")))
     }
 
     /// One store has it, another has not: the run failed, and what is there stays and is listed.

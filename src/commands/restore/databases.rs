@@ -1,6 +1,6 @@
 //! The databases of a restore: loaded beside the live ones, proven, swapped in one transaction, or taken back.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::in_place::{Load as InPlace, Way};
 use super::loading::{self, Loaded, Loading};
@@ -192,7 +192,8 @@ impl<'a> Databases<'a> {
     pub async fn load(&mut self, allow_unproven: bool) -> Result<()> {
         let stop = &self.context.stop;
         if self.way.is_none() {
-            self.swapper = aside::session(self.context, self.run, self.main, &self.targets, &mut self.undo).await?;
+            let swapper = aside::session(self.context, self.run, self.main, &self.targets, &mut self.undo);
+            self.swapper = stop.or(swapper).await?;
         }
         let here = (self.context, self.postgres, self.run);
         let main = self.swapper.as_ref().unwrap_or(self.main);
@@ -261,7 +262,7 @@ impl<'a> Databases<'a> {
     pub async fn swap(&mut self, act: &Act) -> Result<()> {
         let settings = &self.context.settings;
         self.context.stop.check()?;
-        lock::held(self.main, &settings.app).await?;
+        self.context.stop.or(lock::held(self.main, &settings.app)).await?;
         self.undo.loaded = true;
         if self.way.is_some() {
             let committed = self.in_place.commit().await;
@@ -271,7 +272,9 @@ impl<'a> Databases<'a> {
         let loaded = self.loaded.as_ref().context("nothing is loaded")?;
         let session_name = self.run.session_name("restore");
         let main = self.swapper.as_ref().unwrap_or(self.main);
-        let helper = Session::connect(self.postgres, main.database(), &session_name).await.map_err(server::told)?;
+        let helper =
+            async { Session::connect(self.postgres, main.database(), &session_name).await.map_err(server::told) };
+        let helper = self.context.stop.or(helper).await?;
         let swaps: Vec<Swap> = loaded
             .sides
             .iter()
@@ -288,29 +291,43 @@ impl<'a> Databases<'a> {
             })
             .collect();
         let noted = (settings.app.as_str(), self.run.id.as_str(), act);
-        let swapped = swap::swap(main, &helper, &swaps, &loaded.existing_roles, noted).await;
+        let swapping = swap::swap(main, &helper, &swaps, &loaded.existing_roles, noted);
+        let stopped = || self.context.stop.check().and(Err(anyhow!("stopped"))).context(swap::InDoubt);
+        let swapped = self.context.stop.or_after(swapping).await.unwrap_or_else(stopped);
         self.undo.in_doubt = swapped.as_ref().is_err_and(|error| error.is::<swap::InDoubt>());
         swapped?;
-        for swap in &swaps {
-            swap::comment_in_its_own_encoding(self.postgres, &session_name, swap).await;
-        }
+        let commenting = async {
+            for swap in &swaps {
+                swap::comment_in_its_own_encoding(self.postgres, &session_name, swap).await;
+            }
+        };
+        let _ = self.context.stop.or_after(commenting).await;
         Ok(())
     }
 
     /// Whether the swap turns out to be done.
     pub async fn outcome(&self) -> Taken {
-        if self.way.is_some() {
-            let session_name = self.run.session_name("restore");
-            return self.in_place.outcome(&self.undo, self.main, self.postgres, &session_name).await;
-        }
-        self.undo.outcome(self.main, self.postgres, &self.run.session_name("restore")).await
+        let session_name = self.run.session_name("restore");
+        let asked = async {
+            match self.way {
+                Some(_) => self.in_place.outcome(&self.undo, self.main, self.postgres, &session_name).await,
+                None => self.undo.outcome(self.main, self.postgres, &session_name).await,
+            }
+        };
+        let unsaid = if self.undo.in_doubt { Taken::Unknown } else { Taken::Back };
+        self.context.stop.or_after(asked).await.unwrap_or(unsaid)
     }
 
     /// Takes back what was made, when the swap is not done.
     pub async fn take_back(&self) {
-        self.main.interrupt().await;
-        self.in_place.take_back(self.main, &self.run.session_name("restore")).await;
-        self.undo.clear(self.main, self.postgres, &self.run.session_name("restore")).await;
+        let taken = async {
+            self.main.interrupt().await;
+            self.in_place.take_back(self.main, &self.run.session_name("restore")).await;
+            self.undo.clear(self.main, self.postgres, &self.run.session_name("restore")).await;
+        };
+        if self.context.stop.or_after(taken).await.is_none() {
+            tracing::warn!("the server does not answer; what this restore made there is dropped by the next run");
+        }
     }
 
     /// After the swap: clears up; names what is kept.
@@ -320,7 +337,11 @@ impl<'a> Databases<'a> {
         }
         let replaced = self.plan.loads.iter().filter(|load| load.replaces);
         let replaced = replaced.map(|load| side::replaced_name(&load.target, &self.run.id)).collect();
-        aside::finish(self.context, self.run, self.main, replaced).await
+        let finished = aside::finish(self.context, self.run, self.main, replaced);
+        self.context.stop.or_after(finished).await.unwrap_or_else(|| {
+            tracing::warn!("all is swapped, but the server does not answer, so nothing more was cleared up");
+            Vec::new()
+        })
     }
 }
 

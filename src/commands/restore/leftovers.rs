@@ -54,7 +54,7 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
         drill::leftovers::clear_dead(session, &settings.app, dry_run).await?;
     }
     drill::files::clear_dead(settings, dry_run).await;
-    for run in pausing::resume_left(settings, dry_run).await? {
+    for run in pausing::resume_left(context, dry_run).await? {
         verdicts.of_paused(&run, held.session.as_ref(), &roots).await?;
     }
     verdicts.say();
@@ -193,8 +193,13 @@ async fn is_rubbish(session: &Session, database: &Database, app: &str) -> Result
 /// # Errors
 /// When the server refuses.
 pub async fn drop_database(session: &Session, name: &str) -> Result<()> {
-    // A restored template database is a template already while it is loaded.
-    let _ = session.batch_execute(&format!("ALTER DATABASE {} IS_TEMPLATE false", ident(name))).await;
+    // A restored template database is a template already while it is loaded. No other is altered: one whose dropping was broken off may only
+    // be dropped, and whoever alters it loses the session.
+    let templates =
+        format!("SELECT datname FROM pg_catalog.pg_database WHERE datistemplate AND datname = {}", literal(name));
+    if !session.query(&templates, &[]).await.with_context(|| format!("looking at {name}"))?.is_empty() {
+        let _ = session.batch_execute(&format!("ALTER DATABASE {} IS_TEMPLATE false", ident(name))).await;
+    }
     if side::is_ours(name) {
         let loaded = side::run_in_name(name).or_else(|| side::drill_in_name(name)).is_some();
         end_subscriptions(session, name, loaded).await?;

@@ -108,7 +108,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
         None => None,
     };
     let held = context.stop.or(Held::take(context, &run.session_name("restore"))).await?;
-    leftovers::give_back(context, &held, request.dry_run).await?;
+    context.stop.or_soon(leftovers::give_back(context, &held, request.dry_run)).await?;
     if only == Some(Only::Roles) {
         return roles::restore(context, &run, request, (&choice.name, &read), &held).await;
     }

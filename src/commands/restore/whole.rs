@@ -178,12 +178,12 @@ impl<'a> Whole<'a> {
             context.stop.or(pause.still()).await?;
         }
         context.stop.check()?;
-        held.still(&context.settings.app).await?;
-        let act = Act { safety, ..self.act().await? };
+        context.stop.or(held.still(&context.settings.app)).await?;
+        let act = Act { safety, ..context.stop.or(self.act()).await? };
         if let (Some(databases), Some(transaction)) = (&mut self.databases, act.transaction) {
             let since = Since { run: self.run.id.clone(), number: act.number, transaction, safety: act.safety.clone() };
             back::note(context, &since)?;
-            databases.note(&since).await?;
+            context.stop.or(databases.note(&since)).await?;
         }
         // From here on everything is proven, and there is nothing left but renames.
         if let Some(files) = &mut self.files {
@@ -227,6 +227,7 @@ impl<'a> Whole<'a> {
             }
             Taken::Unknown => bail!(
                 Failure::new("whether the databases were swapped cannot be asked: the server is away")
+                    .exit(exit_of(&error))
                     .hint("when it is there again: bkp resume. It finds out, and gives the files back if the databases are the old ones")
                     .because(error)
             ),

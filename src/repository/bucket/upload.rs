@@ -35,8 +35,8 @@ const LARGE_PART_BYTES: usize = 64 * 1024 * 1024;
 /// How many parts are under way at once, where a store takes parts in any order.
 const PARTS_AT_ONCE: usize = 2;
 
-/// How long an abort waits for the part that is on its way. A pod that is told to end has 30 seconds for everything.
-const LAST_PART_WAIT: Duration = Duration::from_secs(10);
+/// How long an abort may take, with the part that is on its way. A pod that is told to end has 30 seconds for everything.
+const ABORT_WAIT: Duration = Duration::from_secs(10);
 
 /// The content type of everything that is written. Never a content encoding: Google would unpack it on the way out.
 const CONTENT_TYPE: &str = "application/gzip";
@@ -311,14 +311,20 @@ impl RemoteUpload {
     }
 
     async fn abort(&mut self) -> Result<(), StoreError> {
-        if tokio::time::timeout(LAST_PART_WAIT, self.sent()).await.is_err() {
-            let what = format!("the store does not answer to take back {}", self.name);
-            return Err(StoreError::Unavailable { what, cause: None });
-        }
-        let Some(mut writer) = self.writer.take() else {
-            return Ok(());
+        let aborted = async {
+            let _ = self.sent().await;
+            match self.writer.take() {
+                Some(mut writer) => writer.abort().await,
+                None => Ok(()),
+            }
         };
-        writer.abort().await.map_err(|err| self.remote.fault(&err, &self.wire, Act::Create(&self.name)))
+        match tokio::time::timeout(ABORT_WAIT, aborted).await {
+            Ok(aborted) => aborted.map_err(|err| self.remote.fault(&err, &self.wire, Act::Create(&self.name))),
+            Err(_) => {
+                let what = format!("the store does not answer to take back {}", self.name);
+                Err(StoreError::Unavailable { what, cause: None })
+            }
+        }
     }
 
     /// Aborts after a failure that is told already.

@@ -43,7 +43,7 @@ pub struct Watch<'a> {
 /// # Errors
 /// The attempt's own; after [`ATTEMPTS`] cancelled ones, what to do about them.
 pub async fn during<T>(watch: &Watch<'_>, stop: &Stop, attempt: impl AsyncFn() -> Result<T>) -> Result<T> {
-    if !server::in_recovery(watch.session).await? {
+    if !stop.or(server::in_recovery(watch.session)).await? {
         return attempt().await;
     }
     tracing::info!("the server is a standby; what its primary did last may not be there yet");
@@ -53,7 +53,7 @@ pub async fn during<T>(watch: &Watch<'_>, stop: &Stop, attempt: impl AsyncFn() -
     }
     let mut cancelled = 0;
     loop {
-        let before = conflicts(watch).await;
+        let before = stop.or(async { Ok(conflicts(watch).await) }).await?;
         let error = match guarded(watch, stop, &attempt).await {
             Err(error) => error,
             saved => return saved,
@@ -87,7 +87,11 @@ async fn guarded<T>(watch: &Watch<'_>, stop: &Stop, attempt: &impl AsyncFn() -> 
         Ok(()) => attempt().await,
         Err(error) => Err(error),
     };
-    pause.give_back().await;
+    if stop.or_after(pause.give_back()).await.is_none() {
+        tracing::warn!(
+            "the standby does not say that its replay goes on; it does when the server notices that this run is over"
+        );
+    }
     done
 }
 

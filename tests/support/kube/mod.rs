@@ -39,7 +39,12 @@ pub enum Fault {
     Late(Duration),
     /// The token is replaced just before it arrives.
     Rotated,
+    /// Nothing is done, and no answer comes, ever; the connection stays.
+    Unanswered,
 }
+
+/// Says of a request to this object, or to pods, what goes wrong with it.
+type Meet = dyn Fn(Op, &str) -> Option<Fault> + Send + Sync;
 
 /// How the faults' requests are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +76,7 @@ struct State {
     refused: Option<Op>,
     seen: Vec<String>,
     late: usize,
+    meet: Option<Arc<Meet>>,
 }
 
 impl Kube {
@@ -92,6 +98,7 @@ impl Kube {
             refused: None,
             seen: Vec::new(),
             late: 0,
+            meet: None,
         }));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let shared = state.clone();
@@ -127,6 +134,11 @@ impl Kube {
     /// The next request of this kind that has no fault yet meets it; those of one kind in the order of the calls.
     pub fn fault(&self, op: Op, fault: Fault) {
         self.state().faults.push_back((op, fault));
+    }
+
+    /// Each request is asked what goes wrong with it, unless a fault of its kind waits.
+    pub fn meet(&self, meet: impl Fn(Op, &str) -> Option<Fault> + Send + Sync + 'static) {
+        self.state().meet = Some(Arc::new(meet));
     }
 
     /// Everything of this kind is forbidden from now on.
@@ -230,14 +242,16 @@ async fn serve(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<R
         _ => Op::Get,
     };
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let fault = {
+    let (fault, meet) = {
         let mut state = lock(&state);
         state.seen.push(format!("{op:?} {name}"));
         let found = state.faults.iter().position(|(of, _)| *of == op);
-        found.and_then(|at| state.faults.remove(at)).map(|(_, fault)| fault)
+        (found.and_then(|at| state.faults.remove(at)).map(|(_, fault)| fault), state.meet.clone())
     };
+    let fault = fault.or_else(|| meet.and_then(|meet| meet(op, &name)));
     match &fault {
         Some(Fault::Cut) => return Err(Cut),
+        Some(Fault::Unanswered) => std::future::pending().await,
         Some(Fault::Late(late)) => {
             lock(&state).late += 1;
             let (state, late) = (state.clone(), *late);

@@ -140,7 +140,8 @@ impl<'a> Databases<'a> {
             return Taken::Back;
         }
         let session_name = self.session_name();
-        let Some(session) = self.made.reconnect(self.postgres, &session_name).await else { return Taken::Unknown };
+        let again = self.context.stop.or_after(self.made.reconnect(self.postgres, &session_name)).await.flatten();
+        let Some(session) = again else { return Taken::Unknown };
         // A session that we have lost may still be at its COMMIT, which nobody sees before it is over.
         if obstacles::end_sessions_named(&session, &session_name).await.is_err() {
             return Taken::Unknown;
@@ -154,7 +155,7 @@ impl<'a> Databases<'a> {
 
     /// Drops what was made to stand in, when nothing was renamed.
     pub async fn clear(&self) {
-        self.made.clear(self.main, self.postgres, &self.session_name()).await;
+        let _ = self.context.stop.or_after(self.made.clear(self.main, self.postgres, &self.session_name())).await;
     }
 
     /// After the swap: clears up; names what is kept.

@@ -58,7 +58,7 @@ pub async fn undo(context: &Context, request: &Request) -> Result<Exit> {
         context.stop.or(standby::refuse_restore(postgres, &session_name)).await?;
     }
     let held = context.stop.or(Held::take(context, &session_name)).await?;
-    super::leftovers::give_back(context, &held, request.dry_run).await?;
+    context.stop.or_soon(super::leftovers::give_back(context, &held, request.dry_run)).await?;
 
     refuse_undecided(context)?;
     let mut last = context.stop.or(see(context, &held)).await?.last(&settings.app)?;

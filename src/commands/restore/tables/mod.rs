@@ -135,10 +135,14 @@ pub async fn restore(
     match &done {
         Ok(_) => databases.drop_sides().await,
         Err(_) => {
-            main.interrupt().await;
-            // psql is gone, but not what it asked for last: the server works on, or waits, with the locks of the live tables.
-            let _ = obstacles::end_sessions_named(main, &run.session_name("restore")).await;
-            databases.take_back().await;
+            let ended = async {
+                main.interrupt().await;
+                // psql is gone, but not what it asked for last: the server works on, or waits, with the locks of the live tables.
+                let _ = obstacles::end_sessions_named(main, &run.session_name("restore")).await;
+            };
+            if context.stop.or_after(ended).await.is_some() {
+                databases.take_back().await;
+            }
         }
     }
     held.release(&context.settings.app).await;

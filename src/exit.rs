@@ -21,6 +21,8 @@ pub enum Exit {
     Locked,
     /// The password is wrong.
     WrongPassword,
+    /// Ended by HUP, when the terminal or the connection went away, after cleaning up.
+    HungUp,
     /// Ended by INT, after cleaning up.
     Interrupted,
     /// Ended by TERM, after cleaning up.
@@ -40,6 +42,7 @@ impl Exit {
             Exit::NoRepository => 10,
             Exit::Locked => 11,
             Exit::WrongPassword => 12,
+            Exit::HungUp => 129,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
         }
@@ -57,6 +60,7 @@ impl Exit {
             Exit::NoRepository => "no repository",
             Exit::Locked => "locked by another run",
             Exit::WrongPassword => "wrong password",
+            Exit::HungUp => "ended by HUP",
             Exit::Interrupted => "ended by INT",
             Exit::Terminated => "ended by TERM",
         }
@@ -65,7 +69,7 @@ impl Exit {
     /// What to do when nobody knows better; nothing where somebody wanted it to end.
     pub fn advice(self) -> Option<&'static str> {
         Some(match self {
-            Exit::Done | Exit::Interrupted | Exit::Terminated => return None,
+            Exit::Done | Exit::HungUp | Exit::Interrupted | Exit::Terminated => return None,
             Exit::Failed => "see what lacks, without changing anything: bkp doctor",
             Exit::Usage => {
                 "nothing was tried; see what it takes: bkp --help, and whether the settings work: bkp doctor"

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use bkp::cli::{self, Cli, Command};
 use bkp::commands::rewrite::Request;
-use bkp::commands::{self, Context, backup, restore};
+use bkp::commands::{self, Context, backup, beforehand, restore};
 use bkp::error::{Failure, exit_of};
 use bkp::exit::Exit;
 use bkp::process::{self, Stop};
@@ -152,7 +152,7 @@ fn given() -> Vec<OsString> {
 }
 
 async fn run(cli: Cli, told: &Told) -> Result<Exit> {
-    let resolved = settings::resolve(&Process, &Overrides::default());
+    let (settings, mut faults) = settings::inspect(&Process, &Overrides::default());
     // These need no settings: a pod that idles must not die of a wrong one, a filter touches nothing, and a shell has none.
     match cli.command {
         Command::Completions { shell } => return commands::shells::completions(shell),
@@ -164,7 +164,10 @@ async fn run(cli: Cli, told: &Told) -> Result<Exit> {
     if let Command::Doctor { within } = cli.command {
         return commands::doctor::doctor(&Process, Stop::on_signals()?, cli.json, within).await;
     }
-    let settings = resolved.map_err(|faults| wrong_settings(&faults))?;
+    faults.0.extend(beforehand::faults(&settings, &cli.command));
+    if !faults.0.is_empty() {
+        return Err(wrong_settings(&faults).into());
+    }
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -20,7 +20,7 @@ Examples:
 Exit codes: 0 done, 1 failed and nothing lost, 2 wrong use or settings,
 3 saved but some files could not be read, 4 saved but old backups not forgotten,
 5 a proof failed, 10 no repository, 11 locked, 12 wrong password,
-130/143 ended by INT/TERM after cleaning up.";
+129/130/143 ended by HUP/INT/TERM after cleaning up.";
 
 /// Of `init`.
 pub const INIT: &str = "Examples:

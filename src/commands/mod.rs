@@ -1,6 +1,7 @@
 //! One story a command. What stands here is what several of them begin with.
 
 pub mod backup;
+pub mod beforehand;
 pub mod catalog;
 pub mod change_password;
 pub mod check;

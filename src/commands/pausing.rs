@@ -1,15 +1,18 @@
 //! The application is paused around what needs it to be still, and resumed whatever comes of that.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use rustix::fs::Access;
 
 use super::{Context, Run};
 use crate::error::hints_of;
 use crate::pause::{self, Commands, Config, Maintenance, Pause, Scaled};
 use crate::process::Stop;
 use crate::settings::Settings;
+use crate::settings::names::{BKP_PAUSE_COMMAND, BKP_RESUME_COMMAND};
 
 /// The longest that a pause or resume command may take.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -60,6 +63,27 @@ fn scaled(settings: &Settings) -> Option<Scaled> {
         pace: PACE,
         changing: Arc::default(),
     })
+}
+
+/// What mends a program that [`runs`] does not find.
+pub const MEND_PROGRAM: &str = "name it by its whole path, and let it be executable";
+
+/// The programs that pause and resume, each with the variable that names it.
+pub fn programs(settings: &Settings) -> Vec<(&'static str, String)> {
+    let commands = config(settings).ok().and_then(|config| config.commands);
+    let of = |name, words: Vec<String>| words.into_iter().next().map(|program| (name, program));
+    let both = |Commands { pause, resume }| [of(BKP_PAUSE_COMMAND, pause), of(BKP_RESUME_COMMAND, resume)];
+    commands.into_iter().flat_map(both).flatten().collect()
+}
+
+/// Where a program is that can be run. Without running it: it would pause the application.
+pub fn runs(program: &str) -> Option<PathBuf> {
+    let places: Vec<PathBuf> = match program.contains('/') {
+        true => vec![program.into()],
+        // Where the system looks for programs when there is no PATH: the commands get none of ours.
+        false => ["/usr/local/bin", "/usr/bin", "/bin"].iter().map(|at| Path::new(at).join(program)).collect(),
+    };
+    places.into_iter().find(|at| at.is_file() && rustix::fs::access(at.as_path(), Access::EXEC_OK).is_ok())
 }
 
 /// Whether the settings ask for a pause then.

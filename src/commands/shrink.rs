@@ -14,6 +14,7 @@ use super::backup::parts::Kept;
 use super::catalog::tags::Tags;
 use super::catalog::{self, Saved, Snapshot, dumps, snapshots};
 use super::repositories::{Place, Repositories};
+use super::when::of_the_future;
 use super::{Context, Run as Id, now};
 use crate::error::Failure;
 use crate::report::size;
@@ -50,6 +51,10 @@ pub async fn last(store: &Store, objects: Vec<Object>, app: &str, percent: u8) -
     });
     let Some(newest) = dumps.first().cloned() else { return Last::default() };
     let (mut last, mut told) = (Last::default(), None);
+    let ahead = layout::time_of(&newest.name).and_then(|time| of_the_future(&newest.name, time, now()));
+    if let Some(ahead) = ahead {
+        tracing::warn!("{ahead}");
+    }
     for object in dumps.into_iter().take(LOOKED_AT) {
         match dumps::summary(store, &object).await {
             Ok(Some(seal)) if seal.app == app && !seal.safety => {
@@ -87,12 +92,21 @@ pub async fn of_run(context: &Context, repositories: &Repositories, run: &Id, sa
     }
     match context.stop.or_soon(in_restic(repositories, &context.settings, run, saved)).await {
         Ok(all) => {
+            warn_of_future(&all, &context.settings.app);
             let small = too_small(all.iter(), &context.settings.app, percent);
             told.extend(small.into_iter().filter(|(of, _)| *of == run.id).map(|(_, what)| what));
         }
         Err(error) => tracing::warn!("whether this backup is much smaller than before cannot be told: {error:#}"),
     }
     told
+}
+
+/// Whether it is held against a run that says a time that has not come yet.
+fn warn_of_future(all: &[Snapshot], app: &str) {
+    let newest = all.iter().filter(|one| one.app.as_deref().is_none_or(|its| its == app)).max_by_key(|one| one.time);
+    if let Some(ahead) = newest.and_then(|one| of_the_future(&format!("snapshot {}", one.short()), one.time, now())) {
+        tracing::warn!("{ahead}");
+    }
 }
 
 /// What was in restic before, and what this run has added.

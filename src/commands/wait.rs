@@ -1,9 +1,9 @@
 //! `bkp wait`: the entrypoint that idles, so that an operator can `kubectl exec` a command beside it. As process 1 it reaps what
 //! such commands leave behind.
 //!
-//! It ends on TERM or INT: at once when nothing runs beside it. As process 1 it is the only one that the kubelet tells of a pod's end, and
+//! It ends on TERM, INT or HUP: at once when nothing runs beside it. As process 1 it is the only one that the kubelet tells of a pod's end, and
 //! its own end is death to all others: so it passes TERM on to the commands of bkp beside it, and stays until they have cleaned up.
-//! A second signal ends it at once, and so does the kubelet when the pod's grace period is over.
+//! TERM or INT for the second time ends it at once, and so does the kubelet when the pod's grace period is over.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use rustix::process::{WaitOptions, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
-use crate::process;
+use crate::process::{self, Signals};
 
 /// How often is looked whether the others are gone. They are not our children: nothing tells us.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -23,11 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the signal handlers cannot be installed.
 pub async fn wait_for_signal() -> Result<Exit> {
-    let mut heard = Heard {
-        child: signal(SignalKind::child())?,
-        interrupt: signal(SignalKind::interrupt())?,
-        terminate: signal(SignalKind::terminate())?,
-    };
+    let mut heard = Heard { child: signal(SignalKind::child())?, signals: Signals::listen()? };
     tracing::info!("idle; run commands beside me, for example: kubectl exec -it deploy/backup-restore -- bkp restore");
     heard.an_end().await;
     if process::is_first() {
@@ -41,18 +37,16 @@ pub async fn wait_for_signal() -> Result<Exit> {
 
 struct Heard {
     child: Signal,
-    interrupt: Signal,
-    terminate: Signal,
+    signals: Signals,
 }
 
 impl Heard {
-    /// Reaps until somebody wants an end.
+    /// Reaps until somebody wants an end; when that was so, until one is wanted at once.
     async fn an_end(&mut self) {
         loop {
             tokio::select! {
                 _ = self.child.recv() => while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {},
-                _ = self.interrupt.recv() => return,
-                _ = self.terminate.recv() => return,
+                _ = self.signals.next() => return,
             }
         }
     }

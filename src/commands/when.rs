@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
 
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -41,6 +41,19 @@ pub fn bound(option: &str, text: &str, now: Timestamp) -> Result<Timestamp, Fail
 fn before(age: &str, now: Timestamp) -> Option<Timestamp> {
     let span: Span = age.trim().parse().ok()?;
     now.to_zoned(TimeZone::UTC).checked_sub(span.abs()).ok().map(|zoned| zoned.timestamp())
+}
+
+/// What clocks may be apart before a backup is said to be of the future.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// That a backup says a time that has not come yet, by more than a day; nothing for any other.
+pub fn of_the_future(name: &str, time: Timestamp, now: Timestamp) -> Option<String> {
+    let ahead = time.duration_since(now);
+    (ahead > AHEAD).then(|| {
+        let day = time.strftime("%Y-%m-%d %H:%M:%S");
+        let days = ahead.as_hours() / 24;
+        format!("{name} says that it is of {day} UTC, {days} d from now: a clock is or was wrong, and until then it is newer than every backup to come")
+    })
 }
 
 /// `3 h ago`: how long before `now` something was, in one unit that says enough.
@@ -85,6 +98,16 @@ mod tests {
         ] {
             assert_eq!(age(at(time), now), age_of_it, "{time}");
         }
+    }
+
+    #[test]
+    fn more_than_a_day_ahead_is_of_the_future() {
+        let now = at("2026-11-22T12:00:00Z");
+        for time in ["2026-11-22T11:00:00Z", "2026-11-22T12:30:00Z", "2026-11-23T12:00:00Z"] {
+            assert_eq!(of_the_future("x", at(time), now), None, "{time}");
+        }
+        let told = of_the_future("x", at("2031-01-01T00:00:00Z"), now).unwrap();
+        assert!(told.starts_with("x says that it is of 2031-01-01 00:00:00 UTC, 1500 d from now"), "{told}");
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Config, words};
+use super::Config;
 use crate::process::{self, Program};
+use crate::settings::words;
 
 /// A pair: what is paused must be resumable.
 #[derive(Clone, PartialEq, Eq)]

@@ -20,7 +20,6 @@ pub mod kubernetes;
 mod mark;
 #[cfg(test)]
 mod tests;
-pub mod words;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, resume_unwind};

@@ -1,24 +1,24 @@
-//! INT and TERM: the first asks every step to end and clean up, the second ends at once.
+//! INT, TERM and HUP: the first asks every step to end and clean up; INT or TERM for the second time ends at once.
 
 use std::future::Future;
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::signals::{Asked, Signals};
 use crate::error::Failure;
 use crate::exit::Exit;
 
 /// How long a step may go on after a stop was asked for. A pod has 30 seconds for everything, and some of it is two steps.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Tells a run that a person or the kubelet wants it to end.
+/// Tells a run that a person or the kubelet wants it to end, or that the terminal of whoever started it is gone.
 #[derive(Clone)]
 pub struct Stop(watch::Receiver<Option<Exit>>);
 
 impl Stop {
-    /// Listens for INT and TERM from now on. A second signal ends the process without cleaning up:
+    /// Listens for INT, TERM and HUP from now on. INT or TERM for the second time ends the process without cleaning up:
     /// whoever asks twice means it, and the next run repairs.
     ///
     /// # Errors
@@ -26,17 +26,13 @@ impl Stop {
     #[expect(clippy::disallowed_methods, reason = "who signals twice does not want to wait for main")]
     pub fn on_signals() -> Result<Stop> {
         let (tell, told) = watch::channel(None);
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut signals = Signals::listen()?;
         tokio::spawn(async move {
             loop {
-                let exit = tokio::select! {
-                    _ = interrupt.recv() => Exit::Interrupted,
-                    _ = terminate.recv() => Exit::Terminated,
+                let exit = match signals.next().await {
+                    Asked::ToEnd(exit) => exit,
+                    Asked::AtOnce(exit) => std::process::exit(i32::from(exit.code())),
                 };
-                if tell.borrow().is_some() {
-                    std::process::exit(i32::from(exit.code()));
-                }
                 // What comes of it is told at the end: no warning, which would be told there, too.
                 tracing::info!("asked to stop; cleaning up");
                 let _ = tell.send(Some(exit));
@@ -48,7 +44,7 @@ impl Stop {
     /// Runs a step, or drops it (which kills its children) when asked to stop.
     ///
     /// # Errors
-    /// The step's own, or a failure with exit code 130 or 143.
+    /// The step's own, or a failure with exit code 129, 130 or 143.
     pub async fn or<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
         let mut told = self.0.clone();
         tokio::select! {
@@ -76,7 +72,7 @@ impl Stop {
     /// The same for a step that may fail.
     ///
     /// # Errors
-    /// The step's own, or a failure with exit code 130 or 143.
+    /// The step's own, or a failure with exit code 129, 130 or 143.
     pub async fn or_soon<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
         match self.or_after(step).await {
             Some(done) => done,
@@ -87,7 +83,7 @@ impl Stop {
     /// An error when a stop was asked for. For loops that do not wait.
     ///
     /// # Errors
-    /// A failure with exit code 130 or 143.
+    /// A failure with exit code 129, 130 or 143.
     pub fn check(&self) -> Result<()> {
         match *self.0.borrow() {
             None => Ok(()),

@@ -21,6 +21,7 @@ pub mod scaled;
 pub mod secret;
 pub mod span;
 mod unknown;
+pub mod words;
 
 #[cfg(test)]
 mod tests;

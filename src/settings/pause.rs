@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::names::*;
 use super::reader::Reader;
 use super::scaled::{self, Object};
-use super::span;
+use super::{span, words};
 
 /// Longer than the grace that Kubernetes gives a pod usually, several times.
 const WAIT: Duration = Duration::from_secs(300);
@@ -61,10 +61,17 @@ pub(super) fn resolve(reader: &mut Reader<'_>) -> Pause {
     if file.as_ref().is_some_and(|file| !file.is_absolute()) {
         reader.fault(BKP_MAINTENANCE_FILE, "must be an absolute path");
     }
-    let pause_command = reader.value(BKP_PAUSE_COMMAND);
-    let resume_command = reader.value(BKP_RESUME_COMMAND);
-    if pause_command.is_some() && resume_command.is_none() {
-        reader.fault(BKP_RESUME_COMMAND, format!("not set, but {BKP_PAUSE_COMMAND} is: nothing would go on again"));
+    let is_set = [BKP_PAUSE_COMMAND, BKP_RESUME_COMMAND].map(|name| reader.value(name).is_some());
+    let pause_command = reader.parsed(BKP_PAUSE_COMMAND, command);
+    let resume_command = reader.parsed(BKP_RESUME_COMMAND, command);
+    match is_set {
+        [true, false] => {
+            reader.fault(BKP_RESUME_COMMAND, format!("not set, but {BKP_PAUSE_COMMAND} is: nothing would go on again"));
+        }
+        [false, true] => {
+            reader.fault(BKP_PAUSE_COMMAND, format!("not set, but {BKP_RESUME_COMMAND} is: nothing would rest"));
+        }
+        _ => {}
     }
     let (on_backup, on_restore) = reader.parsed(BKP_QUIESCE_ON, when).unwrap_or((false, true));
     let scaled = reader.parsed(BKP_QUIESCE, scaled::parse).unwrap_or_default();
@@ -78,6 +85,15 @@ pub(super) fn resolve(reader: &mut Reader<'_>) -> Pause {
         resume_command,
         on_backup,
         on_restore,
+    }
+}
+
+/// A line that has words; it may hold a secret, and so it is not in the reason.
+fn command(text: &str) -> Result<String, String> {
+    match words::split(text) {
+        Ok(words) if words.is_empty() => Err("must be a command; it is blank".into()),
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("must be a command as a shell would split it: {error}")),
     }
 }
 

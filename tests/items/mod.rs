@@ -1,5 +1,6 @@
 //! An application of databases and files, saved item by item into restic repositories by the real restic.
 
+mod beforehand;
 mod calls;
 mod change_password;
 mod cuts;

@@ -145,6 +145,13 @@ fn process_1_ends_at_once_when_nothing_runs_beside_it() {
 }
 
 #[test]
+fn process_1_ends_when_its_terminal_is_closed() {
+    let container = Container::start(idle());
+    rustix::process::kill_process(container.first(), Signal::HUP).expect("process 1");
+    container.wait().ok();
+}
+
+#[test]
 fn process_1_reaps_what_commands_leave_behind() {
     let container = Container::start(idle());
     // The shell ends before its child, which process 1 inherits.

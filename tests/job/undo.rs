@@ -170,7 +170,7 @@ fn what_was_replaced_goes_with_its_subscriptions_and_nobody_is_called_for_their_
         let was = shop.databases_of_ours().remove(0);
         shop.cluster.psql(&was, "ALTER SUBSCRIPTION news ENABLE");
         shop.bkp(["backup"]).run().ok().says(&was);
-        assert_eq!(shop.databases_of_ours(), [was.clone()]);
+        assert_eq!(shop.databases_of_ours(), std::slice::from_ref(&was));
         shop.cluster.psql(&was, "ALTER SUBSCRIPTION news DISABLE");
         shop.bkp(["backup"]).run().ok();
         assert!(shop.databases_of_ours().is_empty());

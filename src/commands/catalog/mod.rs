@@ -13,6 +13,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::repositories::Repositories;
+use super::when::of_the_future;
 use crate::error::Failure;
 use crate::repository::bucket::layout;
 use crate::settings::Settings;
@@ -104,6 +105,16 @@ impl Saved {
 /// When a repository cannot be listed.
 pub async fn saved(repositories: &Repositories, settings: &Settings, host: Option<&str>) -> Result<Vec<Saved>> {
     Ok(with_stale(repositories, settings, host).await?.0)
+}
+
+/// Warns when the newest of the application's backups, or the one that was `chosen`, says a time that has not come yet: it may not be the
+/// newest at all.
+pub fn warn_of_future(saved: &[Saved], chosen: Option<(&str, Timestamp)>, app: &str, now: Timestamp) {
+    let newest = saved.iter().find(|one| one.may_be_of(app)).map(|one| (one.name.as_str(), one.time));
+    let other = chosen.filter(|(name, _)| newest.is_none_or(|(newest, _)| newest != *name));
+    for told in newest.into_iter().chain(other).filter_map(|(name, time)| of_the_future(name, time, now)) {
+        tracing::warn!("{told}; see: bkp list");
+    }
 }
 
 /// As [`saved`], and the proofs that nobody needs any more.

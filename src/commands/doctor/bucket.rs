@@ -12,7 +12,7 @@ use crate::commands::backup::bucket;
 use crate::commands::{Context, now, store_failure};
 use crate::report;
 use crate::repository::bucket::error::StoreError;
-use crate::repository::bucket::layout::PROBE;
+use crate::repository::bucket::layout::{self, PROBE};
 use crate::repository::bucket::store::{Object, Store};
 use crate::settings::address::BucketAddress;
 
@@ -30,6 +30,8 @@ pub async fn look(context: &Context, address: &BucketAddress, findings: &mut Vec
         Err(error) => return findings.push(Finding::of(Area::Bucket, &error)),
     };
     findings.push(Finding::ok(Area::Bucket, format!("{address} is there and can be listed")));
+    let times = dumps.iter().filter_map(|dump| Some((dump.name.as_str(), layout::time_of(&dump.name)?)));
+    findings.extend(clock::of_newest(Area::Bucket, times, now()));
     if let BucketAddress::Directory(directory) = address {
         let last = dumps.iter().max_by_key(|object| object.modified).map_or(0, |object| object.bytes);
         findings.push(room::of_dumps(directory, last).unwrap_or_else(|error| Finding::of(Area::Room, &error)));

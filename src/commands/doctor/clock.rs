@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::finding::{Area, Finding};
 use crate::commands::now;
+use crate::commands::when::of_the_future;
 use crate::sources::postgres::connect::Session;
 
 /// Less than this is the network, or a clock nobody has to care for.
@@ -22,6 +23,17 @@ pub async fn of_server(session: &Session) -> Result<Finding> {
         .context("asking for the server's time")?;
     let theirs = Timestamp::from_millisecond((row.get::<_, f64>(0) * 1000.0) as i64)?;
     Ok(verdict("the database server", theirs, before, now()))
+}
+
+/// What to say of backups whose newest is of a time that has not come yet; `latest` means it, and retention keeps it before others.
+pub fn of_newest<'a>(
+    area: Area,
+    backups: impl Iterator<Item = (&'a str, Timestamp)>,
+    now: Timestamp,
+) -> Option<Finding> {
+    let (name, time) = backups.max_by_key(|(_, time)| *time)?;
+    let what = of_the_future(name, time, now)?;
+    Some(Finding::warning(area, what, "set the clock right; name the backup that you mean, or delete this one by hand"))
 }
 
 /// What to say of a clock that showed `theirs` at some time between `before` and `after` of ours.

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::finding::{Area, Finding};
 use super::room;
+use crate::commands::beforehand::{self, Misplaced};
 use crate::commands::pausing;
 use crate::settings::{Files, Settings};
 use crate::sources::files::exchange::{plan, preflight, select};
@@ -18,7 +19,8 @@ const NAMED: usize = 3;
 /// Looks at each. Blocks; trees that are larger than can be looked at within `limit` are looked at in part, and that is said.
 pub fn look(settings: &Settings, files: &Files, limit: Duration) -> Vec<Finding> {
     let until = Instant::now() + limit;
-    let mut findings = Vec::new();
+    let told = |Misplaced { name, what, mend }| Finding::fault(Area::Files, format!("{name}: {what}"), mend);
+    let mut findings: Vec<Finding> = beforehand::misplaced(settings).into_iter().map(told).collect();
     for root in &files.roots {
         if let Err(error) = one(settings, files, root, until, &mut findings) {
             findings.push(Finding::of(Area::Files, &error));

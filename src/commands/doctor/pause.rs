@@ -1,7 +1,7 @@
 //! How the application is paused: the Kubernetes API's own word on what a pause would send (`dryRun=All`, which does nothing), the
 //! maintenance file's directory, the commands' programs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use rustix::fs::Access;
@@ -21,9 +21,7 @@ pub async fn look(settings: &Settings, run: &str) -> Vec<Finding> {
     if let Some(maintenance) = &config.maintenance {
         findings.push(maintenance_file(&maintenance.path));
     }
-    for words in config.commands.iter().flat_map(|commands| [&commands.pause, &commands.resume]) {
-        findings.extend(words.first().map(|program| program_of(program)));
-    }
+    findings.extend(pausing::programs(settings).iter().map(|(name, program)| program_of(name, program)));
     if config.commands.is_some() {
         findings.push(notes(&config.state));
     }
@@ -79,20 +77,12 @@ fn notes(state: &Path) -> Finding {
     }
 }
 
-/// Without running it: it would pause the application.
-fn program_of(program: &str) -> Finding {
-    let places: Vec<PathBuf> = match program.contains('/') {
-        true => vec![program.into()],
-        // Where the system looks for programs when there is no PATH: the commands get none of ours.
-        false => ["/usr/local/bin", "/usr/bin", "/bin"].iter().map(|at| Path::new(at).join(program)).collect(),
-    };
-    let runs = |at: &&PathBuf| at.is_file() && rustix::fs::access(at.as_path(), Access::EXEC_OK).is_ok();
-    match places.iter().find(runs) {
+fn program_of(name: &str, program: &str) -> Finding {
+    match pausing::runs(program) {
         Some(at) => Finding::ok(Area::Pause, format!("{} is there and can be run", at.display())),
-        None => Finding::fault(
-            Area::Pause,
-            format!("there is no program {program} that can be run, for BKP_PAUSE_COMMAND or BKP_RESUME_COMMAND"),
-            "name it by its whole path, and let it be executable",
-        ),
+        None => {
+            let what = format!("there is no program {program} that can be run, for {name}");
+            Finding::fault(Area::Pause, what, pausing::MEND_PROGRAM)
+        }
     }
 }

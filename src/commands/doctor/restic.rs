@@ -3,9 +3,9 @@
 use rustix::fs::Access;
 
 use super::finding::{Area, Finding};
-use super::room;
-use crate::commands::Context;
+use super::{clock, room};
 use crate::commands::repositories::Base;
+use crate::commands::{Context, now};
 use crate::error::exit_of;
 use crate::exit::Exit;
 use crate::repository::restic::Repository;
@@ -15,7 +15,7 @@ use crate::sources::Item;
 pub async fn look(context: &Context, findings: &mut Vec<Finding>) {
     let opened = async {
         match Base::of(context).await? {
-            Some(base) => base.open().await.map(Some),
+            Some(base) => base.open_listed().await.map(Some),
             None => Ok(None),
         }
     };
@@ -24,6 +24,12 @@ pub async fn look(context: &Context, findings: &mut Vec<Finding>) {
         Ok(None) => return,
         Err(error) => return findings.push(Finding::of(Area::Restic, &error)),
     };
+    let listed = places.take_lists();
+    let times = listed.values().flatten().map(|one| (one.short_id.as_str(), one.time));
+    findings.extend(clock::of_newest(Area::Restic, times, now()).map(|mut found| {
+        found.what = format!("snapshot {}", found.what);
+        found
+    }));
     for (_, repository) in places.each() {
         findings
             .push(Finding::ok(Area::Restic, format!("{} is there and the password opens it", repository.address())));

@@ -40,6 +40,7 @@ pub async fn list(context: &Context, request: &Request, no_color: bool) -> Resul
     if !saved.is_empty() {
         filter.refuse_nothing(&saved)?;
     }
+    catalog::warn_of_future(&saved, None, &context.settings.app, now);
     saved.retain(|one| filter.takes(one));
     let rows: Vec<Row> = saved.iter().map(|one| Row::of(one, &shrunk)).collect();
     if context.json {

@@ -174,6 +174,7 @@ pub(super) async fn chosen(
         if_shrunk,
     };
     let choice = choose::choose(&saved, &wish, &settings.app, now())?;
+    catalog::warn_of_future(&saved, Some((&choice.name, choice.time)), &settings.app, now());
     if let Some(unreadable) = choice.dump.as_ref().and_then(catalog::Dump::unreadable) {
         bail!(unreadable);
     }

@@ -54,6 +54,8 @@ pub fn start(wanted: Wanted) -> Warned {
         Log::Text => fmt::layer()
             .with_writer(|| Beside)
             .with_target(false)
+            // It would panic where the terminal is gone.
+            .log_internal_errors(false)
             .with_ansi(wanted.colours && std::io::stderr().is_terminal())
             .fmt_fields(debug_fn(|writer, field, value| match field.name() {
                 "message" => write!(writer, "{}", printable(&format!("{value:?}"))),

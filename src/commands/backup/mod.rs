@@ -231,6 +231,7 @@ impl Saving<'_> {
             }
             saved.before = known;
         }
+        self.repositories.restic.iter().try_for_each(|places| parts::are_there(places, &saved.kept))?;
         Ok(saved)
     }
 

@@ -119,13 +119,13 @@ fn the_last_line_of_a_backup_tells_how_much_of_what_was_saved() {
 
 #[test]
 fn a_repository_that_goes_away_while_restic_writes_holds_no_backup() {
-    for (lost, code, word) in [("config", 10, "there is no repository"), ("snapshots/*", 1, "does not have it")] {
+    for (lost, word) in [("config", "there is no repository"), ("snapshots/*", "does not have it")] {
         let plain = Plain::open();
         let script = format!(
             "case \" $* \" in *' backup '*) $REAL \"$@\" || exit; rm $RESTIC_REPOSITORY/{lost}; exit 0;; esac\nexec $REAL \"$@\""
         );
         let out = plain.bkp(["backup"]).env("BKP_RESTIC_BIN", restic_that(&plain.work, &script)).run();
-        out.fails_with(code).says("made no whole backup").says(word);
+        out.fails_with(1).says("made no whole backup").says(word);
     }
 }
 

@@ -176,7 +176,7 @@ impl Repository {
     /// writes, and it goes on in an empty place then. Of what is no directory nothing is known.
     ///
     /// # Errors
-    /// [`Exit::NoRepository`] when no repository is there; when it lacks the snapshot.
+    /// When no repository is there, or it lacks the snapshot. Not as where there never was one: nothing is to be tried elsewhere, nor made.
     pub fn holds(&self, snapshot: &str) -> Result<()> {
         let Some(directory) = self.address.directory() else { return Ok(()) };
         let lost = |what: String, error: std::io::Error| {
@@ -184,9 +184,10 @@ impl Repository {
                 .hint("see whether the volume was unmounted or moved while it was written to, and run the backup again")
                 .because(error)
         };
-        directory.join("config").metadata().map_err(|error| {
-            lost(format!("there is no repository at {} any more", self.address), error).exit(Exit::NoRepository)
-        })?;
+        directory
+            .join("config")
+            .metadata()
+            .map_err(|error| lost(format!("there is no repository at {} any more", self.address), error))?;
         // The second name is one of long ago.
         let there = ["snapshots", "snapshot"].map(|kind| directory.join(kind).join(snapshot).metadata());
         match there {

@@ -52,19 +52,19 @@ fn main() -> ExitCode {
         report::start_last_words();
     }
     let exit = in_runtime(told(cli, &warned)).unwrap_or_else(|error| {
-        report::error(&error.into());
+        report::error(&error);
         Exit::Failed
     });
     ExitCode::from(exit.code())
 }
 
-fn in_runtime<T>(what: impl Future<Output = T>) -> io::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map(|runtime| {
-        let done = runtime.block_on(what);
-        // A thread that waits for a dead peer must not keep the process.
-        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-        done
-    })
+fn in_runtime<T>(what: impl Future<Output = T>) -> Result<T> {
+    process::has_room()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(what);
+    // A thread that waits for a dead peer must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    Ok(done)
 }
 
 /// Tells what is wrong with the arguments: whoever gave them, and whoever waits for the command that was meant. On a terminal somebody has just
@@ -84,7 +84,7 @@ fn refused(said: &cli::Said, log: Log) {
         Watch::begin(notify, command).end(&ended).await;
     });
     if let Err(error) = ended {
-        tracing::warn!("nobody could be told: {error}");
+        tracing::warn!("nobody could be told: {error:#}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Programs that must not outlive us: a server, and what makes its data.
+//! Programs that must not outlive us: a server and what makes its data, and what restores files.
 //!
 //! The kernel tells a child of its parent's death when it asks for that, and takes the *thread* that started it for the parent. So
 //! each of these has a thread of its own, which starts it and waits for it. What asks is the child itself, between its start and
@@ -10,16 +10,23 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+use tokio::process::Child;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::Program;
 
 /// The word after bkp's name that makes it wait for its parent's death; nobody types it.
 pub const WORD: &str = "hold-program";
+
+/// How a program is told that we are dead.
+const ENDS_AT_ONCE: &str = "QUIT";
+const ENDS_IN_ORDER: &str = "TERM";
 
 /// How long it may take to end when it is asked to. A server that throws everything away needs milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -53,7 +60,7 @@ impl Held {
     pub async fn start(program: &Program, holding: Holding<'_>) -> Result<Held> {
         // Not by our process's number: that link is closed to a child that has become another account.
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("bkp").arg(WORD).arg(std::process::id().to_string()).arg(&program.path).args(&program.arguments);
+        command.arg0("bkp").arg(WORD).args(ahead(program, ENDS_AT_ONCE));
         command.env_clear().envs(program.environment.iter().map(|(name, value)| (name, value)));
         command.env("LC_ALL", "C").env("PATH", "/usr/local/bin:/usr/bin:/bin").process_group(0);
         command.current_dir(holding.directory).stdin(Stdio::null());
@@ -121,14 +128,52 @@ impl Drop for Held {
     }
 }
 
-/// Asks to be ended with its parent, whose number is the first of `arguments`, and becomes the program in the others.
+/// What stands behind our name when we are to become the program.
+fn ahead(program: &Program, signal: &str) -> Vec<OsString> {
+    let mut ahead = [WORD, &std::process::id().to_string(), signal].map(OsString::from).to_vec();
+    ahead.push(program.path.clone().into());
+    ahead.extend_from_slice(&program.arguments);
+    ahead
+}
+
+/// The thread that stands for us as the parent of a child; the child is told to end when it does.
+pub(super) struct Parent(#[expect(dead_code, reason = "the thread ends when this is dropped")] mpsc::Sender<()>);
+
+impl Program {
+    /// The same program, started so that it is asked to end when its [`Parent`] does.
+    pub(super) fn held(&self) -> Program {
+        let arguments = ahead(self, ENDS_IN_ORDER);
+        Program { path: "/proc/self/exe".into(), arguments, environment: self.environment.clone() }
+    }
+}
+
+impl Parent {
+    /// Starts a [held](Program::held) program by a thread of its own: those of the runtime come and go.
+    pub(super) async fn start(mut command: tokio::process::Command) -> Result<(Child, Parent)> {
+        let (tell, told) = oneshot::channel();
+        let (parent, until) = mpsc::channel();
+        let runtime = Handle::current();
+        std::thread::Builder::new().name("holds a program".to_owned()).spawn(move || {
+            let _inside = runtime.enter();
+            if tell.send(command.spawn()).is_ok() {
+                // Nothing is ever sent: until the other end is gone.
+                let _ = until.recv();
+            }
+        })?;
+        Ok((told.await.context("the thread that starts it is gone")??, Parent(parent)))
+    }
+}
+
+/// Asks to be ended with its parent, whose number is the first of `arguments`, by the signal that is the second, and becomes the program
+/// in the others.
 ///
 /// Gives back why it could not; the process must end badly then.
 #[expect(clippy::disallowed_methods, reason = "what is started is what bkp started this for")]
 pub fn hold(arguments: &[OsString]) -> io::Error {
-    let [parent, program, rest @ ..] = arguments else { return io::ErrorKind::InvalidInput.into() };
-    // A server takes it for the order to end at once.
-    if let Err(error) = set_parent_process_death_signal(Some(Signal::QUIT)) {
+    let [parent, signal, program, rest @ ..] = arguments else { return io::ErrorKind::InvalidInput.into() };
+    // A server takes QUIT for the order to end at once; restic takes its lock back at TERM.
+    let signal = if signal == ENDS_IN_ORDER { Signal::TERM } else { Signal::QUIT };
+    if let Err(error) = set_parent_process_death_signal(Some(signal)) {
         return error.into();
     }
     // It may have died before we asked.

@@ -13,6 +13,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 
 use super::child::{ended, quoted};
+use super::hold::Parent;
 use super::{Program, relay};
 
 /// How long a child may take to clean up after itself, such as to remove its lock from a store far away.
@@ -78,6 +79,8 @@ pub struct How<'a> {
     pub input: Option<&'a [u8]>,
     /// When it is ended at the latest.
     pub limit: Option<Duration>,
+    /// Whether it is asked to end when we die, whatever we die of.
+    pub held: bool,
 }
 
 /// Runs a program to its end and hands on each line as it comes. Dropped, the program is asked to end, then killed.
@@ -85,12 +88,20 @@ pub struct How<'a> {
 /// # Errors
 /// When it cannot be started, or [`Overdue`]. A bad exit is in the status.
 pub async fn run(program: &Program, how: How<'_>, mut line: impl FnMut(Line<'_>) + Send) -> Result<ExitStatus> {
-    let mut command = program.command();
+    let mut command = if how.held { program.held().command() } else { program.command() };
     command.stdin(how.input.map_or_else(|| Ok(Stdio::null()), held)?).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(directory) = how.directory {
         command.current_dir(directory);
     }
-    let mut living = Living(program.spawn(&mut command)?);
+    let (child, _parent) = if how.held {
+        let cannot = || format!("cannot start {}", program.path.display());
+        let (child, parent) = Parent::start(command).await.with_context(cannot)?;
+        (child, Some(parent))
+    } else {
+        (program.spawn(&mut command)?, None)
+    };
+    // Gone before its parent is: it is asked once.
+    let mut living = Living(child);
     let (stdout, stderr) = living.pipes()?;
     let to_the_end = async {
         lines(stdout, stderr, &mut line).await;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::App;
-use super::quick::{Plain, listed, restic_at, restic_that, snapshot_ids};
+use super::quick::{Mounted, Plain, listed, restic_at, restic_that, snapshot_ids};
 use crate::support::bkp::{Bkp, Output};
 use crate::support::wait::until;
 
@@ -212,7 +212,7 @@ fn a_restic_that_outlives_a_killed_restore_does_not_hinder_what_comes_next() {
     }
     plain.bkp(["backup"]).run().ok();
     let before = plain.tree();
-    let script = "case \" $* \" in *' restore '*) $REAL \"$@\" & echo $! >$D/pid; sleep 0.5; kill -9 $PPID; wait; touch $D/over; exit 1;; esac\nexec $REAL \"$@\"";
+    let script = "case \" $* \" in *' restore '*) trap '' TERM; $REAL \"$@\" & echo $! >$D/pid; sleep 0.5; kill -9 $PPID; wait; touch $D/over; exit 1;; esac\nexec $REAL \"$@\"";
     let restic = restic_that(&plain.work, script);
     let killed = plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic).spawn();
     until("the restore", || plain.work.join("faults/pid").exists());
@@ -225,4 +225,54 @@ fn a_restic_that_outlives_a_killed_restore_does_not_hinder_what_comes_next() {
     assert_eq!(plain.tree(), before);
     let own = fs::read_dir(plain.files()).expect("read").flatten();
     assert!(!own.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(".bkp-")));
+}
+
+/// What of ours lies among the files.
+fn left_among(plain: &Plain) -> Vec<String> {
+    let names = fs::read_dir(plain.files()).expect("read").flatten().map(|entry| entry.file_name());
+    names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.starts_with(".bkp-")).collect()
+}
+
+#[test]
+fn a_killed_restore_takes_its_restic_along() {
+    let plain = Plain::open();
+    plain.bkp(["backup"]).run().ok();
+    let script = "case \" $* \" in *' restore '*) trap 'touch $D/asked; exit 1' TERM; kill -9 $PPID; while :; do sleep 0.02; done;; esac\nexec $REAL \"$@\"";
+    plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic_that(&plain.work, script)).run().fails_with(137);
+    until("a word to restic that it is to end", || plain.work.join("faults/asked").exists());
+    plain.bkp(["resume"]).run().ok().says("nothing is left");
+    assert_eq!(left_among(&plain), [""; 0]);
+}
+
+#[test]
+fn what_a_restic_makes_anew_behind_a_dead_restore_is_removed_by_a_later_start() {
+    let plain = Plain::open();
+    plain.bkp(["backup"]).run().ok();
+    let before = plain.tree();
+    let script = "case \" $* \" in *' restore '*) trap '' TERM; kill -9 $PPID; while [ ! -e $D/go ]; do sleep 0.02; done; \
+                  $REAL \"$@\"; touch $D/over; exit 1;; esac\nexec $REAL \"$@\"";
+    plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic_that(&plain.work, script)).run().fails_with(137);
+    plain.bkp(["resume"]).run().ok();
+    assert_eq!(left_among(&plain), [""; 0]);
+    plain.work.file("faults/go", "");
+    until("the end of the one that was left", || plain.work.join("faults/over").exists());
+    assert_eq!(left_among(&plain).len(), 1, "made anew");
+    plain.bkp(["backup"]).run().ok();
+    assert_eq!((left_among(&plain), plain.tree()), (vec![], before));
+}
+
+#[test]
+fn what_cannot_be_removed_is_told_by_resume_and_tried_again() {
+    let plain = Plain::open();
+    plain.bkp(["backup"]).run().ok();
+    let script = "case \" $* \" in *' restore '*) kill -9 $PPID; exit 1;; esac\nexec $REAL \"$@\"";
+    plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic_that(&plain.work, script)).run().fails_with(137);
+    let in_the_way = plain.files().join(&left_among(&plain)[0]).join("new/mount");
+    let mounted = Mounted::tmpfs(&in_the_way, "size=64k");
+    let out = plain.bkp(["resume"]).run().fails_with(1);
+    out.says("could not be removed; the next start tries again").never_says("nothing is left");
+    plain.bkp(["backup"]).run().ok();
+    drop(mounted);
+    plain.bkp(["resume"]).run().ok().says("nothing is left");
+    assert_eq!(left_among(&plain), [""; 0]);
 }

@@ -116,3 +116,31 @@ fn the_last_line_of_a_backup_tells_how_much_of_what_was_saved() {
     let plain = Plain::open();
     plain.bkp(["backup"]).run().ok().says("saved 1 directory (16 B) as ").never_says("SQL").never_says("rows");
 }
+
+#[test]
+fn a_repository_that_goes_away_while_restic_writes_holds_no_backup() {
+    for (lost, word) in [("config", "there is no repository"), ("snapshots/*", "does not have it")] {
+        let plain = Plain::open();
+        let script = format!(
+            "case \" $* \" in *' backup '*) $REAL \"$@\" || exit; rm $RESTIC_REPOSITORY/{lost}; exit 0;; esac\nexec $REAL \"$@\""
+        );
+        let out = plain.bkp(["backup"]).env("BKP_RESTIC_BIN", restic_that(&plain.work, &script)).run();
+        out.fails_with(1).says("made no whole backup").says(word);
+    }
+}
+
+#[test]
+fn without_threads_or_descriptors_bkp_says_so_and_ends() {
+    let nobody = ["setpriv", "--reuid=64321", "--regid=64321", "--clear-groups"];
+    for (limit, word) in [
+        ("--nproc=1", "fewer threads"),
+        ("--nproc=2", "fewer threads"),
+        ("--nproc=3", "fewer threads"),
+        ("--nofile=6", "too few file descriptors"),
+        ("--nofile=7", "too few file descriptors"),
+    ] {
+        let plain = Plain::open();
+        let bkp = plain.bkp(["list"]).by_way_of(["prlimit", limit].into_iter().chain(nobody));
+        bkp.run().fails_with(1).says(word).says("hint: raise the limit");
+    }
+}

@@ -198,7 +198,8 @@ impl Saving<'_> {
     async fn everything(&self, session: Option<&Session>) -> Result<Saved> {
         let mut saved = self.parts(session).await.map_err(|error| {
             let exit = exit_of(&error);
-            let is_cut_off = matches!(exit, Exit::Interrupted | Exit::Terminated) && self.repositories.restic.is_some();
+            let is_cut_off = matches!(exit, Exit::HungUp | Exit::Interrupted | Exit::Terminated)
+                && self.repositories.restic.is_some();
             let said = match is_cut_off {
                 // restic may just have stored the last item when it was asked to end.
                 true => {
@@ -245,6 +246,7 @@ impl Saving<'_> {
             }
             saved.before = known;
         }
+        self.repositories.restic.iter().try_for_each(|places| parts::are_there(places, &saved.kept))?;
         Ok(saved)
     }
 

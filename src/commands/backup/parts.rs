@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use tokio::task::block_in_place;
 
 use super::before::Sizes;
 use crate::commands::catalog::tags::{Tags, encode};
@@ -97,6 +98,17 @@ impl Kept {
 
 fn shown<S: serde::Serializer>(item: &Item, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(item)
+}
+
+/// Looks whether what was saved is in the repositories that the settings name.
+///
+/// # Errors
+/// As [`Repository::holds`](crate::repository::restic::Repository::holds).
+pub fn are_there(places: &ResticPlaces, kept: &[Kept]) -> Result<()> {
+    kept.iter().try_for_each(|kept| {
+        let (_, repository) = places.for_item(&kept.item).ok_or_else(|| no_place(&kept.item))?;
+        block_in_place(|| repository.holds(&kept.snapshot))
+    })
 }
 
 /// Takes a dump and makes snapshots of its parts.

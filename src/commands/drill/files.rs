@@ -108,16 +108,25 @@ pub fn base(settings: &Settings) -> PathBuf {
     settings.drill.scratch.clone().unwrap_or_else(own)
 }
 
-/// Removes what dead drills left where the settings say, and where one was that died; what cannot be removed is only said.
-pub async fn clear_dead(settings: &Settings, dry_run: bool) {
-    if let Err(error) = scratch::clear_dead(&base(settings), &settings.app, dry_run).await {
+/// Removes what dead drills left where the settings say, and where one was that died; what cannot be removed is only said, and
+/// counted.
+pub async fn clear_dead(settings: &Settings, dry_run: bool) -> usize {
+    let mut refused = 0;
+    let mut refuse = |error: anyhow::Error| {
+        refused += 1;
         tracing::warn!("{error:#}");
+    };
+    let own = base(settings);
+    if let Err(error) = scratch::clear_dead(&own, &settings.app, dry_run).await {
+        refuse(error);
     }
     for (note, base) in places::noted(settings) {
         match scratch::clear_dead(&base, &settings.app, dry_run).await {
             Ok(true) => places::forget(Some(&note)),
             Ok(false) => {}
-            Err(error) => tracing::warn!("{error:#}"),
+            Err(error) if base != own => refuse(error),
+            Err(_) => {}
         }
     }
+    refused
 }

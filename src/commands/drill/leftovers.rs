@@ -20,17 +20,17 @@ pub fn lock_name(app: &str) -> String {
     format!("{app}/drill")
 }
 
-/// Drops what dead drills left, unless one lives. For runs that are no drill.
+/// Drops what dead drills left, unless one lives. For runs that are no drill. Gives how many things could not be dropped.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn clear_dead(session: &Session, app: &str, dry_run: bool) -> Result<()> {
+pub async fn clear_dead(session: &Session, app: &str, dry_run: bool) -> Result<usize> {
     if found(session, app).await?.is_empty() || server::in_recovery(session).await? {
-        return Ok(());
+        return Ok(0);
     }
     let name = lock_name(app);
     match lock::acquire(session, &name, Duration::ZERO).await {
-        Err(error) if exit_of(&error) == Exit::Locked => return Ok(()),
+        Err(error) if exit_of(&error) == Exit::Locked => return Ok(0),
         taken => taken?,
     }
     let cleared = clear(session, app, dry_run).await;
@@ -38,11 +38,12 @@ pub async fn clear_dead(session: &Session, app: &str, dry_run: bool) -> Result<(
     cleared
 }
 
-/// Drops what dead drills of the application left. The caller holds the drill's lock.
+/// Drops what dead drills of the application left. The caller holds the drill's lock. Gives how many things could not be dropped.
 ///
 /// # Errors
 /// When the server cannot be asked. What cannot be dropped is only warned of.
-pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<()> {
+pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<usize> {
+    let mut refused = 0;
     let found = found(session, app).await?;
     let things =
         found.databases.iter().map(|name| ("database", name)).chain(found.roles.iter().map(|name| ("role", name)));
@@ -57,10 +58,13 @@ pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<()> {
         };
         match dropped {
             Ok(()) => tracing::warn!("dropped {kind} {name}, which a drill left behind when it died"),
-            Err(error) => tracing::warn!("{kind} {name} is left from a dead drill and cannot be dropped: {error:#}"),
+            Err(error) => {
+                refused += 1;
+                tracing::warn!("{kind} {name} is left from a dead drill and cannot be dropped: {error:#}");
+            }
         }
     }
-    Ok(())
+    Ok(refused)
 }
 
 #[derive(Default)]

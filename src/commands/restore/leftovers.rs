@@ -6,7 +6,7 @@
 //! concluded first, by [`super::back`].
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use tokio::task::block_in_place;
@@ -23,12 +23,22 @@ use crate::sources::postgres::obstacles;
 use crate::sources::postgres::server::{self, Database, ident, literal};
 use crate::sources::postgres::side::{self, State};
 
+/// What is there still of dead runs; each is told where it is found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stays {
+    /// Things that could not be removed, which the next start tries again.
+    pub refused: usize,
+    /// Things that are not removed: nobody knows what they are, or only a primary can.
+    pub alone: usize,
+}
+
 /// Gives back what dead runs of this application left: the files of a restore whose databases never came, side databases,
-/// staged trees, and the application itself when it was paused. The caller holds the locks.
+/// staged trees, and the application itself when it was paused. The caller holds the locks. Gives what stays all the same.
 ///
 /// # Errors
 /// When the server cannot be asked, or the application cannot be resumed.
-pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<()> {
+pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<Stays> {
+    let mut stays = Stays::default();
     let settings = &context.settings;
     let roots = roots(settings);
     let mut verdicts = Verdicts::default();
@@ -45,20 +55,20 @@ pub async fn give_back(context: &Context, held: &Held, dry_run: bool) -> Result<
         unfinished.extend(block_in_place(|| half_exchanged(&roots))?);
         unfinished.iter().for_each(|run| verdicts.old(run));
         for root in &roots {
-            block_in_place(|| recover(root, &unfinished, &mut verdicts))
+            block_in_place(|| recover(root, &unfinished, &mut verdicts, &mut stays))
                 .with_context(|| format!("setting {} right", root.display()))?;
         }
     }
     if let Some(session) = &held.session {
-        clear(session, &settings.app, dry_run).await?;
-        drill::leftovers::clear_dead(session, &settings.app, dry_run).await?;
+        clear(session, &settings.app, dry_run, &mut stays).await?;
+        stays.refused += drill::leftovers::clear_dead(session, &settings.app, dry_run).await?;
     }
-    drill::files::clear_dead(settings, dry_run).await;
+    stays.refused += drill::files::clear_dead(settings, dry_run).await;
     for run in pausing::resume_left(context, dry_run).await? {
         verdicts.of_paused(&run, held.session.as_ref(), &roots).await?;
     }
     verdicts.say();
-    Ok(())
+    Ok(stays)
 }
 
 /// The directories that are there, by their real paths.
@@ -106,7 +116,7 @@ fn half_exchanged(roots: &[PathBuf]) -> Result<BTreeSet<String>> {
 }
 
 /// The root holds one whole tree afterwards: the old one when the run's databases are the old ones, else the new one.
-fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>, verdicts: &mut Verdicts) -> Result<()> {
+fn recover(root: &Path, unfinished: &BTreeSet<String>, verdicts: &mut Verdicts, stays: &mut Stays) -> Result<()> {
     for left in exchange::leftovers(root)? {
         if !unfinished.contains(&left.run) {
             continue;
@@ -127,13 +137,21 @@ fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>, verdicts: &mut
             left.run
         );
     }
-    for (run, what) in exchange::recover(root, Way::AsBegun)? {
-        verdicts.of_files(&run, what);
-        let what = match what {
+    for (run, done) in exchange::recover(root, Way::AsBegun)? {
+        let what = match done {
+            Recovered::Stays => {
+                stays.refused += 1;
+                continue;
+            }
+            Recovered::Unknown => {
+                stays.alone += 1;
+                continue;
+            }
             Recovered::Removed => "removed what it had staged; nothing live had been touched",
             Recovered::Finished => "carried its exchange to the end: the restored files are live",
             Recovered::GivenBack => "took its exchange back: the old files are live",
         };
+        verdicts.of_files(&run, done);
         tracing::warn!("{}: run {run} died here; {what}", root.display());
     }
     Ok(())
@@ -143,13 +161,14 @@ fn recover(root: &std::path::Path, unfinished: &BTreeSet<String>, verdicts: &mut
 ///
 /// # Errors
 /// When the server cannot be asked. A database that cannot be dropped is only warned of.
-pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<()> {
+async fn clear(session: &Session, app: &str, dry_run: bool, stays: &mut Stays) -> Result<()> {
     let read_only = server::in_recovery(session).await?;
     for database in server::databases(session).await? {
         if !is_rubbish(session, &database, app).await? {
             continue;
         }
         if read_only {
+            stays.alone += 1;
             tracing::warn!(
                 "database {} is left from a dead run; a standby cannot drop it, the next run on its primary does",
                 database.name
@@ -165,7 +184,8 @@ pub async fn clear(session: &Session, app: &str, dry_run: bool) -> Result<()> {
                 tracing::warn!("dropped {}, which a restore had made for itself and left when it died", database.name)
             }
             Err(error) => {
-                tracing::warn!("database {} is left from a dead run and cannot be dropped: {error:#}", database.name)
+                stays.refused += 1;
+                tracing::warn!("database {} is left from a dead run and cannot be dropped: {error:#}", database.name);
             }
         }
     }
@@ -298,7 +318,7 @@ pub async fn drop_replaced(settings: &Settings, held: &Held, run: &Run, saved: &
 
 /// Without the server nobody knows whether the databases that were restored together with them came to their COMMIT: if they did not, these
 /// are the files that go with them.
-fn drop_replaced_files(root: &std::path::Path, run: &Run, knows_databases: bool) -> Result<()> {
+fn drop_replaced_files(root: &Path, run: &Run, knows_databases: bool) -> Result<()> {
     let root = root.canonicalize()?;
     for aside in turn::asides(&root)? {
         if !knows_databases && aside.act.as_ref().is_some_and(|act| !act.databases.is_empty()) {

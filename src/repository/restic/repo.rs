@@ -172,6 +172,30 @@ impl Repository {
         }
     }
 
+    /// Looks whether a snapshot that was just saved is in the directory that the address names now: a volume may be unmounted while restic
+    /// writes, and it goes on in an empty place then. Of what is no directory nothing is known.
+    ///
+    /// # Errors
+    /// When no repository is there, or it lacks the snapshot. Not as where there never was one: nothing is to be tried elsewhere, nor made.
+    pub fn holds(&self, snapshot: &str) -> Result<()> {
+        let Some(directory) = self.address.directory() else { return Ok(()) };
+        let lost = |what: String, error: std::io::Error| {
+            Failure::new(format!("restic saved snapshot {snapshot}, and {what}"))
+                .hint("see whether the volume was unmounted or moved while it was written to, and run the backup again")
+                .because(error)
+        };
+        directory
+            .join("config")
+            .metadata()
+            .map_err(|error| lost(format!("there is no repository at {} any more", self.address), error))?;
+        // The second name is one of long ago.
+        let there = ["snapshots", "snapshot"].map(|kind| directory.join(kind).join(snapshot).metadata());
+        match there {
+            [Err(error), Err(_)] => bail!(lost(format!("{} does not have it", directory.display()), error)),
+            _ => Ok(()),
+        }
+    }
+
     /// The same by a list of its snapshots, for those who want that next; nothing when there is no repository.
     ///
     /// # Errors

@@ -105,7 +105,7 @@ impl Repository {
         for pattern in includes {
             call = call.with(["--include", pattern.as_str()]);
         }
-        self.restored(&call.with(["--", from.as_str()])).await
+        self.restored(call.with(["--", from.as_str()])).await
     }
 
     /// As [`Repository::restore_tree`], and reads back every file that it wrote, to hold it against the snapshot's hashes.
@@ -119,11 +119,13 @@ impl Repository {
         let call = Call::new("restore files", ["restore", "--json", "--sparse", "--verify", "--target"])
             .with([into])
             .watched(format!("files into {}", into.display()), Expected::default());
-        self.restored(&call.with(["--", from])).await
+        self.restored(call.with(["--", from])).await
     }
 
-    async fn restored(&self, call: &Call<'_>) -> Result<Restored> {
-        let answer = self.act_reading(call).await?;
+    async fn restored(&self, mut call: Call<'_>) -> Result<Restored> {
+        // It would go on to fill the volume, beside whoever clears up there.
+        call.how.held = true;
+        let (call, answer) = (&call, self.act_reading(&call).await?);
         let errors: Vec<(String, String)> = troubles(&answer).collect();
         let not_owned = errors.iter().filter(|(_, why)| of_owner(why)).count();
         let done = answer.messages().find_map(|said| match said {

@@ -20,6 +20,7 @@ use super::{LOST_AND_FOUND, OWN, pattern, walk};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::process::end_all_in;
+use crate::sources::postgres::side::is_run_id;
 
 const TREES: &str = "trees";
 const SERVER: &str = "server";
@@ -184,13 +185,20 @@ fn clear(base: &Path, app: &str, dry_run: bool) -> Result<()> {
     Ok(())
 }
 
-/// By its name and by the file in it; or empty, from a death before that file or after it.
+/// By its name and by the file in it; or without, from a death before that file or after it.
 fn is_left(path: &Path, name: &OsStr, app: &str) -> bool {
     let is_directory = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
     if !is_directory || !name.as_bytes().starts_with(format!("{OWN}drill-").as_bytes()) {
         return false;
     }
-    pattern::names(path).is_ok_and(|names| names.is_empty() || names.iter().any(|name| *name == *marker(app)))
+    let run = name.to_str().and_then(|name| name.strip_prefix(OWN)?.strip_prefix("drill-"));
+    let is_run = run.is_some_and(is_run_id);
+    // The trees alone, which go before the file: made anew by a restic that outlived its drill, and nobody's.
+    let is_ours = |names: Vec<OsString>| {
+        let is_anew = is_run && names.iter().all(|name| name == TREES);
+        names.is_empty() || is_anew || names.iter().any(|name| *name == *marker(app))
+    };
+    pattern::names(path).is_ok_and(is_ours)
 }
 
 fn marker(app: &str) -> String {
@@ -309,6 +317,10 @@ mod tests {
         assert_eq!(std::fs::read_dir(&base).unwrap().count(), 1, "another application's");
         take(&base, &live).await.unwrap().remove().unwrap();
         assert_eq!(std::fs::read_dir(&base).unwrap().count(), 0);
+        let anew = base.join(".bkp-drill-20261121T231004Z-7f3a9c/trees/0");
+        std::fs::create_dir_all(anew).unwrap();
+        take(&base, &live).await.unwrap();
+        assert_eq!(std::fs::read_dir(&base).unwrap().count(), 0, "made anew by a restic that outlived its drill");
         for theirs in [".bkp-drill-mine/precious", "photo/one"] {
             std::fs::create_dir_all(base.join(theirs)).unwrap();
             assert!(take(&base, &live).await.unwrap_err().to_string().contains("is not empty"), "{theirs}");

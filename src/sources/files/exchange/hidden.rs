@@ -16,6 +16,7 @@ use crate::error::Failure;
 use crate::sources::files::owner::Owner;
 use crate::sources::files::volume::LIST;
 use crate::sources::files::{OWN, volume, walk};
+use crate::sources::postgres::side::is_run_id;
 
 /// What is staged.
 pub const NEW: &str = "new";
@@ -144,7 +145,7 @@ impl Hidden {
     /// The journal; nothing where there is none, because a run died before its first line or at its very end.
     ///
     /// # Errors
-    /// When it cannot be read or understood, or trees are there without one.
+    /// When it cannot be read or understood, or things are there without one that are not what a restic made anew behind us.
     pub fn read(&self) -> Result<Option<Journal>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         match rustix::fs::openat(&self.directory, JOURNAL, flags, Mode::empty()) {
@@ -156,13 +157,20 @@ impl Hidden {
             Err(Errno::NOENT) => {
                 let names =
                     super::pattern::names(&self.path()).context("there is no journal, and it cannot be listed")?;
-                match names.iter().find(|name| *name != UNFINISHED) {
+                match names.iter().find(|name| *name != UNFINISHED && !self.is_made_anew(&names)) {
                     Some(name) => bail!("{} is in it, and no journal", name.display()),
                     None => Ok(None),
                 }
             }
             Err(error) => Err(error).context("opening the journal"),
         }
+    }
+
+    /// Whether a restic that outlived its run made this after it had been removed. There is the staged tree and nothing else: whatever
+    /// of the application's was ever in here stood beside [`OLD`], and that goes after [`NEW`], the journal after both.
+    fn is_made_anew(&self, names: &[OsString]) -> bool {
+        let run = self.name.to_str().and_then(|name| name.strip_prefix(OWN));
+        run.is_some_and(is_run_id) && names.iter().all(|name| name == NEW || name == UNFINISHED)
     }
 
     /// Removes it all, the journal last: as long as anything is left, it is known what it is.

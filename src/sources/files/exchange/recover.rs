@@ -62,6 +62,10 @@ pub enum Recovered {
     Finished,
     /// The exchange was taken back: the old tree is live.
     GivenBack,
+    /// Nobody needs it, and it could not be removed; why is told.
+    Stays,
+    /// It cannot be told what it is, so it is left alone; why is told.
+    Unknown,
 }
 
 /// What is there, oldest first.
@@ -110,7 +114,10 @@ pub(super) fn recover_watched(root: &Path, way: Way, watch: &mut Watch<'_>) -> R
         match found {
             Found::Staged | Found::Garbage => match open(root, &run).and_then(|(hidden, _)| hidden.remove(watch)) {
                 Ok(()) => done.push((run, Recovered::Removed)),
-                Err(error) => tracing::warn!("what run {run} left could not be removed: {error:#}"),
+                Err(error) => {
+                    tracing::warn!("what run {run} left could not be removed; the next start tries again: {error:#}");
+                    done.push((run, Recovered::Stays));
+                }
             },
             Found::Halfway { finishing } => {
                 let to = if finishing && way == Way::AsBegun { Side::New } else { Side::Old };
@@ -118,6 +125,7 @@ pub(super) fn recover_watched(root: &Path, way: Way, watch: &mut Watch<'_>) -> R
             }
             Found::Unknown { why } => {
                 tracing::warn!("{} is left alone: {why}", root.join(format!("{OWN}{run}")).display());
+                done.push((run, Recovered::Unknown));
             }
             Found::Replaced | Found::Undone => {}
         }

@@ -178,7 +178,7 @@ fn mounts(root: &Path) {
     assert!(error.contains("mounted read-only"), "{error}");
     assert_eq!(leftovers(root).unwrap(), [Leftover { run: "r2".into(), found: Found::Staged }]);
     // Told, and no reason not to save.
-    assert_eq!(recover(root, Way::AsBegun).unwrap(), []);
+    assert_eq!(recover(root, Way::AsBegun).unwrap(), [("r2".to_owned(), Recovered::Stays)]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(super::super::super::lock::acquire(root, std::time::Duration::ZERO)).unwrap();
 }

@@ -148,12 +148,18 @@ fn what_cannot_be_recognised_is_left_alone() {
     write(&bench.root().join(".bkp-foreign/data"), "precious");
     write(&bench.root().join(".bkp-damaged/journal.json"), "{\"format\":1");
     std::fs::create_dir(bench.root().join(".bkp-empty")).unwrap();
+    // Where an exchange was, there is more than the staged tree.
+    for anew in [".bkp-20261121T231004Z-7f3a9c/new/a", ".bkp-20261121T231005Z-7f3a9c/new/a", ".bkp-theirs/new/a"] {
+        write(&bench.root().join(anew), "precious, or made anew");
+    }
+    std::fs::create_dir(bench.root().join(".bkp-20261121T231005Z-7f3a9c/old")).unwrap();
     let found: Vec<_> = leftovers(&bench.root()).unwrap().into_iter().map(|left| (left.run, left.found)).collect();
-    assert!(matches!(&found[0].1, Found::Unknown { why } if why.contains("damaged")), "{found:?}");
-    assert!(matches!(&found[1], (run, Found::Garbage) if run == "empty"), "{found:?}");
-    assert!(matches!(&found[2].1, Found::Unknown { why } if why.contains("no journal")), "{found:?}");
+    assert!(matches!(&found[0].1, Found::Garbage), "{found:?}");
+    assert!(matches!(&found[2].1, Found::Unknown { why } if why.contains("damaged")), "{found:?}");
+    assert!(matches!(&found[3], (run, Found::Garbage) if run == "empty"), "{found:?}");
+    assert!(matches!(&found[4].1, Found::Unknown { why } if why.contains("no journal")), "{found:?}");
     recover(&bench.root(), Way::AsBegun).unwrap();
-    assert_eq!(bench.own(), [".bkp-damaged", ".bkp-foreign"]);
+    assert_eq!(bench.own(), [".bkp-20261121T231005Z-7f3a9c", ".bkp-damaged", ".bkp-foreign", ".bkp-theirs"]);
     assert!(drop_replaced(&bench.root(), "foreign").is_err());
     assert!(undo(&bench.root(), None).is_err());
 }

@@ -48,12 +48,12 @@ fn a_dump_from_a_tape_comes_back_with_the_zeros_behind_it() {
 #[test]
 fn names_that_psql_has_variables_of_come_back() {
     let shop = Shop::open_on(17);
-    // A check, a generated column and a view give the slice as it is.
+    // The blanks are for the psql of this test; pg_dump writes none.
     shop.cluster.psql(
         "shop",
-        r#"CREATE TABLE odd ("Upper" int, "HOST" int, arr int[], cut int[] GENERATED ALWAYS AS (arr[1:"HOST"]) STORED,
-             CHECK (cardinality(arr[1:"Upper"]) >= 0));
-           INSERT INTO odd VALUES (1, 2, '{1,2,3}'); CREATE VIEW odder AS SELECT arr[1:"Upper"] FROM odd"#,
+        r#"CREATE TABLE odd ("Upper" int, "HOST" int, arr int[], cut int[] GENERATED ALWAYS AS (arr[1: "HOST"]) STORED,
+             CHECK (cardinality(arr[1: "Upper"]) >= 0));
+           INSERT INTO odd VALUES (1, 2, '{1,2,3}'); CREATE VIEW odder AS SELECT arr[1: "Upper"] FROM odd"#,
     );
     shop.bkp(["backup"]).run().ok();
     let before = Snapshot::of(&shop.cluster);

@@ -76,3 +76,14 @@ fn a_directory_that_cannot_be_written_is_a_fault_and_one_that_keeps_what_it_has_
     Told::by(as_nobody(), 0).all_ok_in(&["bucket", "room"]);
     assert_eq!(fs::read_dir(&dumps).expect("a directory").count(), 0);
 }
+
+#[test]
+fn a_dump_of_the_future_is_told_here_and_by_the_backup_that_is_held_against_it() {
+    let (cluster, work) = (Cluster::start(15), WorkDir::new());
+    let bkp = || Bkp::new(&cluster).bucket(&work.join("bucket"));
+    work.file("bucket/db/db_dump-21310101_000000.bak.gz", "of a clock that ran ahead");
+    let says = "db/db_dump-21310101_000000.bak.gz says that it is of 2131-01-01";
+    Told::by(bkp(), 0).has("warning", "bucket", &[says, "set the clock right"]);
+    let backup = bkp().args(["backup"]).run();
+    assert!(backup.stderr.contains(says), "{}", backup.stderr);
+}

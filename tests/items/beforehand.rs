@@ -124,19 +124,17 @@ fn a_hangup_is_heard_once_and_what_was_paused_is_given_back() {
 #[test]
 fn a_terminal_that_is_closed_ends_a_run_in_order() {
     let paused = Paused::open();
-    let code = paused.at("code");
-    let terminal = "echo $$ >\"$PROCESS\"; exec script -qefc \"trap : HUP; $*; echo \\$? >$CODE.part; mv $CODE.part $CODE\" /dev/null";
+    let metrics = paused.at("bkp.prom");
     let running = paused
         .restore(["never", ""])
-        .by_way_of(["sh", "-c", terminal, "terminal"])
-        .env("CODE", &code)
-        .env("PROCESS", paused.at("process"))
+        .by_way_of(["sh", "-c", "exec script -qefc \"exec $*\" /dev/null", "terminal"])
+        .env("BKP_METRICS_FILE", &metrics)
         .spawn();
     paused.until_there("paused");
     // With it goes the terminal, and whatever is written there from now on fails.
     running.kill(Signal::KILL);
-    until("the end", || code.exists());
-    assert_eq!(fs::read_to_string(&code).expect("a code").trim(), "129");
+    let ended = "bkp_last_run_exit_status{app=\"shop\",command=\"restore\"} 129";
+    until("the end", || fs::read_to_string(&metrics).is_ok_and(|told| told.contains(ended)));
     assert!(!paused.at("paused").exists());
 }
 

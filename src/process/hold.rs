@@ -60,7 +60,7 @@ impl Held {
     pub async fn start(program: &Program, holding: Holding<'_>) -> Result<Held> {
         // Not by our process's number: that link is closed to a child that has become another account.
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("bkp").arg(WORD).args(ahead(program, ENDS_AT_ONCE));
+        command.arg0("bkp").args(ahead(program, ENDS_AT_ONCE));
         command.env_clear().envs(program.environment.iter().map(|(name, value)| (name, value)));
         command.env("LC_ALL", "C").env("PATH", "/usr/local/bin:/usr/bin:/bin").process_group(0);
         command.current_dir(holding.directory).stdin(Stdio::null());
@@ -141,9 +141,9 @@ pub(super) struct Parent(#[expect(dead_code, reason = "the thread ends when this
 
 impl Program {
     /// The same program, started so that it is asked to end when its [`Parent`] does.
-    pub(super) fn held(&self) -> Program {
+    pub(super) fn held(&self, own: &Path) -> Program {
         let arguments = ahead(self, ENDS_IN_ORDER);
-        Program { path: "/proc/self/exe".into(), arguments, environment: self.environment.clone() }
+        Program { path: own.to_owned(), arguments, environment: self.environment.clone() }
     }
 }
 

@@ -79,8 +79,8 @@ pub struct How<'a> {
     pub input: Option<&'a [u8]>,
     /// When it is ended at the latest.
     pub limit: Option<Duration>,
-    /// Whether it is asked to end when we die, whatever we die of.
-    pub held: bool,
+    /// Our own program, for a child that is asked to end when we die, whatever we die of.
+    pub held: Option<&'a Path>,
 }
 
 /// Runs a program to its end and hands on each line as it comes. Dropped, the program is asked to end, then killed.
@@ -88,12 +88,12 @@ pub struct How<'a> {
 /// # Errors
 /// When it cannot be started, or [`Overdue`]. A bad exit is in the status.
 pub async fn run(program: &Program, how: How<'_>, mut line: impl FnMut(Line<'_>) + Send) -> Result<ExitStatus> {
-    let mut command = if how.held { program.held().command() } else { program.command() };
+    let mut command = how.held.map_or_else(|| program.command(), |own| program.held(own).command());
     command.stdin(how.input.map_or_else(|| Ok(Stdio::null()), held)?).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(directory) = how.directory {
         command.current_dir(directory);
     }
-    let (child, _parent) = if how.held {
+    let (child, _parent) = if how.held.is_some() {
         let cannot = || format!("cannot start {}", program.path.display());
         let (child, parent) = Parent::start(command).await.with_context(cannot)?;
         (child, Some(parent))

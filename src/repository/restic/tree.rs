@@ -122,9 +122,9 @@ impl Repository {
         self.restored(call.with(["--", from])).await
     }
 
-    async fn restored(&self, mut call: Call<'_>) -> Result<Restored> {
+    async fn restored<'a>(&'a self, mut call: Call<'a>) -> Result<Restored> {
         // It would go on to fill the volume, beside whoever clears up there.
-        call.how.held = true;
+        call.how.held = Some(&self.restic.options.relay);
         let (call, answer) = (&call, self.act_reading(&call).await?);
         let errors: Vec<(String, String)> = troubles(&answer).collect();
         let not_owned = errors.iter().filter(|(_, why)| of_owner(why)).count();

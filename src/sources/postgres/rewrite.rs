@@ -304,7 +304,11 @@ impl Writer {
     ) -> anyhow::Result<()> {
         let is_apart = *to != To::Here || self.section.is_none();
         let is_read_anew = is_apart && self.policy.purpose == Purpose::Replay && !place.standard_strings;
-        let sql = &*if is_read_anew { neutral::neutral(sql) } else { sql.into() };
+        let neutral = is_read_anew.then(|| neutral::neutral(sql)).flatten();
+        if neutral.is_some() {
+            self.report.add(place.line, Statement::parse(sql, false).title(), neutral::WHY.into());
+        }
+        let sql = neutral.as_deref().unwrap_or(sql);
         match to {
             To::Here => self.here(sql, sink),
             To::Global => sink(Piece::Global(sql)),

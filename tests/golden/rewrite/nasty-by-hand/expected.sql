@@ -52,6 +52,7 @@ SELECT E'raw ÿþ bytes';
 
 ===== changes =====
 6: ALTER ROLE "semi;colon" WITH SUPERUSER NOLOGIN PASSWORD: SUPERUSER left out: only a superuser may give that
+6: ALTER ROLE "semi;colon" WITH NOLOGIN PASSWORD: strings with escapes say so (E'â€¦'): they are read alike wherever it runs
 7: ALTER ROLE shop IN DATABASE shop SET search_path: goes to the side database shop__bkp_run
 9: SECURITY LABEL ON DATABASE shop IS: goes to the side database shop__bkp_run
 10: GRANT "semi;colon" TO shop WITH ADMIN OPTION: INHERIT TRUE, SET FALSE left out: the server does not know it

@@ -85,6 +85,8 @@ impl Part {
             (Part::Seal, Damage::Deleted | Damage::Emptied) => vec![Told::Unsealed, Told::Missing, Told::Cut],
             // One that does not begin as one is rubbish behind the dump.
             (Part::Seal, Damage::Halved | Damage::LastByte | Damage::FlippedFirst) => vec![Told::Changed, Told::Cut],
+            // It is another run's then, or says that it is of one that nobody knows.
+            (Part::Seal, Damage::Older | Damage::FlippedMiddle) => vec![Told::Changed, Told::Mistaken, Told::Missing],
             (_, Damage::Emptied | Damage::Halved | Damage::LastByte) => vec![Told::Cut, Told::Changed],
             _ => vec![Told::Changed],
         }

@@ -76,6 +76,8 @@ impl Told {
             "cannot be read",
             "was changed",
             "invalid lock",
+            // What no dump of ours says.
+            "a statement before the first database",
         ]) {
             Told::Changed
         } else if has(&["password does not open"]) {

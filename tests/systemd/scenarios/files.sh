@@ -29,7 +29,7 @@ inside systemctl disable --quiet --now bkp@demo.timer
 ended() { [ "$(property bkp@demo ActiveState)" = inactive ]; }
 until_so "the end of the last one" ended
 inside test -d /var/cache/bkp/demo || die "restic has no cache of its own"
-journal | grep -qE 'unable to (open|locate) cache' && die "restic misses its cache"
+journal | grep -E 'unable to (open|locate) cache' >/dev/null && die "restic misses its cache"
 
 # A disaster; the dry run changes nothing, the restore brings back all of it.
 tree >"$work/whole"
@@ -69,7 +69,7 @@ put etc/bkp/demo.password 600 <<<demo
 put $dropin/password.conf 644 <<<"$(awk '/^LoadCredential=/ { print "[Service]" } /^LoadCredential=|^Environment=RESTIC/' "$root/root/bkp/systemd/README.md")"
 reload
 succeeds bkp@demo
-! journal --unit=bkp@demo | grep -qF 'RESTIC_PASSWORD=' || die "the password is in the journal"
+! journal --unit=bkp@demo | grep -F 'RESTIC_PASSWORD=' >/dev/null || die "the password is in the journal"
 inside rm /$dropin/password.conf /etc/bkp/demo.conf
 
 # The times of the timers are what their comments say.

@@ -233,12 +233,20 @@ fn left_among(plain: &Plain) -> Vec<String> {
     names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.starts_with(".bkp-")).collect()
 }
 
-#[test]
-fn a_killed_restore_takes_its_restic_along() {
+/// A backup, and a restore that is killed by its restic, which does this.
+fn killed_in_restore(script: &str) -> (Plain, Vec<String>) {
     let plain = Plain::open();
     plain.bkp(["backup"]).run().ok();
-    let script = "case \" $* \" in *' restore '*) trap 'touch $D/asked; exit 1' TERM; kill -9 $PPID; while :; do sleep 0.02; done;; esac\nexec $REAL \"$@\"";
-    plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic_that(&plain.work, script)).run().fails_with(137);
+    let before = plain.tree();
+    let script = format!("case \" $* \" in *' restore '*) {script};; esac\nexec $REAL \"$@\"");
+    plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic_that(&plain.work, &script)).run().fails_with(137);
+    (plain, before)
+}
+
+#[test]
+fn a_killed_restore_takes_its_restic_along() {
+    let script = "trap 'touch $D/asked; exit 1' TERM; kill -9 $PPID; while :; do sleep 0.02; done";
+    let (plain, _) = killed_in_restore(script);
     until("a word to restic that it is to end", || plain.work.join("faults/asked").exists());
     plain.bkp(["resume"]).run().ok().says("nothing is left");
     assert_eq!(left_among(&plain), [""; 0]);
@@ -246,12 +254,9 @@ fn a_killed_restore_takes_its_restic_along() {
 
 #[test]
 fn what_a_restic_makes_anew_behind_a_dead_restore_is_removed_by_a_later_start() {
-    let plain = Plain::open();
-    plain.bkp(["backup"]).run().ok();
-    let before = plain.tree();
-    let script = "case \" $* \" in *' restore '*) trap '' TERM; kill -9 $PPID; while [ ! -e $D/go ]; do sleep 0.02; done; \
-                  $REAL \"$@\"; touch $D/over; exit 1;; esac\nexec $REAL \"$@\"";
-    plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic_that(&plain.work, script)).run().fails_with(137);
+    let (plain, before) = killed_in_restore(
+        "trap '' TERM; kill -9 $PPID; while [ ! -e $D/go ]; do sleep 0.02; done; $REAL \"$@\"; touch $D/over; exit 1",
+    );
     plain.bkp(["resume"]).run().ok();
     assert_eq!(left_among(&plain), [""; 0]);
     plain.work.file("faults/go", "");
@@ -263,10 +268,7 @@ fn what_a_restic_makes_anew_behind_a_dead_restore_is_removed_by_a_later_start() 
 
 #[test]
 fn what_cannot_be_removed_is_told_by_resume_and_tried_again() {
-    let plain = Plain::open();
-    plain.bkp(["backup"]).run().ok();
-    let script = "case \" $* \" in *' restore '*) kill -9 $PPID; exit 1;; esac\nexec $REAL \"$@\"";
-    plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic_that(&plain.work, script)).run().fails_with(137);
+    let (plain, _) = killed_in_restore("kill -9 $PPID; exit 1");
     let in_the_way = plain.files().join(&left_among(&plain)[0]).join("new/mount");
     let mounted = Mounted::tmpfs(&in_the_way, "size=64k");
     let out = plain.bkp(["resume"]).run().fails_with(1);

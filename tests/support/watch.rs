@@ -8,9 +8,9 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any test takes, with all that it waits for; but for the whole fault matrix, which has limits of its own.
+/// Longer than any test takes, with all that it waits for; but for the whole matrices of faults and damages, which have limits of their own.
 fn limit() -> Duration {
-    let is_matrix = std::env::var_os("BKP_FAULTS").is_some();
+    let is_matrix = ["BKP_FAULTS", "BKP_TEST_ALL_DAMAGE"].into_iter().any(|whole| std::env::var_os(whole).is_some());
     Duration::from_secs(if is_matrix { 4 * 3600 } else { 8 * 60 })
 }
 

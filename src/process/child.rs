@@ -3,20 +3,17 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::living::{Living, TO_HANG_UP, TO_UNLOCK};
 use super::tail;
-
-/// How long a child may take to end when it is asked to.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A program to start: nothing of our own environment reaches it but what is listed here.
 #[derive(Debug, Clone)]
@@ -64,24 +61,37 @@ pub async fn output(program: &Program) -> Result<Vec<u8>> {
 /// A child whose output we want.
 pub struct Producer {
     name: String,
-    child: Child,
+    living: Living,
     stdout: ChildStdout,
     stderr: Option<JoinHandle<String>>,
 }
 
 impl Producer {
-    /// Starts the program with its output in a pipe of one megabyte, so that it works on while we compress.
+    /// Starts the program with its output in a pipe of one megabyte, so that it works on while we compress. Dropped, it is asked to
+    /// hang up, and killed if it lingers.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start(program: &Program) -> Result<Producer> {
+        Self::patient(program, TO_HANG_UP)
+    }
+
+    /// The same for a program that holds a lock somewhere: it gets the time to remove it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn with_lock(program: &Program) -> Result<Producer> {
+        Self::patient(program, TO_UNLOCK)
+    }
+
+    fn patient(program: &Program, patience: Duration) -> Result<Producer> {
         let mut command = program.command();
-        let mut child = program.spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
-        let stdout = child.stdout.take().context("no pipe from the child")?;
-        let stderr = child.stderr.take().context("no pipe from the child")?;
+        let child = program.spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        let mut living = Living::new(child, patience)?;
+        let (stdout, stderr) = living.pipes()?;
         // Best effort: the kernel may cap the size for users who hold many pipes.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20);
-        Ok(Producer { name: program.name(), child, stdout, stderr: Some(tokio::spawn(tail::drain(stderr))) })
+        Ok(Producer { name: program.name(), living, stdout, stderr: Some(tokio::spawn(tail::drain(stderr))) })
     }
 
     /// Appends what comes next; 0 means the program ended, and ended well.
@@ -92,7 +102,7 @@ impl Producer {
         buffer.reserve(1 << 18);
         let n = self.stdout.read_buf(buffer).await.with_context(|| format!("reading from {}", self.name))?;
         if n == 0 {
-            let status = self.child.wait().await?;
+            let status = self.living.child.wait().await?;
             let words = match self.stderr.take() {
                 Some(stderr) => stderr.await.unwrap_or_default(),
                 None => String::new(),
@@ -105,27 +115,6 @@ impl Producer {
             }
         }
         Ok(n)
-    }
-}
-
-impl Drop for Producer {
-    /// A producer that is no longer wanted is asked first, and killed only if it lingers: pg_dump then takes its query back,
-    /// which would else wait on at the server with all its locks, for as long as what it waits for.
-    fn drop(&mut self) {
-        let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
-        if !running(&mut self.child) {
-            return;
-        }
-        // The whole group: a client program may be a script around the real one.
-        let Some(group) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return };
-        let _ = kill_process_group(group, Signal::TERM);
-        let asked = Instant::now();
-        while running(&mut self.child) && asked.elapsed() < PATIENCE {
-            std::thread::sleep(PATIENCE / 100);
-        }
-        if running(&mut self.child) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod child;
 mod core;
 mod dwellers;
 mod hold;
+mod living;
 mod relay;
 mod room;
 mod signals;

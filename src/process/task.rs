@@ -4,20 +4,17 @@ use std::fmt;
 use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 
 use super::child::{ended, quoted};
 use super::hold::Parent;
+use super::living::{Living, TO_UNLOCK};
 use super::{Program, relay};
-
-/// How long a child may take to clean up after itself, such as to remove its lock from a store far away.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How often is looked whether a child has begun to read.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -101,11 +98,11 @@ pub async fn run(program: &Program, how: How<'_>, mut line: impl FnMut(Line<'_>)
         (program.spawn(&mut command)?, None)
     };
     // Gone before its parent is: it is asked once.
-    let mut living = Living(child);
+    let mut living = Living::new(child, TO_UNLOCK)?;
     let (stdout, stderr) = living.pipes()?;
     let to_the_end = async {
         lines(stdout, stderr, &mut line).await;
-        living.0.wait().await
+        living.child.wait().await
     };
     let status = match how.limit {
         None => to_the_end.await,
@@ -144,46 +141,6 @@ async fn lines(stdout: ChildStdout, stderr: ChildStderr, line: &mut (impl FnMut(
     }
 }
 
-/// A child in a group of its own, which ends with this: asked first, so that it can take its lock back, then killed.
-struct Living(Child);
-
-impl Living {
-    fn pipes(&mut self) -> Result<(ChildStdout, ChildStderr)> {
-        let stdout = self.0.stdout.take().context("no pipe from the child")?;
-        Ok((stdout, self.0.stderr.take().context("no pipe from the child")?))
-    }
-
-    fn running(&mut self) -> bool {
-        matches!(self.0.try_wait(), Ok(None))
-    }
-
-    fn gone_within(&mut self, limit: Duration) -> bool {
-        let asked = Instant::now();
-        while self.running() {
-            if asked.elapsed() > limit {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        true
-    }
-}
-
-impl Drop for Living {
-    fn drop(&mut self) {
-        if !self.running() {
-            return;
-        }
-        let Some(group) = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return };
-        let _ = kill_process_group(group, Signal::TERM);
-        if !self.gone_within(PATIENCE) {
-            let _ = kill_process_group(group, Signal::KILL);
-            // Gone from the table of processes as well: until then its lock looks like a living one's.
-            self.gone_within(PATIENCE);
-        }
-    }
-}
-
 /// A child that we feed through a [relay](super::relay): only what is said to be whole is whole to it.
 pub struct Feed {
     name: String,
@@ -201,8 +158,8 @@ impl Feed {
     pub fn start(program: &Program) -> Result<Feed> {
         let mut command = program.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut living = Living(program.spawn(&mut command)?);
-        let stdin = living.0.stdin.take().context("no pipe to the child")?;
+        let mut living = Living::new(program.spawn(&mut command)?, TO_UNLOCK)?;
+        let stdin = living.child.stdin.take().context("no pipe to the child")?;
         let _ = rustix::pipe::fcntl_setpipe_size(&stdin, 1 << 20);
         let (stdout, stderr) = living.pipes()?;
         let said = tokio::spawn(async move {
@@ -274,7 +231,7 @@ impl Feed {
     /// # Errors
     /// When waiting fails.
     pub async fn end(&mut self) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
-        let status = self.living.0.wait().await.with_context(|| format!("waiting for {}", self.name))?;
+        let status = self.living.child.wait().await.with_context(|| format!("waiting for {}", self.name))?;
         let (out, err) = match self.said.take() {
             Some(said) => said.await.unwrap_or_default(),
             None => Default::default(),

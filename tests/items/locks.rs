@@ -5,7 +5,11 @@ use std::{fs, path::Path};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::App;
 use super::change_password::{NEW, OLD, SPLIT, Secrets};
+use super::dumps::clients;
+use super::quick::{Plain, restic_that};
+use crate::support::bkp::Bkp;
 use crate::support::parts;
 use crate::support::wait::until;
 
@@ -138,4 +142,44 @@ fn a_locked_repository_does_not_keep_the_others_from_their_new_password() {
     let changes: Vec<_> = (0..3).map(|n| record["repositories"][n]["change"].as_str().expect("a word")).collect();
     assert_eq!((changes, &record["done"]), (vec!["none", "finished", "none"], &true.into()), "{record}");
     assert_eq!(opens(), [(false, true); 3]);
+}
+
+/// Whoever is asked to end asks its restic, which has its lock by then, and is stopped until both have been asked.
+fn asked_to_end_in(plain: &Plain, command: &str, call: &str) -> Bkp {
+    let script = format!(
+        "case \" $* \" in *' {call} '*) (
+         trap '' TERM
+         until ls $RESTIC_REPOSITORY/locks | grep -q '^[0-9a-f]*$'; do sleep 0.01; done
+         kill -STOP $$; kill -TERM $PPID; sleep 0.3; kill -CONT $$) & ;; esac\nexec $REAL \"$@\""
+    );
+    plain.bkp([command]).env("BKP_RESTIC_BIN", restic_that(&plain.work, &script))
+}
+
+#[test]
+fn a_command_that_is_asked_to_end_leaves_no_lock() {
+    let plain = Plain::open();
+    plain.bkp(["backup"]).run().ok();
+    for (command, call) in [("backup", "backup"), ("check", "check"), ("restore", "restore")] {
+        asked_to_end_in(&plain, command, call).run().fails_with(143);
+        assert_eq!(locks(&plain.repository()), 0, "{command}");
+    }
+}
+
+#[test]
+fn a_restore_that_is_asked_to_end_while_nobody_reads_leaves_no_lock() {
+    let app = App::quick();
+    app.cluster
+        .psql("shop", "CREATE TABLE wide AS SELECT n, repeat(md5(n::text), 40) FROM generate_series(1, 10000) n");
+    app.bkp(["backup"]).run().ok();
+    let state = app.state();
+    let silent = app.work.join("silent");
+    let clients = clients(&app, "psql", &format!("touch {}; exec sleep 600", silent.display()));
+    let restore = app.bkp(["restore", "--only", "shop"]).env("BKP_PG_BIN", clients).spawn();
+    until("a psql that reads nothing", || silent.exists());
+    until("a restic that reads", || locks(&app.repository()) > 0);
+    // restic's pipe is full by then, or the test shows less than it could.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    restore.kill(Signal::TERM);
+    restore.wait().fails_with(143);
+    assert_eq!((locks(&app.repository()), app.state()), (0, state));
 }

@@ -26,7 +26,7 @@ impl Repository {
     /// When restic cannot be started. All else is told by [`Reading::read`].
     pub fn read(&self, snapshot: &str, path: &str) -> Result<Reading> {
         let program = self.program(&Call::new(TO_DO, ["dump", "--", snapshot, path]).arguments);
-        let producer = Producer::start(&program)?;
+        let producer = Producer::with_lock(&program)?;
         let patience = Patience::new(self.restic.options.lock_wait);
         Ok(Reading { repository: self.clone(), program, producer, patience, begun: false })
     }
@@ -53,7 +53,7 @@ impl Reading {
                 Cause::Unlockable if !self.begun => self.program = self.repository.unlocked(self.program.clone()),
                 _ => return Err(refusal::failure(&self.repository.address, TO_DO, bad.status, &bad.words).into()),
             }
-            self.producer = Producer::start(&self.program)?;
+            self.producer = Producer::with_lock(&self.program)?;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Parse, resolve, watch signals, run, tell an error once, exit.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
             refused(&said, log);
             return ExitCode::from(Exit::Usage.code());
         }
-        Err(said) => said.exit(),
+        Err(said) => return printed(&said),
     };
     if process::is_main() {
         report::start_last_words();
@@ -56,6 +56,18 @@ fn main() -> ExitCode {
         Exit::Failed
     });
     ExitCode::from(exit.code())
+}
+
+/// Help and versions are results as others are: one that could not be written is not there.
+fn printed(said: &cli::Said) -> ExitCode {
+    let written = said.print().and_then(|()| io::stdout().flush());
+    match written.or_else(report::unless_gone) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::error(&error);
+            ExitCode::from(Exit::Failed.code())
+        }
+    }
 }
 
 fn in_runtime<T>(what: impl Future<Output = T>) -> Result<T> {

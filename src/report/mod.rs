@@ -34,10 +34,15 @@ pub fn json(record: &impl Serialize) -> Result<()> {
 /// When standard output takes nothing; a reader that went away early (`| head -1`) is none: what was done is done.
 pub fn text(text: &str) -> Result<()> {
     let mut out = output();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("writing to standard output"),
-        _ => Ok(()),
-    }
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(unless_gone)
+}
+
+/// Why standard output took nothing, unless its reader went away.
+///
+/// # Errors
+/// That.
+pub fn unless_gone(error: std::io::Error) -> Result<()> {
+    if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error).context("writing to standard output") }
 }
 
 /// Standard output, for results that are longer than memory.

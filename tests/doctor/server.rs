@@ -61,6 +61,23 @@ fn clients_older_than_the_server_are_told_with_the_package_that_helps() {
 }
 
 #[test]
+fn a_limit_that_a_backup_cannot_work_within_is_told() {
+    let (cluster, work) = open(15);
+    cluster.psql("shop", "CREATE ROLE saver LOGIN PASSWORD 'pw'; GRANT pg_read_all_data TO saver");
+    let saver = || shop(&cluster, &work).env("POSTGRES_USER", "saver").env("POSTGRES_PASSWORD", "pw");
+    for (limit, is_enough) in [(1, false), (2, false), (3, true)] {
+        cluster.psql("postgres", &format!("ALTER ROLE saver CONNECTION LIMIT {limit}"));
+        saver().args(["backup"]).run().fails_with(if is_enough { 0 } else { 1 });
+        let said = format!("a backup has 3 sessions at once, and got {limit} with database shop");
+        if is_enough {
+            assert!(!Told::by(saver(), 0).output.stdout.contains("sessions at once"));
+        } else {
+            Told::by(saver(), 2).has("fault", "server", &[&said, "too many connections for role", "CONNECTION LIMIT"]);
+        }
+    }
+}
+
+#[test]
 fn every_right_that_a_role_lacks_is_told_with_the_grant_that_gives_it() {
     let (cluster, work) = open(15);
     cluster.psql(

@@ -61,7 +61,7 @@ fn help_and_version_are_results_and_wrong_use_ends_with_2() {
 fn a_reader_that_went_away_spoils_nothing_but_a_full_disk_is_told() {
     let shop = Shop::open();
     shop.bkp(["backup"]).run().ok();
-    for arguments in ["list", "backup --json"] {
+    for arguments in ["list", "backup --json", "--help", "--version"] {
         let ended = |to: Stdio| shop.bkp([]).args(arguments.split(' ')).status_with_stdout(to);
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

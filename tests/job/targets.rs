@@ -1,6 +1,7 @@
 //! Targets that lack something: said at once and before anything is made.
 
 use super::Shop;
+use super::producers::clients_with;
 use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
 
@@ -42,6 +43,19 @@ fn a_missing_role_is_named_with_the_statement_that_makes_it() {
 fn a_wrong_password_is_told_and_never_shown() {
     let shop = Shop::open();
     shop.bkp(["backup"]).env("POSTGRES_PASSWORD", "canary-0815").run().fails_with(12).never_says("canary-0815");
+}
+
+#[test]
+fn a_password_that_is_changed_amid_the_run_is_told_as_a_wrong_one() {
+    for program in ["pg_dumpall", "pg_dump"] {
+        let shop = Shop::open();
+        let script = format!(
+            "$(dirname $REAL)/psql -X -q -d shop -c \"ALTER ROLE postgres PASSWORD 'canary-{program}'\"; exec $REAL \"$@\""
+        );
+        let out = shop.bkp(["backup"]).env("BKP_PG_BIN", clients_with(&shop, program, &script)).run();
+        out.fails_with(12).says("POSTGRES_PASSWORD").never_says("canary");
+        assert!(shop.dumps().is_empty(), "{program}");
+    }
 }
 
 #[test]

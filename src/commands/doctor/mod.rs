@@ -14,6 +14,7 @@ mod restic;
 mod rights;
 mod room;
 mod server;
+mod sessions;
 mod settings;
 mod shown;
 

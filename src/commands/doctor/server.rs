@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use super::finding::{Area, Finding};
-use super::{clock, left, rights, room};
+use super::{clock, left, rights, room, sessions};
 use crate::commands::Context;
 use crate::commands::backup::plan::Dump;
 use crate::settings::{Host, Postgres};
@@ -50,6 +50,7 @@ pub async fn look(context: &Context, postgres: &Postgres, findings: &mut Vec<Fin
         }
     };
     gather(findings, Area::Server, on_standby(context, &session).await);
+    gather(findings, Area::Server, sessions::look(&session, postgres, &databases).await);
     gather(findings, Area::Rights, rights::look(context, &session, &databases).await);
     gather(findings, Area::Room, room::on_server(&session, postgres, &databases).await);
     gather(findings, Area::Left, left::on_server(context, &session).await);

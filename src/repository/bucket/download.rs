@@ -60,11 +60,8 @@ impl Download {
         let (operator, wire) = remote.operation();
         let mut reader = operator.reader_with(&object.name);
         if let Some(pin) = &object.version {
-            reader = if remote.pins_generation {
-                reader.if_version_match(pin.as_str())
-            } else {
-                reader.if_match(pin.as_str())
-            };
+            reader =
+                if remote.is_google { reader.if_version_match(pin.as_str()) } else { reader.if_match(pin.as_str()) };
         }
         let wanted = clip(range.as_ref(), object.bytes);
         let left = wanted.end - wanted.start;

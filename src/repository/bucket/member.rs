@@ -32,6 +32,8 @@ pub fn packed(piece: &[u8], level: u8) -> Result<Bytes> {
     let length = u32::try_from(out.len())?;
     out[..HEAD.len()].copy_from_slice(&HEAD);
     out[HEAD.len()..HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
+    // It waits for its part of an upload, and is a third of what was made room for.
+    out.shrink_to_fit();
     Ok(out.into())
 }
 

@@ -24,8 +24,9 @@ pub struct Remote {
     client: ReqwestTransport,
     policy: Arc<Policy>,
     address: String,
-    /// Google pins by generation; the others by ETag, which is theirs for one content.
-    pub(super) pins_generation: bool,
+    /// Google pins by generation; the others by ETag, which is theirs for one content. And the library cuts what goes to it into parts
+    /// by itself.
+    pub(super) is_google: bool,
     /// Finds what dead runs left; of Amazon's protocol only.
     pub(super) sweeper: Option<Sweeper>,
 }
@@ -67,7 +68,7 @@ impl Remote {
                 retry_delay: options.retry_delay,
             }),
             address: address.to_string(),
-            pins_generation: matches!(address, BucketAddress::Gcs { .. }),
+            is_google: matches!(address, BucketAddress::Gcs { .. }),
             sweeper: match address {
                 BucketAddress::S3 { bucket, prefix } => Sweeper::new(bucket, prefix, &options.s3),
                 _ => None,
@@ -143,7 +144,7 @@ impl Remote {
     }
 
     pub(super) fn object(&self, name: &str, metadata: &Metadata) -> Object {
-        let version = if self.pins_generation { metadata.version() } else { metadata.etag() };
+        let version = if self.is_google { metadata.version() } else { metadata.etag() };
         Object {
             name: name.to_owned(),
             bytes: metadata.content_length(),

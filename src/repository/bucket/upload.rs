@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use opendal::{ErrorKind, Metadata, Writer};
+use bytes::Bytes;
+use opendal::{Buffer, ErrorKind, Metadata, Writer};
 use tokio::task::JoinHandle;
 
 use super::checksum::{Checksum, StoredChecksum};
@@ -26,6 +26,9 @@ use super::transport::Wire;
 
 /// What is sent at once. An upload holds at most five of these in memory.
 const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// The same for Google: the library waits for 8 MiB and sends those, and would hold another part meanwhile.
+const PIECE_BYTES: usize = 1024 * 1024;
 
 /// Amazon takes 10,000 parts and no more: the last 2,000 are larger, so that a dump ends at 188 GiB and not at 78.
 /// Not earlier, because some servers that speak its protocol want all parts of one size.
@@ -63,8 +66,10 @@ struct RemoteUpload {
     sending: Option<Sending>,
     wire: Wire,
     sum: Checksum,
-    /// What is not enough for a part yet.
-    pending: BytesMut,
+    /// What is not enough for a part yet, as it came: put together, a part would be a large allocation each time, which the heap
+    /// does not give back.
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
     parts: usize,
 }
 
@@ -97,7 +102,8 @@ impl Upload {
             sending: None,
             wire,
             sum: Checksum::default(),
-            pending: BytesMut::new(),
+            pending: Vec::new(),
+            pending_bytes: 0,
             parts: 0,
         }))))
     }
@@ -166,11 +172,11 @@ impl RemoteUpload {
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), StoreError> {
         self.sum.update(&bytes);
         while !bytes.is_empty() {
-            let wanted = part_bytes(self.parts);
-            self.pending.reserve(wanted - self.pending.len());
-            let taken = bytes.split_to(bytes.len().min(wanted - self.pending.len()));
-            self.pending.extend_from_slice(&taken);
-            if self.pending.len() == wanted {
+            let wanted = if self.remote.is_google { PIECE_BYTES } else { part_bytes(self.parts) };
+            let taken = bytes.split_to(bytes.len().min(wanted - self.pending_bytes));
+            self.pending_bytes += taken.len();
+            self.pending.push(taken);
+            if self.pending_bytes == wanted {
                 self.send_part().await?;
             }
         }
@@ -181,7 +187,8 @@ impl RemoteUpload {
         let Some(mut writer) = self.writer.take() else {
             return Err(self.over());
         };
-        let part = std::mem::take(&mut self.pending).freeze();
+        let part = Buffer::from(std::mem::take(&mut self.pending));
+        self.pending_bytes = 0;
         self.parts += 1;
         self.sending = Some(tokio::spawn(async move {
             let sent = writer.write(part).await;

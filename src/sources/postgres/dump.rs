@@ -20,6 +20,7 @@ use super::server::{self, known_settings, told};
 use super::survey::{Layout, Survey, Surveyor};
 use super::waits::{self, Patience, Watch};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::process::{Program, output};
 use crate::report;
 use crate::report::progress::Step;
@@ -82,7 +83,7 @@ pub async fn dump(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) ->
 async fn watched(job: &Job<'_>, maintenance: &Session, sink: &mut impl Sink) -> Result<Dumped> {
     let known = (job.client.major > maintenance.server_version_major()).then_some(known_settings(maintenance).await?);
     let mut out = Out { sink, digest: blake3::Hasher::new(), bytes: 0, step: None };
-    let globals = globals(job, maintenance, roles(job, maintenance).await?, known.clone()).await?;
+    let globals = globals(job, maintenance, roles(job, maintenance).await?, known.clone()).await.map_err(advised)?;
     if *job.roles == SavedRoles::None {
         out.between(&globals).await?;
     } else {
@@ -334,9 +335,20 @@ fn each_once(survey: &Survey, put_in: &[String]) -> Result<()> {
 /// What the server says of a row that is too long for one line of a dump, by itself or while the line is put together.
 const TOO_LONG: [&str; 2] = ["invalid memory alloc request size", "Cannot enlarge string buffer"];
 
-/// What to do about what an account without rights is told, and about a row that no dump can hold.
+/// What to do about what an account without rights is told, or one whose password is another one by now, and about a row that no dump
+/// can hold.
 fn advised(error: anyhow::Error) -> anyhow::Error {
     let said = format!("{error:#}");
+    // The client programs connect by themselves, later than we.
+    if said.contains("password authentication failed for user") {
+        let hint =
+            "compare POSTGRES_PASSWORD with the server's secret: it was changed while this ran, and nothing was saved";
+        return Failure::new("the password is not accepted any more")
+            .hint(hint)
+            .exit(Exit::WrongPassword)
+            .because(error)
+            .into();
+    }
     if TOO_LONG.iter().any(|words| said.contains(words)) {
         let hint = "the server gives no line of more than 1 GB to any dump, and a bytea takes two bytes for each of its own: find the row by the octet_length of its columns, and keep its content in several rows, as a large object, or in a file";
         return Failure::new("a row is too long to be dumped").hint(hint).because(error).into();

@@ -9,12 +9,12 @@ use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
 use crate::support::run::run;
 
-/// Client programs whose calls are noted; `script` stands for the one `stood_for`, whose real one is `$REAL`.
-pub(super) fn clients(app: &App, stood_for: &str, script: &str) -> std::path::PathBuf {
+/// Client programs of which each call of pg_dump for SQL is noted; `script` stands for it where it is not empty.
+fn clients(app: &App, script: &str) -> std::path::PathBuf {
     let directory = app.work.dir("clients");
     let real = Cluster::client_bin(app.cluster.major());
     for program in ["pg_dump", "pg_dumpall", "psql"] {
-        let script = if program == stood_for { script } else { "exec $REAL \"$@\"" };
+        let script = if program == "pg_dump" && !script.is_empty() { script } else { "exec $REAL \"$@\"" };
         let text = format!(
             "#!/bin/sh\nREAL={}\ncase \"$1\" in --version) exec $REAL \"$@\";; esac\necho {program} >>{}\n{script}\n",
             real.join(program).display(),
@@ -34,7 +34,7 @@ fn with_bucket(app: &App, bkp: Bkp) -> Bkp {
 fn a_dump_is_produced_once_and_stored_in_both_repositories() {
     let app = App::quick();
     app.work.dir("bucket/db");
-    let (clients, state) = (clients(&app, "", ""), app.state());
+    let (clients, state) = (clients(&app, ""), app.state());
     with_bucket(&app, app.bkp(["backup"])).env("BKP_PG_BIN", &clients).run().ok();
     let calls = fs::read_to_string(clients.join("calls")).expect("calls");
     assert_eq!(calls.lines().filter(|call| *call == "pg_dump").count(), 1, "{calls}");
@@ -69,7 +69,7 @@ fn one_repository_that_fails_fails_the_run_and_the_others_copy_is_whole() {
     let state = app.state();
     // The bucket goes away after the run has begun an object in it.
     let bucket = app.work.join("bucket");
-    let pg_dump = clients(&app, "pg_dump", &format!("rm -rf {0}; touch {0}; exec $REAL \"$@\"", bucket.display()));
+    let pg_dump = clients(&app, &format!("rm -rf {0}; touch {0}; exec $REAL \"$@\"", bucket.display()));
     let out = with_bucket(&app, app.bkp(["backup"])).env("BKP_PG_BIN", pg_dump).run();
     out.fails_with(1).says("not stored everywhere").says("the bucket");
     assert_eq!(listed(app.bkp(["list", "--json"]))[0]["sealed"], true);
@@ -99,7 +99,7 @@ fn a_producer_that_fails_leaves_no_snapshot_and_the_run_is_incomplete() {
     let whole = listed(app.bkp(["list", "--json"]))[0]["run"].as_str().expect("a run").to_owned();
     for script in ["$REAL \"$@\"; echo 'pg_dump: error: lost' >&2; exit 1", "$REAL \"$@\" | head -c 3000; kill -9 $$"] {
         let before = snapshot_ids(&app.repository()).len();
-        app.bkp(["backup"]).env("BKP_PG_BIN", clients(&app, "pg_dump", script)).run().fails_with(1);
+        app.bkp(["backup"]).env("BKP_PG_BIN", clients(&app, script)).run().fails_with(1);
         let rows = listed(app.bkp(["list", "--json"]));
         assert!(
             rows[0]["snapshots"].as_array().expect("snapshots").iter().all(|one| one["item"] == "roles"),

@@ -5,9 +5,7 @@ use std::{fs, path::Path};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::App;
 use super::change_password::{NEW, OLD, SPLIT, Secrets};
-use super::dumps::clients;
 use super::quick::{Plain, restic_that};
 use crate::support::bkp::Bkp;
 use crate::support::parts;
@@ -163,23 +161,4 @@ fn a_command_that_is_asked_to_end_leaves_no_lock() {
         asked_to_end_in(&plain, command, call).run().fails_with(143);
         assert_eq!(locks(&plain.repository()), 0, "{command}");
     }
-}
-
-#[test]
-fn a_restore_that_is_asked_to_end_while_nobody_reads_leaves_no_lock() {
-    let app = App::quick();
-    app.cluster
-        .psql("shop", "CREATE TABLE wide AS SELECT n, repeat(md5(n::text), 40) FROM generate_series(1, 10000) n");
-    app.bkp(["backup"]).run().ok();
-    let state = app.state();
-    let silent = app.work.join("silent");
-    let clients = clients(&app, "psql", &format!("touch {}; exec sleep 600", silent.display()));
-    let restore = app.bkp(["restore", "--only", "shop"]).env("BKP_PG_BIN", clients).spawn();
-    until("a psql that reads nothing", || silent.exists());
-    until("a restic that reads", || locks(&app.repository()) > 0);
-    // restic's pipe is full by then, or the test shows less than it could.
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    restore.kill(Signal::TERM);
-    restore.wait().fails_with(143);
-    assert_eq!((locks(&app.repository()), app.state()), (0, state));
 }

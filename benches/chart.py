@@ -101,7 +101,7 @@ def panel(result, top, title, kind, figure, unit, unit_of, rows):
 
 def caption(result):
     machine, data, versions = result["machine"], result["data"], result["versions"]
-    count = max((one["round"] for one in result["runs"]), default=0)
+    count = max((one["round"] for one in result["runs"] if one["kind"] in ("backup", "restore")), default=0)
     yield (f"Database of {data.get('database_bytes', 0) / 1e6:.0f} MB ({data.get('tables', 0)} tables, {data['sql_bytes'] / 1e6:.0f} MB of SQL); "
            f"{count} round{'s' if count > 1 else ''}, medians; × is the speed against "
            "pg_dumpall | gzip and gunzip | psql.")

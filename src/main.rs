@@ -76,6 +76,7 @@ fn in_runtime<T>(what: impl Future<Output = T>) -> Result<T> {
     let done = runtime.block_on(what);
     // A thread that waits for a dead peer must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    process::wait_for_the_ending();
     Ok(done)
 }
 

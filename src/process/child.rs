@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use super::living::{Living, TO_HANG_UP, TO_UNLOCK};
+use super::living::{Living, TO_HANG_UP, TO_UNLOCK_A_READING};
 use super::tail;
 
 /// A program to start: nothing of our own environment reaches it but what is listed here.
@@ -81,7 +81,7 @@ impl Producer {
     /// # Errors
     /// When it cannot be started.
     pub fn with_lock(program: &Program) -> Result<Producer> {
-        Self::patient(program, TO_UNLOCK)
+        Self::patient(program, TO_UNLOCK_A_READING)
     }
 
     fn patient(program: &Program, patience: Duration) -> Result<Producer> {

@@ -18,6 +18,7 @@ pub use beside::{Beside, beside, is_first, is_main};
 pub use child::{Consumer, Ended, Producer, Program, ended, output};
 pub use dwellers::end_all_in;
 pub use hold::{Held, Holding, WORD as HOLD_WORD, hold};
+pub use living::wait_for_the_ending;
 pub use relay::{WORD as RELAY_WORD, own_program, relay};
 pub use room::has_room;
 pub use signals::{Asked, Signals};

@@ -128,8 +128,7 @@ fn check(reader: &mut Reader<'_>, bucket: &Bucket) {
         match (&bucket.s3.access_key_id, &bucket.s3.secret_access_key) {
             (Some(_), None) => reader.fault(AWS_SECRET_ACCESS_KEY, format!("not set, but {AWS_ACCESS_KEY_ID} is")),
             (None, Some(_)) => reader.fault(AWS_ACCESS_KEY_ID, format!("not set, but {AWS_SECRET_ACCESS_KEY} is")),
-            // Without keys the machine's own files may name one.
-            (Some(_), Some(_)) if bucket.s3.region.is_none() && bucket.s3.endpoint.is_none() => {
+            _ if bucket.s3.region.is_none() && bucket.s3.endpoint.is_none() => {
                 reader.fault(AWS_REGION, "not set, and Amazon takes no request without the bucket's region");
             }
             _ => {}

@@ -6,6 +6,7 @@ use super::Told;
 use crate::support::bkp::Bkp;
 use crate::support::cluster::Cluster;
 use crate::support::fixtures;
+use crate::support::wait::until;
 use crate::support::workdir::WorkDir;
 
 fn shop(cluster: &Cluster, work: &WorkDir) -> Bkp {
@@ -67,7 +68,12 @@ fn a_limit_that_a_backup_cannot_work_within_is_told() {
     let saver = || shop(&cluster, &work).env("POSTGRES_USER", "saver").env("POSTGRES_PASSWORD", "pw");
     for (limit, is_enough) in [(1, false), (2, false), (3, true)] {
         cluster.psql("postgres", &format!("ALTER ROLE saver CONNECTION LIMIT {limit}"));
+        // Whoever has just gone is counted until the server has noticed.
+        let all_gone =
+            || cluster.psql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE usename = 'saver'") == "0";
+        until("the end of all sessions", all_gone);
         saver().args(["backup"]).run().fails_with(if is_enough { 0 } else { 1 });
+        until("the end of all sessions", all_gone);
         let said = format!("a backup has 3 sessions at once, and got {limit} with database shop");
         if is_enough {
             assert!(!Told::by(saver(), 0).output.stdout.contains("sessions at once"));

@@ -216,11 +216,12 @@ fn a_restic_that_outlives_a_killed_restore_does_not_hinder_what_comes_next() {
     // closed pipe would end it.
     let script = "case \" $* \" in *' restore '*) trap '' TERM HUP; exec >$D/said 2>&1; $REAL \"$@\" & echo $! >$D/pid
         until ls $D/../files/.bkp-*/new/*; do sleep 0.01; done
-        kill -STOP $!; kill -9 $PPID; kill -CONT $!; wait; touch $D/over; exit 1;; esac\nexec $REAL \"$@\"";
+        kill -STOP $! && touch $D/stopped; kill -9 $PPID; kill -CONT $!; wait; touch $D/over; exit 1;; esac\nexec $REAL \"$@\"";
     let restic = restic_that(&plain.work, script);
     let killed = plain.bkp(["restore"]).env("BKP_RESTIC_BIN", restic).spawn();
     until("the restore", || plain.work.join("faults/pid").exists());
     killed.wait().fails_with(137);
+    assert!(plain.work.join("faults/stopped").exists(), "restic was still at work");
     plain.bkp(["restore"]).run().ok();
     assert_eq!(plain.tree(), before);
     until("the end of the one that was left", || plain.work.join("faults/over").exists());

@@ -1,15 +1,17 @@
 //! restic's locks in bkp's stories: a living holder is waited for, then named; a dead one is cleared.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::{fs, path::Path};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::App;
 use super::change_password::{NEW, OLD, SPLIT, Secrets};
 use super::quick::{Plain, restic_that};
-use crate::support::bkp::Bkp;
 use crate::support::parts;
 use crate::support::wait::until;
+use crate::support::workdir::WorkDir;
 
 /// A restic of somebody else's that holds a lock on a repository.
 struct Holder(Child);
@@ -142,15 +144,18 @@ fn a_locked_repository_does_not_keep_the_others_from_their_new_password() {
     assert_eq!(opens(), [(false, true); 3]);
 }
 
-/// Whoever is asked to end asks its restic, which has its lock by then, and is stopped until both have been asked.
-fn asked_to_end_in(plain: &Plain, command: &str, call: &str) -> Bkp {
+/// Restic that has bkp asked to end at its first such call, and is itself stopped from when it has its lock until so many seconds after it
+/// was asked to end.
+fn restic_that_has_bkp_end(work: &WorkDir, call: &str, seconds: u32) -> PathBuf {
     let script = format!(
-        "case \" $* \" in *' {call} '*) (
-         trap '' TERM
-         until ls $RESTIC_REPOSITORY/locks | grep -q '^[0-9a-f]*$'; do sleep 0.01; done
-         kill -STOP $$; kill -TERM $PPID; sleep 0.3; kill -CONT $$) & ;; esac\nexec $REAL \"$@\""
+        "case \" $* \" in *' {call} '*) mkdir $D/{call} 2>/dev/null && (
+         trap '' TERM HUP; exec >/dev/null 2>&1
+         until ls $RESTIC_REPOSITORY/locks | grep '^[0-9a-f]*$'; do kill -0 $$ || exit; sleep 0.01; done
+         kill -STOP $$; until grep '^State:.T' /proc/$$/status; do kill -0 $$ || exit; done; kill -TERM $PPID
+         until grep 'ShdPnd:.*[4-7c-f]...$' /proc/$$/status; do kill -0 $$ || exit; sleep 0.01; done
+         sleep {seconds}; kill -CONT $$; touch $D/{call}/over) & ;; esac\nexec $REAL \"$@\""
     );
-    plain.bkp([command]).env("BKP_RESTIC_BIN", restic_that(&plain.work, &script))
+    restic_that(work, &script)
 }
 
 #[test]
@@ -158,7 +163,19 @@ fn a_command_that_is_asked_to_end_leaves_no_lock() {
     let plain = Plain::open();
     plain.bkp(["backup"]).run().ok();
     for (command, call) in [("backup", "backup"), ("check", "check"), ("restore", "restore")] {
-        asked_to_end_in(&plain, command, call).run().fails_with(143);
+        let restic = restic_that_has_bkp_end(&plain.work, call, 0);
+        plain.bkp([command]).env("BKP_RESTIC_BIN", restic).run().fails_with(143);
+        until("restic's going on", || plain.work.join(&format!("faults/{call}/over")).exists());
         assert_eq!(locks(&plain.repository()), 0, "{command}");
     }
+}
+
+#[test]
+fn a_reading_restic_that_is_asked_to_end_gets_the_time_to_take_its_lock_back() {
+    let app = App::quick();
+    app.bkp(["backup"]).run().ok();
+    let restic = restic_that_has_bkp_end(&app.work, "dump", 2);
+    app.bkp(["restore", "--only", "shop"]).env("BKP_RESTIC_BIN", restic).run().fails_with(143);
+    until("restic's going on", || app.work.join("faults/dump/over").exists());
+    assert_eq!(locks(&app.repository()), 0);
 }

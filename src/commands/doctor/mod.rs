@@ -69,8 +69,18 @@ fn looks<'a>(context: &'a Context, run: &'a str, within: Duration, spoiled: &[Ar
     let is_meant = |area: Area| !spoiled.contains(&area);
     let mut looks: Vec<Look<'a>> = Vec::new();
     if let Some(postgres) = settings.postgres.as_ref().filter(|_| is_meant(Area::Server)) {
-        let look = async |findings: &mut Vec<Finding>| server::look(context, postgres, findings).await;
-        looks.push(in_time(Area::Server, within, look).boxed());
+        let server = async |findings: &mut Vec<Finding>| server::look(context, postgres, findings).await;
+        let copies = async |findings: &mut Vec<Finding>| findings.extend(left::copies(context).await);
+        let is_left_meant = is_meant(Area::Left);
+        // One after the other: a session beside those that are tried would be one too many.
+        let both = async move {
+            let mut findings = in_time(Area::Server, within, server).await;
+            if is_left_meant {
+                findings.extend(in_time(Area::Left, within, copies).await);
+            }
+            findings
+        };
+        looks.push(both.boxed());
     }
     if let Some(bucket) = settings.bucket.as_ref().filter(|_| is_meant(Area::Bucket)) {
         let look = async |findings: &mut Vec<Finding>| bucket::look(context, &bucket.address, findings).await;
@@ -98,10 +108,6 @@ fn looks<'a>(context: &'a Context, run: &'a str, within: Duration, spoiled: &[Ar
     if is_meant(Area::Left) {
         let look = async |findings: &mut Vec<Finding>| findings.extend(left::here(context).await);
         looks.push(in_time(Area::Left, within, look).boxed());
-        if is_meant(Area::Server) {
-            let look = async |findings: &mut Vec<Finding>| findings.extend(left::copies(context).await);
-            looks.push(in_time(Area::Left, within, look).boxed());
-        }
     }
     looks
 }

@@ -50,11 +50,11 @@ pub async fn look(context: &Context, postgres: &Postgres, findings: &mut Vec<Fin
         }
     };
     gather(findings, Area::Server, on_standby(context, &session).await);
-    gather(findings, Area::Server, sessions::look(&session, postgres, &databases).await);
     gather(findings, Area::Rights, rights::look(context, &session, &databases).await);
     gather(findings, Area::Room, room::on_server(&session, postgres, &databases).await);
     gather(findings, Area::Left, left::on_server(context, &session).await);
     gather(findings, Area::Clock, clock::of_server(&session).await.map(|finding| vec![finding]));
+    gather(findings, Area::Server, sessions::look(&session, postgres, &databases).await);
 }
 
 /// A psql that runs any command that reaches it. None of a dump does, as far as we know.

@@ -18,14 +18,18 @@ pub async fn look(session: &Session, postgres: &Postgres, databases: &[String]) 
     for database in databases {
         let refused = probe::sessions((session, postgres), &[(database, BESIDE)], &name).await?;
         let Some((open, error @ ConnectError::TooManyConnections { .. })) = refused else { continue };
+        let why = probe::in_words(error);
         let what = format!(
-            "a backup has {} sessions at once, and got {} with database {database}: {}",
+            "a backup has {} sessions at once, and got {} with database {database}: {why}",
             BESIDE + 1,
-            open + 1,
-            probe::in_words(error)
+            open + 1
         );
         let mend = "raise the limit that this names (ALTER ROLE or ALTER DATABASE … CONNECTION LIMIT, max_connections), or run backups when fewer sessions are open";
         findings.push(Finding::fault(Area::Server, what, mend));
+        // The account's limit and the server's are the same in all of them.
+        if !why.contains("for database") {
+            break;
+        }
     }
     Ok(findings)
 }

@@ -27,7 +27,7 @@ use super::transport::Wire;
 /// What is sent at once. An upload holds at most five of these in memory.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// The same for Google: the library waits for 8 MiB and sends those, and would hold another part meanwhile.
+/// The same for Google: the library gathers what it is given, sends 8 MiB at a time, and holds what came behind them meanwhile.
 const PIECE_BYTES: usize = 1024 * 1024;
 
 /// Amazon takes 10,000 parts and no more: the last 2,000 are larger, so that a dump ends at 188 GiB and not at 78.

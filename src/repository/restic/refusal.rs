@@ -63,6 +63,9 @@ fn damage(said: &str) -> Option<&'static str> {
         Some("is damaged: something that it should hold is gone")
     } else if has(&["has zero size", "file is too short", "unexpected EOF"]) {
         Some("is damaged: something in it was cut short")
+    } else if has(&["walker.walk("]) && has(&["panic: "]) {
+        // restic 0.18 goes on with a directory that it could not read.
+        Some("is damaged: restic dies of a directory in it that cannot be read")
     } else if has(&["invalid data returned", "ciphertext verification failed", "hash does not match"]) {
         Some("is damaged: something in it is not what was written")
     } else {
@@ -243,6 +246,11 @@ mod tests {
             ("Load(<data/11>, 347, 252) failed: file is too short", Some("cut short")),
             ("LoadRaw(<index/11>): invalid data returned", Some("not what was written")),
             ("decrypting blob <tree/11> from 22 failed: ciphertext verification failed", Some("not what was written")),
+            (
+                "panic: runtime error: nil pointer\ngithub.com/restic/restic/internal/walker.walk({0x1})",
+                Some("cannot be read"),
+            ),
+            ("panic: runtime error: nil pointer\ngithub.com/restic/restic/cmd/restic.runLs({0x1})", None),
             ("invalid lock file: LoadRaw(<lock/11>): invalid data returned", None),
             ("Load(<data/11>) failed: dial tcp: no such host", None),
             ("lstat b: no such file or directory", None),

@@ -61,7 +61,7 @@ fn damage(said: &str) -> Option<&'static str> {
         || (has(&["Load(<", "LoadRaw(<"]) && has(&["no such file", "does not exist", "NoSuchKey"]))
     {
         Some("is damaged: something that it should hold is gone")
-    } else if has(&["has zero size", "file is too short", "unexpected EOF"]) {
+    } else if has(&["has zero size", "file is too short", "> is too short", "unexpected EOF"]) {
         Some("is damaged: something in it was cut short")
     } else if has(&["walker.walk("]) && has(&["panic: "]) {
         // restic 0.18 goes on with a directory that it could not read.
@@ -244,6 +244,7 @@ mod tests {
             ("loading tree failed: id 11 not found in repository", Some("gone")),
             ("Fatal: config file has zero size, invalid repository?", Some("cut short")),
             ("Load(<data/11>, 347, 252) failed: file is too short", Some("cut short")),
+            ("cached file <data/11> is too short\nReadFull(<data/11>)", Some("cut short")),
             ("LoadRaw(<index/11>): invalid data returned", Some("not what was written")),
             ("decrypting blob <tree/11> from 22 failed: ciphertext verification failed", Some("not what was written")),
             (

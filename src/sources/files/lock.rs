@@ -21,7 +21,14 @@ const PACE: Duration = Duration::from_millis(100);
 
 /// The lock of a directory, given back when dropped.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "open as long as the lock is held")] File);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    /// By the word and not by closing alone: a child that is being started has a copy of the descriptor until it is another program.
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 /// Takes the lock of `root`, waiting up to `wait` for another run to end.
 ///

@@ -24,7 +24,7 @@ pub async fn look(session: &Session, postgres: &Postgres, databases: &[String]) 
             BESIDE + 1,
             open + 1
         );
-        let mend = "raise the limit that this names (ALTER ROLE or ALTER DATABASE … CONNECTION LIMIT, max_connections), or run backups when fewer sessions are open";
+        let mend = format!("{}, or run backups when fewer sessions are open", probe::RAISE);
         findings.push(Finding::fault(Area::Server, what, mend));
         // The account's limit and the server's are the same in all of them.
         if !why.contains("for database") {

@@ -91,10 +91,11 @@ pub async fn sessions(
     }
     Ok(Some(match error {
         ConnectError::TooManyConnections { .. } => format!(
-            "the restore opens {} sessions at once, and got {}: {}; raise the limit that this names (ALTER ROLE or ALTER DATABASE … CONNECTION LIMIT, max_connections), or end other sessions",
+            "the restore opens {} sessions at once, and got {}: {}; {}, or end other sessions",
             all + 1,
             open + 1,
-            probe::in_words(error)
+            probe::in_words(error),
+            probe::RAISE
         ),
         error => format!("the restore needs another session, and got none: {}", probe::in_words(error)),
     }))

@@ -7,6 +7,10 @@ use super::connect::{ConnectError, Session};
 use super::server::{ident, told};
 use crate::settings::Postgres;
 
+/// What to do where a limit lets in too few sessions; why it does, in the server's words, comes before.
+pub const RAISE: &str =
+    "raise the limit that this names (ALTER ROLE or ALTER DATABASE … CONNECTION LIMIT, max_connections)";
+
 /// Why a database cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {

@@ -73,6 +73,7 @@ fn dump(input: &[u8]) {
         measure: None,
         bytes: survey.bytes,
         digest: format!("blake3:{}", survey.digest),
+        stored: None,
     };
     let mut sealed = sql.to_vec();
     sealed.extend_from_slice(seal.line().expect("a seal").as_bytes());

@@ -3,15 +3,19 @@
 use std::collections::HashSet;
 use std::fs;
 
+use bkp::repository::bucket::{member, pack};
+use bkp::sources::postgres::seal::{Seal, Stored};
+
 use super::{Shop, gunzip};
 
-/// How a member begins that says its length, in the four bytes behind this.
-const HEAD: &[u8] = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x08\0Bm\x04\0";
+/// How a member begins that says its length, in the four bytes behind this; the second says its lines as well.
+const HEADS: [&[u8]; 2] =
+    [b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x08\0Bm\x04\0", b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x10\0Bm\x04\0"];
 
 /// Member after member by their lengths, and last what lies behind them.
 fn members(mut stored: &[u8]) -> Vec<&[u8]> {
     let mut all = Vec::new();
-    while let Some(said) = stored.strip_prefix(HEAD) {
+    while let Some(said) = HEADS.iter().find_map(|head| stored.strip_prefix(*head)) {
         let length = u32::from_le_bytes(said[..4].try_into().expect("four bytes")) as usize;
         let (member, behind) = stored.split_at(length);
         assert!(!gunzip(member).is_empty(), "a member by itself");
@@ -61,4 +65,61 @@ fn the_level_is_chosen_and_changes_nothing_but_the_size() {
     assert!(small < fast * 95 / 100, "{small} against {fast} bytes");
     shop.bkp(["check", "--read-data"]).run().ok();
     shop.bkp(["backup"]).env("BKP_GZIP_LEVEL", "13").run().fails_with(2).says("BKP_GZIP_LEVEL");
+}
+
+/// A dump of other members, whose seal may say that these were stored.
+fn with_members(of: &[u8], with: &[Vec<u8>], says_so: bool) -> Vec<u8> {
+    let end = *members(of).last().expect("an end");
+    let line = gunzip(end);
+    let mut seal = Seal::parse(line.strip_prefix(b"-- bkp seal ").expect("a seal")).expect("a seal");
+    let mut dump = with.concat();
+    let first = of.len() - end.len();
+    assert_eq!(seal.stored.as_ref().map(|stored| stored.bytes), Some(first as u64));
+    if says_so {
+        let digest = format!("blake3:{}", blake3::hash(&dump).to_hex());
+        seal.stored = Some(Stored { bytes: dump.len() as u64, digest });
+    }
+    dump.extend_from_slice(&pack::sealed_end(&seal.line().expect("a line")).expect("an end"));
+    dump
+}
+
+#[test]
+fn rows_that_are_not_unpacked_at_the_first_reading_are_proven_at_the_second() {
+    let shop = shop_with_notes();
+    shop.bkp(["backup"]).run().ok();
+    let [path] = shop.dumps().try_into().expect("one dump");
+    let good = fs::read(&path).expect("read");
+    let all = members(&good);
+    let (_, all) = all.split_last().expect("members");
+    let rows = all.iter().filter(|member| member::lines(member).is_some()).count();
+    assert!(rows >= 5, "{rows} members of nothing but rows");
+
+    let repacked: Vec<Vec<u8>> =
+        all.iter().map(|one| member::packed(&gunzip(one), 2).expect("packed").to_vec()).collect();
+    let changed: Vec<Vec<u8>> = all
+        .iter()
+        .map(|one| {
+            let mut sql = gunzip(one);
+            let found = memchr::memmem::find(&sql, b" of 33333\n");
+            if let Some(at) = found {
+                sql[at + 4] = b'4';
+            }
+            member::packed(&sql, 6).expect("packed").to_vec()
+        })
+        .collect();
+    let noted = || shop.cluster.psql("shop", "SELECT count(*), md5(string_agg(text, '' ORDER BY n)) FROM notes");
+    let (before, saved) = (|| shop.cluster.databases(), noted());
+    for (says_so, said) in [(false, "its digest differs"), (true, "another dump at the second reading")] {
+        fs::write(&path, with_members(&good, &changed, says_so)).expect("written");
+        let there = before();
+        shop.bkp(["restore"]).run().fails_with(5).says(said);
+        assert_eq!((before(), noted()), (there, saved.clone()), "nothing was made or changed");
+        shop.bkp(["check", "--read-data"]).run().fails_with(5).says("its digest differs");
+    }
+
+    // The same SQL, packed again by somebody: unpacked, it is what was sealed.
+    fs::write(&path, with_members(&good, &repacked, false)).expect("written");
+    shop.cluster.psql("shop", "DELETE FROM notes WHERE n % 2 = 0");
+    shop.bkp(["restore"]).run().ok();
+    assert_eq!(noted(), saved);
 }

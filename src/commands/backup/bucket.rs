@@ -7,6 +7,7 @@ use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::layout;
 use crate::repository::bucket::pump::Pump;
 use crate::repository::bucket::store::{Object, Store};
+use crate::sources::postgres::seal::{Seal, Stored, blake3_of};
 
 /// A bucket that is not there is found out before the server is put to work. Gives what is in it.
 pub async fn reachable(store: &Store) -> Result<Vec<Object>> {
@@ -31,9 +32,14 @@ pub async fn begin(run: &Run, store: &Store, level: u8, attempt: u32) -> Result<
     bail!("a hundred dumps of this second are there already")
 }
 
-/// Ends the object. `None` when another application's run of the same second took the name while we produced.
-pub async fn commit(pump: Pump, seal_line: &str) -> Result<Option<Object>> {
-    match pump.commit(seal_line).await {
+/// Ends the object with its seal, which is told what is stored. `None` when another application's run of the same second took the name
+/// while we produced.
+pub async fn commit(pump: Pump, seal: &mut Seal) -> Result<Option<Object>> {
+    let sealed = pump.commit(|stored| {
+        seal.stored = Some(Stored { bytes: stored.bytes, digest: blake3_of(&stored.digest) });
+        seal.line()
+    });
+    match sealed.await {
         Ok(object) => Ok(Some(object)),
         Err(error) => match error.downcast::<StoreError>() {
             Ok(error @ StoreError::Exists { .. }) => {

@@ -304,10 +304,12 @@ impl Saving<'_> {
                 measure: self.common.measure.clone(),
                 bytes: dumped.bytes,
                 digest: format!("blake3:{}", dumped.digest),
+                stored: None,
             };
-            Ok((seal.line()?, seal))
+            // One that is too long is told of before anything is ended.
+            seal.line().map(|_| seal)
         });
-        let (line, seal) = match sealed {
+        let mut seal = match sealed {
             Ok(sealed) => sealed,
             Err(error) => {
                 stores.abort().await;
@@ -318,7 +320,7 @@ impl Saving<'_> {
         saved.rows = seal.rows();
         saved.kept.extend(stores.restic.take().map(|parts| parts.kept).unwrap_or_default());
         if let Some(pump) = stores.bucket.take() {
-            match self.commit(pump, &line).await {
+            match self.commit(pump, &mut seal).await {
                 Ok(Some(object)) => saved.object = Some((object, seal)),
                 Ok(None) => return Ok(false),
                 Err(error) => stores.failed.push(error.context("the bucket")),
@@ -336,9 +338,9 @@ impl Saving<'_> {
 
     /// Ends the object in the bucket. A store that says nothing keeps nobody waiting who asked to stop: the application would stay paused
     /// until this run is killed, and after that.
-    async fn commit(&self, pump: Pump, line: &str) -> Result<Option<Object>> {
+    async fn commit(&self, pump: Pump, seal: &mut Seal) -> Result<Option<Object>> {
         let stop = &self.context.stop;
-        if let Some(done) = stop.or_after(bucket::commit(pump, line)).await {
+        if let Some(done) = stop.or_after(bucket::commit(pump, seal)).await {
             return done;
         }
         tracing::warn!(

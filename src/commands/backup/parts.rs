@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::report;
 use crate::repository::restic::{Parent, Saving, StreamIn};
 use crate::sources::Item;
-use crate::sources::postgres::seal::{FORMAT, Measure, Seal, Sealed};
+use crate::sources::postgres::seal::{FORMAT, Measure, Seal, Sealed, blake3_of};
 
 /// What all snapshots of a run have in common.
 #[derive(Clone)]
@@ -181,7 +181,8 @@ impl<'a> Parts<'a> {
             database_bytes: [].into(),
             measure: None,
             bytes: open.bytes,
-            digest: format!("blake3:{}", open.digest.finalize().to_hex()),
+            digest: blake3_of(&open.digest),
+            stored: None,
         };
         open.stream.write(seal.line()?.as_bytes()).await?;
         let stream = open.stream;

@@ -181,13 +181,13 @@ async fn cut_short(store: &Store, object: &Object) -> Result<Option<Failure>, St
     if object.bytes == 0 {
         return Ok(layout::time_of(&object.name).map(|_| failure("it is empty")));
     }
-    let mut download = store.read_listed(object, 0..object.bytes.min(member::HEAD.len() as u64)).await?;
+    let mut download = store.read_listed(object, 0..object.bytes.min(member::SHOWN_BYTES as u64)).await?;
     let mut start = Vec::new();
     while let Some(bytes) = download.next().await? {
         start.extend_from_slice(&bytes);
     }
-    let ours = start == member::HEAD;
-    Ok(ours.then(|| failure("it begins as a dump of bkp's and does not end as one: cut short, or its end was changed")))
+    Ok(member::begins_ours(&start)
+        .then(|| failure("it begins as a dump of bkp's and does not end as one: cut short, or its end was changed")))
 }
 
 /// Some stores say of an object that is gone that it is not the one that was asked for.

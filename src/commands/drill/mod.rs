@@ -242,7 +242,7 @@ async fn hold(settings: &Settings, postgres: &Postgres, session_name: &str) -> R
 
 /// Reads all SQL and proves it as a restore does; here it has to have a seal.
 async fn proven(context: &Context, stored: &Stored, choice: &Choice, wish: &Restore) -> Result<Read> {
-    let read = reading::survey(stored).await?;
+    let read = reading::prove(stored).await?;
     restored::prove(stored, &read, &context.settings.app, wish)?;
     if !read.is_sealed(stored) {
         bail!(

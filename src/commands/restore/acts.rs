@@ -1,6 +1,8 @@
-//! Pieces of a rewritten dump as they are acted on: each owns its bytes, and what goes to psql together is one.
+//! Pieces of a rewritten dump as they are acted on: each owns its bytes, and what goes to psql together is one. Rows are not copied: they
+//! stay where they were unpacked.
 
 use anyhow::Result;
+use bytes::Bytes;
 
 use crate::sources::postgres::name::Name;
 use crate::sources::postgres::rewrite::{Begun, Piece};
@@ -19,7 +21,7 @@ pub(super) enum Act {
     Sql(Vec<u8>),
     /// What stands between statements.
     Gap(Vec<u8>),
-    Rows(u64, Vec<u8>),
+    Rows(u64, Bytes),
     RowsEnd(Vec<u8>),
     At(u64),
     Begins(Begun),
@@ -29,17 +31,18 @@ impl Act {
     /// The bytes that go to psql.
     pub fn sql(&self) -> &[u8] {
         match self {
-            Act::Statement(_, _, sql) | Act::Sql(sql) | Act::Gap(sql) | Act::Rows(_, sql) | Act::RowsEnd(sql) => sql,
+            Act::Statement(_, _, sql) | Act::Sql(sql) | Act::Gap(sql) | Act::RowsEnd(sql) => sql,
+            Act::Rows(_, rows) => rows,
             _ => b"",
         }
     }
 }
 
-/// Takes in the next piece.
+/// Takes in the next piece, which may be a part of what was `unpacked`.
 ///
 /// # Errors
 /// Never; the rewriter asks for it.
-pub(super) fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
+pub(super) fn collect(acts: &mut Vec<Act>, unpacked: &Bytes, piece: &Piece<'_>) -> Result<()> {
     let act = match *piece {
         Piece::Sql(sql) => match acts.pop() {
             Some(Act::Begins(begun)) => Act::Statement(begun, None, sql.to_vec()),
@@ -67,13 +70,7 @@ pub(super) fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
             }
             _ => Act::Gap(sql.to_vec()),
         },
-        Piece::Rows { line, rows } => match acts.last_mut() {
-            Some(Act::Rows(_, open)) => {
-                open.extend_from_slice(rows);
-                return Ok(());
-            }
-            _ => Act::Rows(line, rows.to_vec()),
-        },
+        Piece::Rows { line, rows } => Act::Rows(line, part_of(unpacked, rows)),
         Piece::RowsEnd(mark) => Act::RowsEnd(mark.to_vec()),
         Piece::Global(sql) => Act::Global(sql.to_vec()),
         Piece::ExistingRole(sql) => Act::ExistingRole(sql.to_vec()),
@@ -88,4 +85,33 @@ pub(super) fn collect(acts: &mut Vec<Act>, piece: &Piece<'_>) -> Result<()> {
     };
     acts.push(act);
     Ok(())
+}
+
+/// The same bytes; not a copy of them, where they are a part of `whole`.
+fn part_of(whole: &Bytes, part: &[u8]) -> Bytes {
+    let at = part.as_ptr().addr().checked_sub(whole.as_ptr().addr());
+    match at.filter(|at| at + part.len() <= whole.len()) {
+        Some(at) => whole.slice(at..at + part.len()),
+        None => Bytes::copy_from_slice(part),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_shared_and_anything_else_is_copied() {
+        let whole = Bytes::from_static(b"1\t2\n3\t4\n");
+        for range in [0..0, 0..4, 4..8, 3..8, 0..8] {
+            let part = part_of(&whole, &whole[range.clone()]);
+            assert_eq!((part.as_ptr(), &part[..]), (whole[range.clone()].as_ptr(), &whole[range]));
+        }
+        let (other, longer) = (b"5\n".to_vec(), b"1\t2\n3\t4\n5\n".to_vec());
+        assert_eq!(
+            (&part_of(&whole, &other)[..], &part_of(&whole.slice(2..4), &longer)[..]),
+            (&other[..], &longer[..])
+        );
+        assert!(part_of(&Bytes::new(), b"").is_empty());
+    }
 }

@@ -13,13 +13,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
 use tokio::task::block_in_place;
 
 use super::acts::{Act, collect};
 use super::loading::{self, Loading};
 use super::partial::{self, Extent};
 use super::preflight::{Target, Wanted};
-use super::reading::{self, Digest, Stored};
+use super::reading::{self, Stored};
 use super::roles;
 use super::undo::{Taken, Undo};
 use crate::commands::{Context, Run};
@@ -147,18 +148,18 @@ impl Load {
         allow_part: bool,
     ) -> Result<()> {
         let mut sql = reading::open(stored);
-        let mut digest = Digest::default();
+        let mut digest = loading.digest.again();
         let mut rewriter = Rewriter::new(loading.plan.policy.clone());
         let mut stream =
             Stream { load: self, way, here: false, globals: Vec::new(), roles: Vec::new(), left: Vec::new() };
         while let Some(piece) = sql.next().await? {
             digest.push(&piece);
             let mut acts = Vec::new();
-            rewriter.push(&piece, &mut |piece| collect(&mut acts, &piece))?;
+            rewriter.push(&piece, &mut |act| collect(&mut acts, &piece, &act))?;
             stream.act(loading, acts, undo).await?;
         }
         let mut acts = Vec::new();
-        let report = rewriter.finish(&mut |piece| collect(&mut acts, &piece))?;
+        let report = rewriter.finish(&mut |act| collect(&mut acts, &Bytes::new(), &act))?;
         digest.prove(loading.digest)?;
         stream.act(loading, acts, undo).await?;
         stream.end(loading, allow_part).await?;

@@ -5,6 +5,7 @@ pub(super) mod create;
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
 
 use super::acts::{Act, collect};
 use super::leftovers;
@@ -150,16 +151,16 @@ struct Later {
 impl Progress {
     async fn load(&mut self, loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
         let mut sql = reading::open(stored);
-        let mut digest = Digest::default();
+        let mut digest = loading.digest.again();
         let mut rewriter = Rewriter::new(loading.plan.policy.clone());
         while let Some(piece) = sql.next().await? {
             digest.push(&piece);
             let mut acts = Vec::new();
-            rewriter.push(&piece, &mut |piece| collect(&mut acts, &piece))?;
+            rewriter.push(&piece, &mut |act| collect(&mut acts, &piece, &act))?;
             self.act(loading, acts, undo).await?;
         }
         let mut acts = Vec::new();
-        let report = rewriter.finish(&mut |piece| collect(&mut acts, &piece))?;
+        let report = rewriter.finish(&mut |act| collect(&mut acts, &Bytes::new(), &act))?;
         // The whole input must have been the dump that was proven, before the last database counts as loaded.
         digest.prove(loading.digest)?;
         self.act(loading, acts, undo).await?;

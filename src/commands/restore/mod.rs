@@ -101,7 +101,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     // Read to its end once before anything is made: proves it whole and says all that the plan has to know.
     let read = match &sorted.sql {
         Some(stored) => {
-            let read = context.stop.or(reading::survey(stored)).await?;
+            let read = context.stop.or(reading::prove(stored)).await?;
             databases::prove(stored, &read, &settings.app, request)?;
             Some((stored, read))
         }

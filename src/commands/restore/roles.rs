@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::loading::Loading;
 use super::plan::Plan;
 use super::preflight::Target;
-use super::reading::{self, Digest, Read, Stored};
+use super::reading::{self, Read, Stored};
 use super::undo::Undo;
 use super::{Context, Request, Run};
 use crate::commands::held::Held;
@@ -187,7 +187,7 @@ fn say(made: &[String], changed: &[String], there: &[String]) {
 /// What of the dump is about roles, as the server can run it.
 async fn statements(stored: &Stored, read: &Read, policy: Policy) -> Result<Vec<u8>> {
     let policy = Policy { sections_wanted: Some(BTreeSet::new()), ..policy };
-    let (mut sql, mut digest, mut rewriter) = (reading::open(stored), Digest::default(), Rewriter::new(policy));
+    let (mut sql, mut digest, mut rewriter) = (reading::open(stored), read.digest.again(), Rewriter::new(policy));
     // Changes of roles that exist stand after all that is made, as in a restore of databases.
     let (mut globals, mut existing) = (Vec::new(), Vec::new());
     let mut take = |piece: Piece<'_>| {

@@ -86,14 +86,14 @@ impl Pod<'_> {
 
     async fn save(&self, run: &Run, wanted: &Wanted) -> Result<()> {
         let sql = sql(wanted.rows);
-        let line = seal(run, &self.context.settings.app, wanted, &sql)?.line()?;
+        let mut seal = seal(run, &self.context.settings.app, wanted, &sql)?;
         for attempt in 0..5 {
             let mut pump = bucket::begin(run, &self.store, 1, attempt).await?;
             if let Err(error) = pump.write(sql.as_bytes()).await {
                 pump.abort().await;
                 return Err(error);
             }
-            if bucket::commit(pump, &line).await?.is_some() {
+            if bucket::commit(pump, &mut seal).await?.is_some() {
                 return Ok(());
             }
         }
@@ -147,5 +147,6 @@ fn seal(run: &Run, app: &str, wanted: &Wanted, sql: &str) -> Result<Seal> {
         database_bytes: BTreeMap::new(),
         bytes: sql.len() as u64,
         digest: format!("blake3:{}", blake3::hash(sql.as_bytes()).to_hex()),
+        stored: None,
     })
 }

@@ -1,36 +1,86 @@
 //! A member of a dump's gzip that says how long it is, so that a reader knows where the next one begins without unpacking it,
-//! and unpacks several at once.
+//! and unpacks several at once. One that can be nothing but rows, where rows are being read, says how many lines it holds: whoever only
+//! counts them need not unpack it at all.
 //!
-//! The length stands in an extra field of the header (RFC 1952, 2.3.1.1; subfield `Bm`, four bytes, as BGZF has it in `BC`), which
-//! every gunzip skips.
+//! Both stand in the header's extra field (RFC 1952, 2.3.1.1; subfields `Bm` and `Br`, four bytes each; BGZF has its length in `BC`),
+//! which every gunzip skips.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use libdeflater::{Decompressor, crc32};
+use memchr::{memchr, memchr_iter, memmem};
 
 use super::cut::LONGEST;
 use super::deflate;
 
-/// How a dump of ours begins; no other gzip does.
-pub const HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'B', b'm', 4, 0];
+/// How a member begins that says its length alone.
+const HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'B', b'm', 4, 0];
+/// How one begins that says its lines as well.
+const HEAD_OF_LINES: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 16, 0, b'B', b'm', 4, 0];
+/// What stands between the length and the lines.
+const LINES: [u8; 4] = [b'B', b'r', 4, 0];
+/// The beginning, and the length in four bytes.
 const HEAD_BYTES: usize = HEAD.len() + 4;
+const HEAD_OF_LINES_BYTES: usize = HEAD_BYTES + LINES.len() + 4;
 /// Checksum and length of what was packed.
 const TAIL_BYTES: usize = 8;
 
 /// No member of a dump's rows is longer; a longer one is read as anybody's.
 const PACKED_MAX: usize = LONGEST + LONGEST / 8;
 
+/// How much of an object's start [`begins_ours`] wants to see, in bytes.
+pub const SHOWN_BYTES: usize = HEAD.len();
+
+/// Whether an object that begins so is a dump of ours: no other gzip does.
+pub fn begins_ours(start: &[u8]) -> bool {
+    start == HEAD || start == HEAD_OF_LINES
+}
+
+/// A piece in which no line begins, or may begin, as the end of a COPY's rows does: `\.`. Among rows it is nothing but rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lines {
+    /// How long the piece is, unpacked.
+    pub bytes: u64,
+    /// How many lines end in it.
+    pub count: u64,
+    /// Whether its last byte ends one.
+    pub is_ended: bool,
+}
+
+impl Lines {
+    fn of(piece: &[u8]) -> Option<Lines> {
+        let may_end_rows =
+            piece.starts_with(b"\\") || piece.ends_with(b"\n\\") || memmem::find(piece, b"\n\\.").is_some();
+        // A NUL is refused wherever it stands, and one who does not look would not see it.
+        if piece.is_empty() || piece.len() > LONGEST || may_end_rows || memchr(0, piece).is_some() {
+            return None;
+        }
+        let count = memchr_iter(b'\n', piece).count() as u64;
+        Some(Lines { bytes: piece.len() as u64, count, is_ended: piece.ends_with(b"\n") })
+    }
+
+    /// As the header has it: the count, doubled, and one more where the last line is ended.
+    fn said(self) -> Result<[u8; 4]> {
+        Ok(u32::try_from(2 * self.count + u64::from(self.is_ended))?.to_le_bytes())
+    }
+}
+
 /// Compresses a piece into one whole gzip member, at a level from 1 to 12. The same piece and level give the same bytes.
 ///
 /// # Errors
 /// For another level, a piece of more than 4 GiB, or when the compressor breaks its own bound.
 pub fn packed(piece: &[u8], level: u8) -> Result<Bytes> {
+    let lines = Lines::of(piece);
     let mut out = vec![0; HEAD_BYTES];
+    if let Some(lines) = lines {
+        out.extend_from_slice(&LINES);
+        out.extend_from_slice(&lines.said()?);
+    }
     deflate::append(&mut out, piece, level)?;
     out.extend_from_slice(&crc32(piece).to_le_bytes());
     out.extend_from_slice(&u32::try_from(piece.len())?.to_le_bytes());
     let length = u32::try_from(out.len())?;
-    out[..HEAD.len()].copy_from_slice(&HEAD);
+    out[..HEAD.len()].copy_from_slice(if lines.is_some() { &HEAD_OF_LINES } else { &HEAD });
     out[HEAD.len()..HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
     // It waits for its part of an upload, and is a third of what was made room for.
     out.shrink_to_fit();
@@ -51,17 +101,27 @@ pub enum Next {
 /// Looks at the next bytes of a dump, where a member must begin.
 pub fn next(stored: &[u8]) -> Next {
     let shown = stored.len().min(HEAD.len());
-    if stored[..shown] != HEAD[..shown] {
-        return Next::Foreign;
-    }
+    let head = match &stored[..shown] {
+        start if *start == HEAD[..shown] => HEAD_BYTES,
+        start if *start == HEAD_OF_LINES[..shown] => HEAD_OF_LINES_BYTES,
+        _ => return Next::Foreign,
+    };
     let Some(length) = stored.get(HEAD.len()..HEAD_BYTES).and_then(|bytes| bytes.try_into().ok()) else {
         return Next::Unknown;
     };
     match u32::from_le_bytes(length) as usize {
-        length if !(HEAD_BYTES + TAIL_BYTES..=PACKED_MAX).contains(&length) => Next::Foreign,
+        length if !(head + TAIL_BYTES..=PACKED_MAX).contains(&length) => Next::Foreign,
         length if length > stored.len() => Next::Unknown,
         length => Next::Member(length),
     }
+}
+
+/// What a whole member says of its lines, if it does.
+pub fn lines(member: &[u8]) -> Option<Lines> {
+    let said = member.strip_prefix(&HEAD_OF_LINES)?.get(4..)?.strip_prefix(&LINES)?;
+    let said = u64::from(u32::from_le_bytes(*said.first_chunk()?));
+    let bytes = u64::from(u32::from_le_bytes(*member.last_chunk()?));
+    Some(Lines { bytes, count: said / 2, is_ended: said % 2 == 1 })
 }
 
 /// Unpacks a whole member.
@@ -69,12 +129,13 @@ pub fn next(stored: &[u8]) -> Next {
 /// # Errors
 /// When it is damaged: its data, its checksum, its length.
 pub fn unpacked(member: &[u8]) -> Result<Vec<u8>> {
+    let head = if member.starts_with(&HEAD_OF_LINES) { HEAD_OF_LINES_BYTES } else { HEAD_BYTES };
     let (rest, tail) = member.split_at(member.len() - TAIL_BYTES);
     let word = |at: usize| u32::from_le_bytes([tail[at], tail[at + 1], tail[at + 2], tail[at + 3]]);
     let length = word(4) as usize;
     ensure!(length <= LONGEST, "a member says that it holds {length} bytes");
     let mut piece = vec![0; length];
-    let read = Decompressor::new().deflate_decompress(&rest[HEAD_BYTES..], &mut piece).context("gunzip")?;
+    let read = Decompressor::new().deflate_decompress(&rest[head..], &mut piece).context("gunzip")?;
     ensure!(read == length, "a member holds {read} bytes instead of {length}");
     ensure!(crc32(&piece) == word(0), "the checksum of a member differs");
     Ok(piece)
@@ -113,6 +174,31 @@ mod tests {
                 prop_assert!(unpacked(&member).map_or(true, |unpacked| unpacked == piece));
             }
         }
+    }
+
+    #[test]
+    fn lines_are_said_where_nothing_can_end_rows() {
+        let said =
+            |piece: &[u8]| lines(&packed(piece, 1).unwrap()).map(|lines| (lines.bytes, lines.count, lines.is_ended));
+        assert_eq!(said(b"1\ta\n2\t\\N\n"), Some((9, 2, true)));
+        assert_eq!(said(b"half a row"), Some((10, 0, false)));
+        assert_eq!(said(b"\n\na\\.\nb"), Some((7, 3, false)), "amid a line it ends nothing");
+        assert_eq!(said(&vec![b'\n'; LONGEST]), Some((2 << 20, 2 << 20, true)));
+        for piece in [
+            &b""[..],
+            b"1\n\\.\n",
+            b"1\n\\.x\n",
+            // The member before may end a line, and the one behind go on with this one.
+            b"\\.\n",
+            b"\\N\t1\n",
+            b"1\n\\",
+            b"1\0\n",
+            &vec![b'\n'; LONGEST + 1],
+        ] {
+            assert_eq!(said(piece), None, "{piece:?}");
+        }
+        let without = packed(b"\\.\n", 1).unwrap();
+        assert_eq!((next(&without), without[..HEAD.len()] == HEAD), (Next::Member(without.len()), true));
     }
 
     #[test]

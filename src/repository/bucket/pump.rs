@@ -19,6 +19,16 @@ pub struct Pump {
     open: BytesMut,
     packing: VecDeque<JoinHandle<Result<Bytes>>>,
     depth: usize,
+    stored: Stored,
+}
+
+/// What an object consists of so far, without its seal.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// Its length.
+    pub bytes: u64,
+    /// BLAKE3 of its bytes.
+    pub digest: blake3::Hasher,
 }
 
 /// Members on their way are memory: no more cores than this are fed.
@@ -35,6 +45,7 @@ impl Pump {
             open: BytesMut::new(),
             packing: VecDeque::new(),
             depth: 2 * cores,
+            stored: Stored::default(),
         }
     }
 
@@ -66,16 +77,18 @@ impl Pump {
     async fn store_oldest(&mut self) -> Result<()> {
         if let Some(packed) = self.packing.pop_front() {
             let packed = packed.await.context("compressing")??;
+            self.stored.bytes += packed.len() as u64;
+            self.stored.digest.update(&packed);
             self.upload.write(packed).await?;
         }
         Ok(())
     }
 
-    /// Ends the dump with its seal and makes the object appear: the one act that makes a backup.
+    /// Ends the dump with its seal, which may say what is stored, and makes the object appear: the one act that makes a backup.
     ///
     /// # Errors
-    /// When the store fails: nothing is visible then.
-    pub async fn commit(mut self, seal_line: &str) -> Result<Object> {
+    /// When the store fails, or there is no seal: nothing is visible then.
+    pub async fn commit(mut self, seal_line: impl FnOnce(&Stored) -> Result<String>) -> Result<Object> {
         let rest = self.open.split().freeze();
         if !rest.is_empty() {
             self.pack(rest).await?;
@@ -83,7 +96,8 @@ impl Pump {
         while !self.packing.is_empty() {
             self.store_oldest().await?;
         }
-        self.upload.write(pack::sealed_end(seal_line)?).await?;
+        let line = seal_line(&self.stored)?;
+        self.upload.write(pack::sealed_end(&line)?).await?;
         Ok(self.upload.commit().await?)
     }
 

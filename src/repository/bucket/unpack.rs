@@ -9,9 +9,18 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::task::JoinHandle;
 
 use super::foreign::{Gunzip, Wrong};
-use super::member::{self, Next};
+use super::member::{self, Lines, Next};
 use crate::error::Failure;
 use crate::exit::Exit;
+
+/// What stored bytes turn into.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unpacked {
+    /// SQL.
+    Sql(Bytes),
+    /// A member that was not unpacked, because it is nothing but lines of rows.
+    Lines(Lines),
+}
 
 /// Turns stored bytes into SQL, in pieces as they come.
 pub struct Unpacker {
@@ -62,22 +71,45 @@ impl Unpacker {
     /// # Errors
     /// When the gzip is damaged: a wrong checksum, rubbish between or behind members.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self.next_or_lines(false).await? {
+            Some(Unpacked::Sql(sql)) => Ok(Some(sql)),
+            // Nobody asked for them.
+            Some(Unpacked::Lines(_)) | None => Ok(None),
+        }
+    }
+
+    /// The same; but where the SQL that was given out ends `among_rows` of a COPY, and the next member can be nothing but more of them, only
+    /// what that says of its lines.
+    ///
+    /// # Errors
+    /// As [`Unpacker::next`].
+    pub async fn next_or_lines(&mut self, among_rows: bool) -> Result<Option<Unpacked>> {
         loop {
             match &mut self.way {
                 Way::Unknown | Way::Sealed if self.stored.len() < 2 => return Ok(None),
                 Way::Unknown | Way::Sealed if self.stored.starts_with(&[0x1f, 0x8b]) => self.way = Way::Ours,
                 Way::Sealed => bail!(damaged(anyhow::anyhow!("it does not begin as gzip"))),
                 Way::Unknown => self.way = Way::Plain,
-                Way::Plain => return Ok((!self.stored.is_empty()).then(|| self.stored.split().freeze())),
-                Way::Ours if self.unpacking.len() >= self.depth => return self.oldest().await,
+                Way::Plain => {
+                    return Ok((!self.stored.is_empty()).then(|| Unpacked::Sql(self.stored.split().freeze())));
+                }
+                Way::Ours if self.unpacking.len() >= self.depth => return self.oldest_sql().await,
                 Way::Ours => match member::next(&self.stored) {
                     Next::Unknown => return Ok(None),
                     Next::Member(length) => {
+                        if among_rows && let Some(lines) = member::lines(&self.stored[..length]) {
+                            // First what stands before it: it may end the rows.
+                            if !self.unpacking.is_empty() {
+                                return self.oldest_sql().await;
+                            }
+                            self.stored.advance(length);
+                            return Ok(Some(Unpacked::Lines(lines)));
+                        }
                         let member = self.stored.split_to(length).freeze();
                         self.unpacking.push_back(tokio::task::spawn_blocking(move || unpacked(&member)));
                     }
                     // First what stands before it.
-                    Next::Foreign if !self.unpacking.is_empty() => return self.oldest().await,
+                    Next::Foreign if !self.unpacking.is_empty() => return self.oldest_sql().await,
                     Next::Foreign => self.way = Way::Gzip(Gunzip::Between),
                 },
                 Way::Gzip(_) if self.stored.is_empty() => return Ok(None),
@@ -86,11 +118,15 @@ impl Unpacker {
                     let sql = gunzip.push(slice).map_err(wrong)?;
                     self.stored.advance(slice.len());
                     if !sql.is_empty() {
-                        return Ok(Some(sql.into()));
+                        return Ok(Some(Unpacked::Sql(sql.into())));
                     }
                 }
             }
         }
+    }
+
+    async fn oldest_sql(&mut self) -> Result<Option<Unpacked>> {
+        Ok(self.oldest().await?.map(Unpacked::Sql))
     }
 
     async fn oldest(&mut self) -> Result<Option<Bytes>> {
@@ -237,9 +273,9 @@ mod tests {
     #[tokio::test]
     async fn a_flipped_bit_a_cut_and_rubbish_behind_are_errors() {
         for good in [packed(), [gzip(b"SELECT 1;\n"), gzip(&[b'x'; 10_000])].concat()] {
-            // In the data, the checksum and the length of the first member.
+            // In the data, the checksum and the length of the first member, and in the data of the second.
             let second = 1 + good[1..].windows(3).position(|window| window == [0x1f, 0x8b, 8]).unwrap();
-            for at in [second - 12, second - 8, second - 4, second + 21] {
+            for at in [second - 12, second - 8, second - 4, second + 29] {
                 let mut bad = good.clone();
                 bad[at] ^= 1;
                 assert!(unpack_all(&bad, 1000).await.is_err(), "bit {at}");

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use futures::future::join_all;
 
 use crate::error::Failure;
 use crate::process::{Program, output};
@@ -54,14 +55,16 @@ pub async fn installed(directories: &ClientDirs) -> Result<Vec<Client>> {
 
 /// Directories that have all of these programs, the first of each major, ascending; the first program tells major and version.
 pub(super) async fn sets(directories: &ClientDirs, programs: &[&str]) -> Vec<(u32, String, PathBuf)> {
+    let has_all = |directory: &PathBuf| programs.iter().all(|name| directory.join(name).is_file());
+    let asked = places(directories).filter(has_all).map(async |directory| {
+        let arguments = vec!["--version".into()];
+        let asked = Program { path: directory.join(programs[0]), arguments, environment: Vec::new() };
+        (output(&asked).await, asked, directory)
+    });
     let mut sets: Vec<(u32, String, PathBuf)> = Vec::new();
-    for directory in places(directories) {
-        if !programs.iter().all(|name| directory.join(name).is_file()) {
-            continue;
-        }
-        let asked =
-            Program { path: directory.join(programs[0]), arguments: vec!["--version".into()], environment: Vec::new() };
-        match output(&asked).await {
+    // All at once: an image has seven of them.
+    for (said, asked, directory) in join_all(asked).await {
+        match said {
             Ok(said) => {
                 if let Some((major, version)) = parse_version(programs[0], &String::from_utf8_lossy(&said))
                     && !sets.iter().any(|(there, ..)| *there == major)

@@ -57,6 +57,23 @@ pub struct Seal {
     pub bytes: u64,
     /// `blake3:` and the hexadecimal BLAKE3 of those bytes.
     pub digest: String,
+    /// What is stored of it, where that is an object by itself. Dumps of before do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Stored>,
+}
+
+/// The stored bytes of a dump before those of its seal: as long as they are the same, so is what they unpack to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// How many they are.
+    pub bytes: u64,
+    /// `blake3:` and their hexadecimal BLAKE3.
+    pub digest: String,
+}
+
+/// A digest as a seal spells it.
+pub fn blake3_of(hasher: &blake3::Hasher) -> String {
+    format!("blake3:{}", hasher.finalize().to_hex())
 }
 
 /// One database of a sealed dump.

@@ -39,6 +39,17 @@ impl Surveyor {
         })
     }
 
+    /// Whether rows of a COPY come next, which [`Surveyor::skip_rows`] may pass over.
+    pub fn is_among_rows(&self) -> bool {
+        self.lexer.is_among_rows()
+    }
+
+    /// Counts rows that nobody unpacked: of so many bytes and lines, the last of which `is_ended`. The survey has no digest then.
+    pub fn skip_rows(&mut self, bytes: u64, lines: u64, is_ended: bool) {
+        self.lexer.skip_rows(lines, is_ended);
+        self.reader.skipped(bytes, lines, is_ended);
+    }
+
     /// The facts; an error when the dump ends inside anything.
     pub fn finish(self) -> Result<Survey, DumpError> {
         let mut reader = self.reader;
@@ -93,6 +104,15 @@ impl Reader {
                 }
             }
             Event::CopyEnd(_) => {}
+        }
+    }
+
+    fn skipped(&mut self, bytes: u64, rows: u64, is_ended: bool) {
+        self.proof.skipped(bytes, is_ended);
+        let section = self.section();
+        section.bytes += bytes;
+        if let Some(table) = section.tables.last_mut() {
+            table.rows += rows;
         }
     }
 

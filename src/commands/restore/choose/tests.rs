@@ -22,6 +22,7 @@ fn dump(name: &str, time: &str, sealed: Option<(&str, &str)>) -> Dump {
             measure: None,
             bytes: 0,
             digest: String::new(),
+            stored: None,
         };
         SealState::Sealed(Box::new(Kept::of(seal)))
     });

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::{Lexer, Mode};
+
 /// Finds the next line that begins like the end mark.
 static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n\\."));
 
@@ -39,6 +41,16 @@ pub(super) enum Piece<'a> {
 impl Rows {
     pub(super) fn new() -> Self {
         Self { place: Place::Start(0) }
+    }
+
+    /// Whether what comes next is known to be of the rows as long as no line begins with the end mark's first byte.
+    pub(super) fn is_among(&self) -> bool {
+        matches!(self.place, Place::Start(0) | Place::Middle)
+    }
+
+    /// Rows that nobody looks at: whether their last byte ends a line.
+    pub(super) fn skip(&mut self, is_ended: bool) {
+        self.place = if is_ended { Place::Start(0) } else { Place::Middle };
     }
 
     /// The next piece of `rest`, and how many bytes of `rest` it used.
@@ -82,6 +94,22 @@ impl Rows {
         };
         self.place = seen.map_or(Place::Middle, Place::Start);
         (Piece::Rows(kept), rest.len())
+    }
+}
+
+/// Rows that nobody looks at.
+impl Lexer {
+    /// Whether rows of a COPY come next, which [`Lexer::skip_rows`] may pass over.
+    pub fn is_among_rows(&self) -> bool {
+        self.held.is_empty() && matches!(&self.mode, Mode::Copy(rows) if rows.is_among())
+    }
+
+    /// Passes over rows without seeing them: so many lines, the last of which `is_ended`. No line in them may begin as the end mark does.
+    pub fn skip_rows(&mut self, lines: u64, is_ended: bool) {
+        self.line += lines;
+        if let Mode::Copy(rows) = &mut self.mode {
+            rows.skip(is_ended);
+        }
     }
 }
 

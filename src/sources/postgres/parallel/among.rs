@@ -30,7 +30,7 @@ impl Replay {
         }
         let line = begun.line;
         let job = |begun, sql: &[u8]| {
-            let sql = Part::Sql([sql, b"\n"].concat());
+            let sql = Part::Sql([sql, b"\n"].concat().into());
             Job { parts: vec![Part::Begins(begun, come), Part::At(line), sql], number: None }
         };
         match way {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
 use futures::future::try_join_all;
 
 use super::lane::{Job, Part};
@@ -94,7 +95,10 @@ impl Replay {
             Err(_) => return self.ours(None, b"\nANALYZE;\n").await,
         };
         several.alone = false;
-        let ours = |sql: &str| Job { parts: vec![Part::At(None), Part::Sql(sql.as_bytes().to_vec())], number: None };
+        let ours = |sql: &str| Job {
+            parts: vec![Part::At(None), Part::Sql(Bytes::copy_from_slice(sql.as_bytes()))],
+            number: None,
+        };
         let session = "\nRESET SESSION AUTHORIZATION;\nSET client_encoding = 'UTF8';\n";
         let given = try_join_all(several.lanes.iter_mut().map(|lane| lane.give(ours(session)))).await;
         for (sql, bytes) in &statements {

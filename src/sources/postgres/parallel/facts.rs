@@ -32,12 +32,14 @@ const TABLES: &str = "SELECT c.oid, pg_catalog.convert_to(n.nspname::text, $1::t
 const FAMILIES: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = inhrelid \
                         WHERE c.relkind IN ('r', 'p', 'f')";
 
-/// What ANALYZE without a name takes, the largest first. With a table its partitions are taken.
+/// What ANALYZE without a name takes, the largest first; but for the catalogue's own tables, of which the server takes statistics as it
+/// needs them. With a table its partitions are taken.
 const TO_ANALYZE: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), CASE c.relkind WHEN 'p'
    THEN (SELECT pg_catalog.sum(pg_catalog.pg_relation_size(t.relid))::pg_catalog.int8 FROM pg_catalog.pg_partition_tree(c.oid) t)
    ELSE pg_catalog.pg_relation_size(c.oid) END
  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND NOT c.relisshared AND c.relpersistence <> 't' ORDER BY 2 DESC, 1";
+ WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND NOT c.relisshared AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 2 DESC, 1";
 
 /// Below this size in bytes tables are taken together.
 const SMALL: i64 = 1 << 20;

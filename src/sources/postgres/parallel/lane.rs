@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender, channel};
 use tokio::task::JoinHandle;
@@ -24,7 +25,7 @@ pub enum Part {
     /// Rows come next; the block's first row is in this line of the dump.
     Rows(u64),
     /// Bytes.
-    Sql(Vec<u8>),
+    Sql(Bytes),
 }
 
 /// A few parts that go together.

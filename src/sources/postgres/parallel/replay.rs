@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
 use futures::future::try_join_all;
 
 use super::end::Taken;
@@ -224,7 +225,7 @@ impl Replay {
     ///
     /// # Errors
     /// When a statement has failed.
-    pub async fn rows(&mut self, line: u64, rows: Vec<u8>) -> Result<()> {
+    pub async fn rows(&mut self, line: u64, rows: Bytes) -> Result<()> {
         if let Some(block) = &mut self.block {
             let bytes = rows.len() as u64;
             if let Some(table) = &block.table {

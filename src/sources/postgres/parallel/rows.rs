@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use memchr::{memchr_iter, memrchr};
 
 use super::facts::Dealt;
@@ -25,10 +26,13 @@ pub struct Block {
     /// The table, where it is known.
     pub table: Option<Qualified>,
     begun: Begun,
-    header: Vec<u8>,
+    header: Bytes,
     /// Whether more than one lane may have rows of it.
     out: bool,
-    rows: Vec<u8>,
+    /// Rows that wait, in the pieces that they came in: they are not copied to be put together.
+    rows: Vec<Bytes>,
+    /// How long they are together.
+    bytes: usize,
     /// The dump's line that `rows` begin in.
     line: u64,
     /// The dump's line of its first row.
@@ -44,7 +48,7 @@ pub struct Block {
 /// Rows that go to one lane.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cut {
-    rows: Vec<u8>,
+    rows: Vec<Bytes>,
     line: u64,
     /// Whether the last row goes on.
     goes_on: bool,
@@ -56,7 +60,7 @@ impl Block {
     /// The COPY of this number in the dump, whose header is `sql`.
     pub fn new(number: usize, table: Option<Qualified>, begun: Begun, sql: &[u8], dealt: Dealt) -> Block {
         let first = begun.line.unwrap_or_default() + memchr_iter(b'\n', sql).count() as u64 + 1;
-        let header = [sql, b"\n"].concat();
+        let header = [sql, b"\n"].concat().into();
         Block {
             number,
             table,
@@ -64,6 +68,7 @@ impl Block {
             header,
             out: dealt == Dealt::Out,
             rows: Vec::new(),
+            bytes: 0,
             line: first,
             first,
             lane: (dealt == Dealt::First).then_some(0),
@@ -73,35 +78,45 @@ impl Block {
     }
 
     /// More rows; their first line in the dump.
-    pub fn push(&mut self, line: u64, rows: Vec<u8>) {
+    pub fn push(&mut self, line: u64, rows: Bytes) {
+        if rows.is_empty() {
+            return;
+        }
         if self.rows.is_empty() {
             self.line = line;
-            self.rows = rows;
-        } else {
-            self.rows.extend_from_slice(&rows);
         }
+        self.bytes += rows.len();
+        self.rows.push(rows);
     }
 
     /// What has to be given away now, when there is enough.
     pub fn cut(&mut self) -> Option<Cut> {
-        if self.rows.len() < PIECE {
+        if self.bytes < PIECE {
             return None;
         }
-        let end = memrchr(b'\n', &self.rows).map(|at| at + 1);
-        Some(self.take(end.unwrap_or(self.rows.len()), end.is_none()))
+        let ends = self.rows.iter().enumerate().rev();
+        let end = ends.filter_map(|(at, rows)| Some((at, memrchr(b'\n', rows)? + 1))).next();
+        let Some((at, end)) = end else { return Some(self.take(Vec::new(), true)) };
+        // What follows the last line's end stays.
+        let mut rest = self.rows.split_off(at + 1);
+        let last = self.rows[at].split_off(end);
+        if !last.is_empty() {
+            rest.insert(0, last);
+        }
+        Some(self.take(rest, false))
     }
 
     /// What is left at the end; something even when there are no rows at all, because the COPY has to be tried.
     pub fn last(&mut self) -> Option<Cut> {
         let is_done = self.rows.is_empty() && !self.open.is_empty();
-        (!is_done).then(|| self.take(self.rows.len(), false))
+        (!is_done).then(|| self.take(Vec::new(), false))
     }
 
-    fn take(&mut self, end: usize, goes_on: bool) -> Cut {
-        let rest = self.rows.split_off(end);
+    fn take(&mut self, rest: Vec<Bytes>, goes_on: bool) -> Cut {
+        self.bytes = rest.iter().map(Bytes::len).sum();
         let rows = std::mem::replace(&mut self.rows, rest);
         let line = self.line;
-        self.line += memchr_iter(b'\n', &rows).count() as u64;
+        self.line += rows.iter().map(|rows| memchr_iter(b'\n', rows).count() as u64).sum::<u64>();
         Cut { rows, line, goes_on, lane: self.lane }
     }
 
@@ -111,7 +126,7 @@ impl Block {
         // A row that goes on cannot be in two COPYs.
         if !self.goes_on && self.open.get(&lane).is_some_and(|bytes| *bytes >= COPY_MAX) {
             self.open.remove(&lane);
-            parts.push(Block::end(if cut.rows.ends_with(b"\r\n") { END_CRLF } else { END }));
+            parts.push(Block::end(if ends_with_crlf(&cut.rows) { END_CRLF } else { END }));
         }
         if !self.open.contains_key(&lane) {
             blocks.push(self.number);
@@ -120,23 +135,27 @@ impl Block {
             parts.push(Part::Sql(self.header.clone()));
             parts.push(Part::Rows(self.first));
         }
-        *self.open.entry(lane).or_default() += cut.rows.len() as u64;
+        *self.open.entry(lane).or_default() += cut.rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
         self.goes_on = cut.goes_on;
         self.lane = (cut.goes_on || !self.out).then_some(lane);
         parts.push(Part::At(Some(cut.line)));
-        parts.push(Part::Sql(cut.rows));
+        parts.extend(cut.rows.into_iter().map(Part::Sql));
         parts
     }
 
     /// What ends a COPY, as the dump has it.
     pub fn end(mark: &[u8]) -> Part {
-        Part::Sql(mark.to_vec())
+        Part::Sql(Bytes::copy_from_slice(mark))
     }
 
     /// Whether this lane has an open COPY of it.
     pub fn is_open(&self, lane: usize) -> bool {
         self.open.contains_key(&lane)
     }
+}
+
+fn ends_with_crlf(rows: &[Bytes]) -> bool {
+    rows.iter().rev().flat_map(|rows| rows.iter().rev()).take(2).eq(b"\n\r")
 }
 
 #[cfg(test)]
@@ -166,7 +185,7 @@ mod tests {
         let all = rows.concat();
         let mut line = 12;
         for piece in all.chunks(chunk) {
-            block.push(line, piece.to_vec());
+            block.push(line, Bytes::copy_from_slice(piece));
             line += memchr_iter(b'\n', piece).count() as u64;
             while let Some(cut) = block.cut() {
                 give(&mut block, cut);
@@ -208,7 +227,7 @@ mod tests {
     fn a_table_without_rows_is_copied_all_the_same() {
         let (mut block, mut blocks) = (block(true), Vec::new());
         let cut = block.last().unwrap();
-        assert_eq!(block.parts(1, cut, &mut blocks).len(), 6);
+        assert_eq!(block.parts(1, cut, &mut blocks).len(), 5);
         assert_eq!((blocks, block.is_open(1), block.is_open(0)), (vec![3], true, false));
         assert!(block.last().is_none());
     }
@@ -217,7 +236,7 @@ mod tests {
     fn a_copy_that_is_ended_halfway_is_ended_as_its_rows_are() {
         for (rows, mark) in [(&b"a\n"[..], &b"\\.\n"[..]), (b"a\r\n", b"\\.\r\n")] {
             let mut block = block(true);
-            block.push(12, rows.to_vec());
+            block.push(12, Bytes::copy_from_slice(rows));
             block.open.insert(1, COPY_MAX);
             let cut = block.last().unwrap();
             assert!(matches!(&block.parts(1, cut, &mut Vec::new())[0], Part::Sql(sql) if sql == mark));
@@ -227,10 +246,10 @@ mod tests {
     #[test]
     fn each_piece_knows_its_line() {
         let mut block = block(true);
-        block.push(12, [vec![b'a'; PIECE - 10], b"\nb\nc".to_vec(), vec![b'd'; 20]].concat());
+        block.push(12, [vec![b'a'; PIECE - 10], b"\nb\nc".to_vec(), vec![b'd'; 20]].concat().into());
         let cut = block.cut().unwrap();
-        assert_eq!((cut.line, cut.goes_on, cut.rows.len()), (12, false, PIECE - 7));
+        assert_eq!((cut.line, cut.goes_on, cut.rows.concat().len()), (12, false, PIECE - 7));
         let rest = block.last().unwrap();
-        assert_eq!((rest.line, rest.rows.len()), (14, 21));
+        assert_eq!((rest.line, rest.rows.concat().len()), (14, 21));
     }
 }

@@ -123,6 +123,7 @@ mod tests {
             measure: None,
             bytes: 7,
             digest: "blake3:0".into(),
+            stored: None,
         }
     }
 

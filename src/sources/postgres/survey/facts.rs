@@ -35,7 +35,7 @@ pub struct Survey {
     pub roles_referenced: BTreeSet<Name>,
     /// Bytes before the seal line, or of everything.
     pub bytes: u64,
-    /// BLAKE3 of those bytes, in hex.
+    /// BLAKE3 of those bytes, in hex; empty where some were passed over.
     pub digest: String,
     /// Whether pg_dump's own last words were there, outside everything, with no statement after them.
     pub trailer: bool,

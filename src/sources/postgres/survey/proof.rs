@@ -13,7 +13,9 @@ const CLUSTER: &[u8] = b"-- PostgreSQL database cluster dump complete";
 pub(super) struct Proof {
     hasher: Gathered,
     bytes: u64,
-    /// Whether the next byte is a line's first.
+    /// Whether bytes were passed over, so that there is no digest.
+    skipped: bool,
+    /// Whether the last byte ends no line.
     mid_line: bool,
     /// Whether pg_dumpall began it; then only pg_dumpall's trailer ends it.
     pub(super) cluster: bool,
@@ -66,11 +68,7 @@ impl Proof {
             Event::Space(space) if space.iter().all(u8::is_ascii_whitespace) => {}
             // psql's guard is closed after the trailer.
             Event::Meta(_) | Event::Space(_) | Event::Comment(_) => self.seal = None,
-            _ => {
-                self.seal = None;
-                self.database_trailer = false;
-                self.cluster_trailer = false;
-            }
+            _ => self.goes_on(),
         }
         if let Event::Meta(line) = event
             && line.starts_with(b"\\connect")
@@ -83,6 +81,21 @@ impl Proof {
         if let Some(&byte) = bytes.last() {
             self.mid_line = byte != b'\n';
         }
+    }
+
+    /// What is more than a comment: no trailer and no seal that came before was the last word.
+    fn goes_on(&mut self) {
+        self.seal = None;
+        self.database_trailer = false;
+        self.cluster_trailer = false;
+    }
+
+    /// So many bytes of rows, which nobody has seen.
+    pub(super) fn skipped(&mut self, bytes: u64, is_ended: bool) {
+        self.goes_on();
+        self.skipped = true;
+        self.bytes += bytes;
+        self.mid_line = !is_ended;
     }
 
     fn comment(&mut self, line: &[u8]) {
@@ -110,9 +123,10 @@ impl Proof {
             Layout::Cluster if self.cluster => self.cluster_trailer,
             _ => self.database_trailer,
         };
+        let hex = |digest: blake3::Hash| if self.skipped { String::new() } else { digest.to_hex().to_string() };
         match self.seal {
-            Some(seal) => (seal.bytes, seal.digest.to_hex().to_string(), trailer, Some(seal.text)),
-            None => (self.bytes, self.hasher.finalize().to_hex().to_string(), trailer, None),
+            Some(seal) => (seal.bytes, hex(seal.digest), trailer, Some(seal.text)),
+            None => (self.bytes, hex(self.hasher.finalize()), trailer, None),
         }
     }
 }

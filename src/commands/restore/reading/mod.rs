@@ -3,6 +3,9 @@
 //! A bucket has roles and databases in one piece; a restic repository has a piece for each. The stream is the same: pieces one
 //! after the other, with a `\connect` before those that do not say their database themselves.
 
+mod digest;
+mod sealed;
+
 use anyhow::{Result, bail};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
@@ -21,6 +24,8 @@ use crate::sources::postgres::name::Name;
 use crate::sources::postgres::rewrite::{Policy, Rewriter};
 use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::survey::{Survey, Surveyor};
+
+pub use self::digest::Digest;
 
 /// Pieces of SQL that wait for the reader; each is what a chunk of the store unpacks to.
 const AHEAD: usize = 4;
@@ -73,6 +78,12 @@ impl Stored {
         };
         Stored { name: dump.name.clone(), pieces: vec![piece] }
     }
+
+    /// A reading of it, for whoever watches.
+    fn step(&self) -> Step {
+        let sealed = self.pieces.iter().map(|piece| piece.seal.as_ref().map(|seal| seal.bytes));
+        Step::begin(format!("SQL of {}", self.name), sealed.sum::<Option<u64>>())
+    }
 }
 
 /// What comes out of it.
@@ -97,8 +108,7 @@ pub struct Sql {
 /// Begins to read.
 pub fn open(stored: &Stored) -> Sql {
     let (tell, told) = mpsc::channel(AHEAD);
-    let sealed = stored.pieces.iter().map(|piece| piece.seal.as_ref().map(|seal| seal.bytes));
-    let step = Step::begin(format!("SQL of {}", stored.name), sealed.sum::<Option<u64>>());
+    let step = stored.step();
     let stored = stored.clone();
     tokio::spawn(async move {
         let mut ahead = None;
@@ -217,7 +227,7 @@ pub struct Read {
     pub survey: Survey,
     /// Each piece by itself, where there are several or something was added between them.
     parts: Vec<Survey>,
-    /// The digest of all that was read.
+    /// What the second reading is to be the same as.
     pub digest: Digest,
 }
 
@@ -231,6 +241,18 @@ impl Read {
     pub fn is_sealed(&self, stored: &Stored) -> bool {
         let known = stored.pieces.iter().all(|piece| piece.seal.is_some());
         known || (0..stored.pieces.len()).all(|at| self.part(at).seal.is_some())
+    }
+}
+
+/// Says what it is and proves it whole; unpacks no more of it than that takes.
+///
+/// # Errors
+/// When it cannot be read to its end, or is no dump.
+pub async fn prove(stored: &Stored) -> Result<Read> {
+    match sealed::survey(stored).await? {
+        Some(read) => Ok(read),
+        // No such seal, or something else is stored by now: all of it tells what.
+        None => survey(stored).await,
     }
 }
 
@@ -303,30 +325,4 @@ pub async fn explain(stored: &Stored, policy: Policy) -> Result<u64> {
         tracing::info!("line {}: {}: {}", change.line, change.what, change.why);
     }
     Ok(report.changes.len() as u64 + report.more)
-}
-
-/// Digests what is read, to tell whether the store gives the same at the second reading.
-#[derive(Default)]
-pub struct Digest(blake3::Hasher);
-
-impl Digest {
-    /// Takes a piece.
-    pub fn push(&mut self, piece: &[u8]) {
-        self.0.update(piece);
-    }
-
-    /// Compares with the first reading.
-    ///
-    /// # Errors
-    /// When the store gave something else.
-    pub fn prove(&self, first: &Digest) -> Result<()> {
-        if self.0.finalize() != first.0.finalize() {
-            bail!(
-                Failure::new("the store gave another dump at the second reading than at the first")
-                    .hint("nothing live was touched; run bkp check --read-data")
-                    .exit(Exit::ProofFailed)
-            );
-        }
-        Ok(())
-    }
 }

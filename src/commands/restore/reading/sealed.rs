@@ -1,0 +1,196 @@
+//! The first reading of a dump whose seal says what is stored. Its stored bytes are compared with that, so what they unpack to is known
+//! without unpacking it: its bytes and its digest. Only what a plan needs is unpacked, the statements; rows are counted as
+//! their members say. The second reading sees all of it, and is compared with the seal.
+
+use anyhow::Result;
+
+use super::{Digest, Piece, Read, Source, Stored};
+use crate::commands::store_failure;
+use crate::repository::bucket::unpack::{Unpacked, Unpacker};
+use crate::sources::postgres::seal::{self, blake3_of};
+use crate::sources::postgres::survey::{Survey, Surveyor};
+
+/// What the dump is; nothing when it has no such seal, or is not what was sealed.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn survey(stored: &Stored) -> Result<Option<Read>> {
+    let [Piece { seal: Some(seal), database: None, place: Source::Object(store, dump), .. }] = &stored.pieces[..]
+    else {
+        return Ok(None);
+    };
+    let Some(sealed) = &seal.stored else { return Ok(None) };
+    let step = stored.step();
+    let mut download = store.read(&dump.name, None, dump.version.as_ref()).await.map_err(store_failure)?;
+    let (mut compared, mut read) = (Compared::with(sealed), Rows::default());
+    while let Some(bytes) = download.next().await.map_err(store_failure)? {
+        compared.push(&bytes);
+        read.unpacker.push(&bytes);
+        match read.go_on().await {
+            Ok(sql) => step.advance(sql),
+            Err(_) => return Ok(None),
+        }
+    }
+    let Ok(mut survey) = read.finish().await else { return Ok(None) };
+    if !compared.is_same() || survey.bytes != seal.bytes || survey.stray.is_some() {
+        return Ok(None);
+    }
+    survey.digest = seal.digest.trim_start_matches("blake3:").to_owned();
+    Ok(Some(Read { survey, parts: Vec::new(), digest: Digest::of_sealed(seal) }))
+}
+
+/// Stored bytes, as the seal has them.
+struct Compared<'a> {
+    sealed: &'a seal::Stored,
+    /// How many are still to come.
+    left: u64,
+    hasher: blake3::Hasher,
+}
+
+impl<'a> Compared<'a> {
+    fn with(sealed: &'a seal::Stored) -> Compared<'a> {
+        Compared { sealed, left: sealed.bytes, hasher: blake3::Hasher::new() }
+    }
+
+    /// Those of the seal itself are not looked at: the survey sees what they unpack to.
+    fn push(&mut self, bytes: &[u8]) {
+        let before = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        self.hasher.update(&bytes[..before]);
+        self.left -= before as u64;
+    }
+
+    fn is_same(&self) -> bool {
+        self.left == 0 && blake3_of(&self.hasher) == self.sealed.digest
+    }
+}
+
+/// Stored bytes on their way into a survey.
+struct Rows {
+    unpacker: Unpacker,
+    surveyor: Surveyor,
+}
+
+impl Default for Rows {
+    fn default() -> Rows {
+        Rows { unpacker: Unpacker::of_sealed(), surveyor: Surveyor::for_replay() }
+    }
+}
+
+impl Rows {
+    /// Takes what has come; says how much SQL that is.
+    async fn go_on(&mut self) -> Result<u64> {
+        let mut taken = 0;
+        while let Some(unpacked) = self.unpacker.next_or_lines(self.surveyor.is_among_rows()).await? {
+            taken += self.take(&unpacked)?;
+        }
+        Ok(taken)
+    }
+
+    fn take(&mut self, unpacked: &Unpacked) -> Result<u64> {
+        match unpacked {
+            Unpacked::Sql(sql) => {
+                self.surveyor.push(sql)?;
+                Ok(sql.len() as u64)
+            }
+            Unpacked::Lines(lines) => {
+                self.surveyor.skip_rows(lines.bytes, lines.count, lines.is_ended);
+                Ok(lines.bytes)
+            }
+        }
+    }
+
+    async fn finish(mut self) -> Result<Survey> {
+        while let Some(sql) = self.unpacker.rest().await? {
+            self.surveyor.push(&sql)?;
+        }
+        Ok(self.surveyor.finish()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::repository::bucket::{member, pack};
+
+    const LINE: &str = "-- bkp seal {}\n";
+
+    /// As a store gives it: members of these lengths, and the seal.
+    fn stored(sql: &[u8], lengths: &[usize]) -> Vec<u8> {
+        let (mut stored, mut rest, mut lengths) = (Vec::new(), sql, lengths.iter().cycle());
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at((*lengths.next().unwrap()).min(rest.len()));
+            stored.extend_from_slice(&member::packed(piece, 1).unwrap());
+            rest = behind;
+        }
+        stored.extend_from_slice(&pack::sealed_end(LINE).unwrap());
+        stored
+    }
+
+    /// What is read of it, and how much of the SQL was unpacked for that.
+    async fn read(stored: &[u8], chunk: usize) -> (Option<Survey>, u64) {
+        let (mut read, mut unpacked, mut well) = (Rows::default(), 0, true);
+        for bytes in stored.chunks(chunk) {
+            read.unpacker.push(bytes);
+            while let Ok(Some(next)) = read.unpacker.next_or_lines(read.surveyor.is_among_rows()).await {
+                let taken = read.take(&next);
+                well &= taken.is_ok();
+                unpacked += if matches!(next, Unpacked::Sql(_)) { taken.unwrap_or_default() } else { 0 };
+            }
+        }
+        (read.finish().await.ok().filter(|_| well), unpacked)
+    }
+
+    fn segment() -> impl Strategy<Value = String> {
+        let row = prop::sample::select(vec![
+            "1\ta",
+            "\\N\t",
+            "",
+            "\\.x",
+            "\\\\.",
+            "a\\.",
+            "\\",
+            "long long long row\twith\ttabs",
+        ]);
+        let rows = prop::collection::vec(row, 0..40).prop_map(|rows| {
+            let rows: String = rows.iter().map(|row| format!("{row}\n")).collect();
+            format!("COPY s.t (a, b) FROM stdin;\n{rows}\\.\n")
+        });
+        let other = prop::sample::select(vec![
+            "SELECT 1;\n",
+            "-- a comment\n\n",
+            "CREATE FUNCTION f() RETURNS text AS $$\n\\.\nCOPY x FROM stdin;\n$$ LANGUAGE sql;\n",
+            "CREATE TABLE s.t (a int);\n",
+            "--\n-- PostgreSQL database dump complete\n--\n",
+        ]);
+        prop_oneof![2 => rows, 3 => other.prop_map(str::to_owned)]
+    }
+
+    proptest! {
+        #[test]
+        fn a_survey_is_the_same_whether_rows_are_unpacked_or_not(
+            segments in prop::collection::vec(segment(), 0..12),
+            lengths in prop::collection::vec(1..120_usize, 1..6),
+            chunk in 1..400_usize,
+        ) {
+            let sql = segments.concat();
+            let mut all = Surveyor::for_replay();
+            let whole = all.push(format!("{sql}{LINE}").as_bytes()).and_then(|()| all.finish());
+            let (found, _) = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(read(&stored(sql.as_bytes(), &lengths), chunk));
+            let without_digest = |survey: Survey| Survey { digest: String::new(), ..survey };
+            prop_assert_eq!(found.map(without_digest), whole.ok().map(without_digest));
+        }
+    }
+
+    #[tokio::test]
+    async fn of_many_rows_next_to_nothing_is_unpacked() {
+        let rows: String = (0..50_000).map(|n| format!("{n}\ta row\n")).collect();
+        let sql = format!("CREATE TABLE s.t (a int, b text);\nCOPY s.t (a, b) FROM stdin;\n{rows}\\.\nSELECT 1;\n");
+        let (survey, unpacked) = read(&stored(sql.as_bytes(), &[10_000]), 3000).await;
+        let survey = survey.unwrap();
+        assert_eq!((survey.sections[0].tables[0].rows, survey.bytes), (50_000, sql.len() as u64));
+        assert_eq!((survey.digest.as_str(), survey.seal.as_deref()), ("", Some(&b"{}"[..])));
+        assert!(unpacked < 60_000, "{unpacked} of {}", sql.len());
+    }
+}

@@ -6,7 +6,7 @@
 //! replaced → retention → report.
 //!
 //! # The way of a restore ([`commands::restore`])
-//! choose one run → read its SQL to the end and prove it → locks → give back → preflight → plan → pause → missing roles → each
+//! choose one run → prove it, by what is stored or by all its SQL → locks → give back → preflight → plan → pause → missing roles → each
 //! database into a side database, through the rewriter and several psql → prove its rows → stage the files → exchange the files → swap the
 //! databases in one transaction → resume → report. The way back, `--undo`: locks → give back → find the last act → plan → pause →
 //! announce on the files → turn the files → rename the databases in one transaction → conclude → resume → report.

@@ -125,14 +125,18 @@ pub struct Consumer {
     name: String,
     child: Child,
     stdin: Option<Sender>,
+    /// Whether its pipe is as large as was asked for.
+    is_roomy: bool,
     stdout: UnboundedReceiver<Vec<u8>>,
     stderr: Option<JoinHandle<()>>,
 }
 
 /// How long a full pipe is left alone. A child that reads a page at a time makes room for a page, and whoever fills that at once is
-/// woken for each page of a dump: with two sessions on two cores they stood still for a tenth of a load. A pipe of 1 MiB
-/// does not run dry meanwhile.
+/// woken for each page of a dump. A pipe of [`PIPE_BYTES`] does not run dry meanwhile; a smaller one would.
 const TO_DRAIN: Duration = Duration::from_millis(2);
+
+/// How much a pipe to a child holds, where the system gives so much.
+const PIPE_BYTES: usize = 1 << 20;
 
 /// How a [`Consumer`] ended.
 pub struct Ended {
@@ -158,13 +162,15 @@ impl Consumer {
         let stdin = child.stdin.take().context("no pipe to the child")?.into_owned_fd()?;
         let stdout = child.stdout.take().context("no pipe from the child")?;
         let stderr = child.stderr.take().context("no pipe from the child")?;
-        let _ = rustix::pipe::fcntl_setpipe_size(&stdin, 1 << 20);
+        // Where many pipes are open, a new one is small, and stays so.
+        let is_roomy = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE_BYTES).is_ok_and(|bytes| bytes >= PIPE_BYTES);
         let (tell, told) = unbounded_channel();
         tokio::spawn(keep_lines(stdout, keep, tell));
         Ok(Consumer {
             name: program.name(),
             child,
             stdin: Some(Sender::from_owned_fd(stdin)?),
+            is_roomy,
             stdout: told,
             stderr: Some(tokio::spawn(tail::listen(tokio::io::BufReader::new(stderr), hear))),
         })
@@ -180,7 +186,9 @@ impl Consumer {
             match stdin.try_write(bytes) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(full) if full.kind() == ErrorKind::WouldBlock => {
-                    tokio::time::sleep(TO_DRAIN).await;
+                    if self.is_roomy {
+                        tokio::time::sleep(TO_DRAIN).await;
+                    }
                     stdin.writable().await?;
                 }
                 Err(error) => return Err(error),

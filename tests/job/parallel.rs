@@ -62,7 +62,7 @@ impl Foreign {
         if let Some(difference) = difference(&content(one), &content(other)) {
             panic!("{one} and {other} differ:\n{difference}");
         }
-        let values = "SELECT string_agg(format('%s %s %s', schemaname, sequencename, last_value), ',' ORDER BY 1) FROM pg_sequences";
+        let values = "SELECT string_agg(format('%s %s %s', schemaname, sequencename, last_value), ',' ORDER BY schemaname, sequencename) FROM pg_sequences";
         assert_eq!(self.cluster.psql(one, values), self.cluster.psql(other, values));
     }
 

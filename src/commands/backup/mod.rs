@@ -32,7 +32,7 @@ use crate::settings::names::BKP_TABLE_WAIT;
 use crate::sources::Item;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::dump::{self, Job};
-use crate::sources::postgres::seal::{FORMAT, Seal};
+use crate::sources::postgres::seal::{FORMAT, Seal, Stored};
 use crate::sources::postgres::standby::{self, Watch};
 use crate::sources::postgres::waits::Patience;
 use everywhere::Everywhere;
@@ -304,9 +304,9 @@ impl Saving<'_> {
                 measure: self.common.measure.clone(),
                 bytes: dumped.bytes,
                 digest: format!("blake3:{}", dumped.digest),
-                stored: None,
+                stored: Some(Stored::widest()),
             };
-            // One that is too long is told of before anything is ended.
+            // One that is too long is told of before anything is ended. What is stored is known at the very end.
             seal.line().map(|_| seal)
         });
         let mut seal = match sealed {

@@ -17,7 +17,7 @@ use crate::repository::bucket::error::StoreError;
 use crate::repository::bucket::pack::{self, End, FOOTER_BYTES};
 use crate::repository::bucket::store::{Object, Store, Version};
 use crate::repository::bucket::{layout, member};
-use crate::sources::postgres::seal::{Seal, Summary};
+use crate::sources::postgres::seal::{SEAL, Seal, Summary};
 
 /// One dump in a bucket.
 #[derive(Debug, Clone)]
@@ -98,9 +98,6 @@ impl Dump {
         Some(failure.hint(hints_of(error).pop().unwrap_or_else(|| "choose another one: bkp list".to_owned())))
     }
 }
-
-/// How the line begins that is the seal.
-const SEAL: &[u8] = b"-- bkp seal ";
 
 /// The end that is read first: holds the seal of some hundred tables.
 const END_BYTES: u64 = 32 << 10;

@@ -89,7 +89,7 @@ pub struct Backup {
     pub snapshots: Vec<String>,
     /// How much SQL it is.
     pub sql_bytes: Option<u64>,
-    /// The digest of that SQL, compared with the seal.
+    /// The digest of that SQL: what was loaded was compared with it.
     pub digest: Option<String>,
 }
 

@@ -111,13 +111,13 @@ async fn tried(
     evidence.backup = Some(backup(context, &repositories, &choice, &sorted));
     steps.done("choose", evidence);
 
-    // Its end, its seal, its rows, its digest: before anything is made.
+    // Its end, its seal, its rows, what is stored: before anything is made.
     let read = match &sorted.sql {
         Some(stored) => Some((stored, stop.or(proven(context, stored, &choice, &wish)).await?)),
         None => None,
     };
     if let (Some(backup), Some((_, read))) = (&mut evidence.backup, &read) {
-        (backup.sql_bytes, backup.digest) = (Some(read.survey.bytes), Some(format!("blake3:{}", read.survey.digest)));
+        (backup.sql_bytes, backup.digest) = (Some(read.survey.bytes), Some(read.sql_digest()));
     }
     steps.done("read", evidence);
 
@@ -240,7 +240,7 @@ async fn hold(settings: &Settings, postgres: &Postgres, session_name: &str) -> R
     Ok(main)
 }
 
-/// Reads all SQL and proves it as a restore does; here it has to have a seal.
+/// Reads and proves it as a restore does; here it has to have a seal.
 async fn proven(context: &Context, stored: &Stored, choice: &Choice, wish: &Restore) -> Result<Read> {
     let read = reading::prove(stored).await?;
     restored::prove(stored, &read, &context.settings.app, wish)?;

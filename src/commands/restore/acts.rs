@@ -70,7 +70,15 @@ pub(super) fn collect(acts: &mut Vec<Act>, unpacked: &Bytes, piece: &Piece<'_>) 
             }
             _ => Act::Gap(sql.to_vec()),
         },
-        Piece::Rows { line, rows } => Act::Rows(line, part_of(unpacked, rows)),
+        Piece::Rows { line, rows } => {
+            if let Some(Act::Rows(_, open)) = acts.last_mut()
+                && let Some(joined) = joined(unpacked, open, rows)
+            {
+                *open = joined;
+                return Ok(());
+            }
+            Act::Rows(line, part_of(unpacked, rows))
+        }
         Piece::RowsEnd(mark) => Act::RowsEnd(mark.to_vec()),
         Piece::Global(sql) => Act::Global(sql.to_vec()),
         Piece::ExistingRole(sql) => Act::ExistingRole(sql.to_vec()),
@@ -89,11 +97,21 @@ pub(super) fn collect(acts: &mut Vec<Act>, unpacked: &Bytes, piece: &Piece<'_>) 
 
 /// The same bytes; not a copy of them, where they are a part of `whole`.
 fn part_of(whole: &Bytes, part: &[u8]) -> Bytes {
-    let at = part.as_ptr().addr().checked_sub(whole.as_ptr().addr());
-    match at.filter(|at| at + part.len() <= whole.len()) {
+    match place_in(whole, part) {
         Some(at) => whole.slice(at..at + part.len()),
         None => Bytes::copy_from_slice(part),
     }
+}
+
+/// Both as one, where `next` follows `open` in `whole`: rows that begin nearly as their end does come one by one.
+fn joined(whole: &Bytes, open: &Bytes, next: &[u8]) -> Option<Bytes> {
+    let (first, second) = (place_in(whole, open)?, place_in(whole, next)?);
+    (first + open.len() == second).then(|| whole.slice(first..second + next.len()))
+}
+
+fn place_in(whole: &Bytes, part: &[u8]) -> Option<usize> {
+    let at = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    (at + part.len() <= whole.len()).then_some(at)
 }
 
 #[cfg(test)]
@@ -113,5 +131,18 @@ mod tests {
             (&other[..], &longer[..])
         );
         assert!(part_of(&Bytes::new(), b"").is_empty());
+    }
+
+    #[test]
+    fn rows_that_follow_each_other_are_one() {
+        let whole = Bytes::from_static(b"\\.x\n\\.y\n\\.z\n");
+        let mut acts = Vec::new();
+        for (line, range) in [(1, 0..4), (2, 4..8), (3, 8..12)] {
+            collect(&mut acts, &whole, &Piece::Rows { line, rows: &whole[range] }).unwrap();
+        }
+        collect(&mut acts, &whole, &Piece::Rows { line: 4, rows: b"5\n" }).unwrap();
+        collect(&mut acts, &whole, &Piece::Rows { line: 5, rows: &whole[..4] }).unwrap();
+        let found: Vec<_> = acts.iter().map(|act| (matches!(act, Act::Rows(..)), act.sql().len())).collect();
+        assert_eq!(found, [(true, 12), (true, 2), (true, 4)]);
     }
 }

@@ -182,7 +182,7 @@ impl<'a> Databases<'a> {
     /// # Errors
     /// When the dump cannot be read to its end.
     pub async fn explain(&self) -> Result<u64> {
-        reading::explain(self.stored, self.plan.policy.clone()).await
+        reading::explain(self.stored, self.read, self.plan.policy.clone()).await
     }
 
     /// Loads beside the live databases and proves.
@@ -371,7 +371,8 @@ pub fn prove(stored: &Stored, read: &Read, app: &str, request: &Request) -> Resu
             same_app(name, &seal.app, app, request)?;
             mistaken(piece, &seal)?;
             seal.prove(survey).with_context(|| name.clone())?;
-            tracing::info!("proven: {name}: {} rows and the digest are as sealed by run {}", seal.rows(), seal.run);
+            let seen = if survey.digest.is_empty() { "what is stored is" } else { "the digest is" };
+            tracing::info!("proven: {name}: {} rows, and {seen} as sealed by run {}", seal.rows(), seal.run);
         } else if let (Some(run), false) = (&piece.run, request.allow_unproven) {
             bail!(
                 Failure::new(format!(

@@ -98,7 +98,7 @@ pub async fn restore(context: &Context, request: &Request) -> Result<Exit> {
     if let (Some(postgres), Some(_)) = (&settings.postgres, &sorted.sql) {
         context.stop.or(standby::refuse_restore(postgres, &run.session_name("restore"))).await?;
     }
-    // Read to its end once before anything is made: proves it whole and says all that the plan has to know.
+    // Read to its end before anything is made: proves it whole and says all that the plan has to know.
     let read = match &sorted.sql {
         Some(stored) => {
             let read = context.stop.or(reading::prove(stored)).await?;

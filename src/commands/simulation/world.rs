@@ -28,6 +28,7 @@ use crate::repository::bucket::layout;
 use crate::repository::bucket::store::Store;
 use crate::settings::environment::Made;
 use crate::settings::{Overrides, Retention, resolve};
+use crate::sources::postgres::survey::Survey;
 
 /// The applications.
 pub const APPS: [&str; 2] = ["shop", "wiki"];
@@ -341,8 +342,12 @@ impl World {
     async fn gives_back(&self, saved: &[Saved], app: &str, name: &str) -> Result<(), String> {
         let choice = self.chosen(saved, app, name).ok_or_else(|| format!("{name} cannot be chosen"))?;
         let dump = choice.dump.ok_or("it has no dump")?;
-        let read =
-            reading::survey(&Stored::of_dump(&self.store(), &dump)).await.map_err(|error| format!("{error:#}"))?;
+        let stored = Stored::of_dump(&self.store(), &dump);
+        let read = reading::prove(&stored).await.map_err(|error| format!("{error:#}"))?;
+        let whole = reading::survey(&stored).await.map_err(|error| format!("{error:#}"))?.survey;
+        if (Survey { digest: whole.digest.clone(), ..read.survey.clone() }) != whole {
+            return Err(format!("{name} is surveyed as {:?}, and is {whole:?}", read.survey));
+        }
         if let Some(seal) = dump.seal() {
             seal.prove(&read.survey).map_err(|error| format!("{name}: {error:#}"))?;
         }

@@ -127,7 +127,7 @@ pub fn lines(member: &[u8]) -> Option<Lines> {
 /// Unpacks a whole member.
 ///
 /// # Errors
-/// When it is damaged: its data, its checksum, its length.
+/// When it is damaged, or holds other lines than it says: its data, its checksum, its length.
 pub fn unpacked(member: &[u8]) -> Result<Vec<u8>> {
     let head = if member.starts_with(&HEAD_OF_LINES) { HEAD_OF_LINES_BYTES } else { HEAD_BYTES };
     let (rest, tail) = member.split_at(member.len() - TAIL_BYTES);
@@ -138,6 +138,9 @@ pub fn unpacked(member: &[u8]) -> Result<Vec<u8>> {
     let read = Decompressor::new().deflate_decompress(&rest[head..], &mut piece).context("gunzip")?;
     ensure!(read == length, "a member holds {read} bytes instead of {length}");
     ensure!(crc32(&piece) == word(0), "the checksum of a member differs");
+    // Whoever counted its lines without unpacking it was told the truth.
+    let said = lines(member);
+    ensure!(said.is_none() || said == Lines::of(&piece), "a member holds other lines than it says");
     Ok(piece)
 }
 
@@ -197,6 +200,14 @@ mod tests {
         ] {
             assert_eq!(said(piece), None, "{piece:?}");
         }
+        // Rows that end, and what would be run behind them.
+        let (mut forged, count) =
+            (packed(b"1\n\\.\nSELECT 2;\n", 1).unwrap().to_vec(), packed(b"1\n2\n3\n", 1).unwrap());
+        forged.splice(..HEAD_BYTES, count[..HEAD_OF_LINES_BYTES].to_vec());
+        let length = u32::try_from(forged.len()).unwrap();
+        forged[16..20].copy_from_slice(&length.to_le_bytes());
+        assert_eq!((next(&forged), lines(&forged).map(|lines| lines.count)), (Next::Member(forged.len()), Some(3)));
+        assert!(unpacked(&forged).unwrap_err().to_string().contains("other lines"));
         let without = packed(b"\\.\n", 1).unwrap();
         assert_eq!((next(&without), without[..HEAD.len()] == HEAD), (Next::Member(without.len()), true));
     }

@@ -73,8 +73,8 @@ impl Unpacker {
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         match self.next_or_lines(false).await? {
             Some(Unpacked::Sql(sql)) => Ok(Some(sql)),
-            // Nobody asked for them.
-            Some(Unpacked::Lines(_)) | None => Ok(None),
+            Some(Unpacked::Lines(_)) => bail!("rows were passed over that were asked for; this is a defect of bkp"),
+            None => Ok(None),
         }
     }
 

@@ -20,6 +20,9 @@ use crate::exit::Exit;
 pub use self::measure::{Measure, shrank};
 pub use self::summary::{Counted, Summary};
 
+/// How the line begins that is a seal.
+pub const SEAL: &[u8] = b"-- bkp seal ";
+
 /// The version of the seal's format that this release writes and reads.
 pub const FORMAT: u32 = 1;
 
@@ -89,6 +92,13 @@ struct Format {
     format: Option<serde_json::Value>,
 }
 
+impl Stored {
+    /// What takes most room in a seal: to see whether that is enough, before it is known what is stored.
+    pub fn widest() -> Stored {
+        Stored { bytes: u64::MAX, digest: blake3_of(&blake3::Hasher::new()) }
+    }
+}
+
 impl Seal {
     /// The line as it stands at a dump's end.
     ///
@@ -123,16 +133,11 @@ impl Seal {
         total(self.databases.values().flat_map(|database| database.tables.values()).copied())
     }
 
-    /// Compares the seal with what the dump holds.
+    /// Compares the seal with what the dump holds, as far as the survey has seen it: the digest only where all bytes were.
     ///
     /// # Errors
     /// Exit code 5, naming the first difference: bytes, digest or a table's rows.
     pub fn prove(&self, survey: &Survey) -> Result<()> {
-        let broken = |what: String| {
-            Failure::new(format!("this dump is not what was sealed: {what}"))
-                .hint("it was changed or damaged after the backup; choose another one: bkp list")
-                .exit(Exit::ProofFailed)
-        };
         if self.bytes != survey.bytes {
             bail!(broken(format!("{} bytes were sealed, {} are here", self.bytes, survey.bytes)));
         }
@@ -149,11 +154,22 @@ impl Seal {
         if found != self.databases {
             bail!(broken("it holds tables or databases that the seal does not name".to_owned()));
         }
-        if self.digest != format!("blake3:{}", survey.digest) {
-            bail!(broken("its digest differs".to_owned()));
+        if !survey.digest.is_empty() && self.digest != format!("blake3:{}", survey.digest) {
+            bail!(digest_differs());
         }
         Ok(())
     }
+}
+
+fn broken(what: String) -> Failure {
+    Failure::new(format!("this dump is not what was sealed: {what}"))
+        .hint("it was changed or damaged after the backup; choose another one: bkp list")
+        .exit(Exit::ProofFailed)
+}
+
+/// The SQL is other than what was sealed.
+pub fn digest_differs() -> Failure {
+    broken("its digest differs".to_owned())
 }
 
 /// The sum of what a seal says, which may be anything: a damaged one is told by its proof, and not by an overflow.

@@ -5,10 +5,7 @@ use anyhow::{Result, bail};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::sources::postgres::lexer::HELD_MAX;
-use crate::sources::postgres::seal::{Seal, blake3_of};
-
-/// How the line begins that is a seal.
-const SEAL: &[u8] = b"-- bkp seal ";
+use crate::sources::postgres::seal::{SEAL, Seal, blake3_of, digest_differs};
 
 /// Digests SQL as it is read.
 #[derive(Default)]
@@ -40,6 +37,11 @@ impl Digest {
         Digest { hasher: blake3::Hasher::new(), sealed: self.sealed.clone() }
     }
 
+    /// What the seal says of all SQL before it, where that is what the second reading is compared with.
+    pub fn sealed(&self) -> Option<&str> {
+        self.sealed.as_ref().map(|sealed| sealed.digest.as_str())
+    }
+
     /// Takes a piece.
     pub fn push(&mut self, mut piece: &[u8]) {
         if let Some(sealed) = &mut self.sealed {
@@ -59,11 +61,11 @@ impl Digest {
     /// # Errors
     /// When the store gave something else.
     pub fn prove(&self, first: &Digest) -> Result<()> {
-        let is_same = match &self.sealed {
-            None => self.hasher.finalize() == first.hasher.finalize(),
-            Some(sealed) => sealed.left == 0 && blake3_of(&self.hasher) == sealed.digest && is_a_seal(&sealed.line),
-        };
-        if !is_same {
+        if let Some(sealed) = &self.sealed {
+            if sealed.left > 0 || blake3_of(&self.hasher) != sealed.digest || !is_a_seal(&sealed.line) {
+                bail!(digest_differs());
+            }
+        } else if self.hasher.finalize() != first.hasher.finalize() {
             bail!(
                 Failure::new("the store gave another dump at the second reading than at the first")
                     .hint("nothing live was touched; run bkp check --read-data")
@@ -76,8 +78,8 @@ impl Digest {
 
 /// One line, which is a comment: nothing behind what is digested was run.
 fn is_a_seal(line: &[u8]) -> bool {
-    let ends = line.iter().position(|byte| b"\n\r".contains(byte));
-    line.len() <= HELD_MAX && line.starts_with(SEAL) && ends.is_none_or(|at| at + 1 == line.len())
+    let ends = line.iter().position(|byte| b"\n\r".contains(byte)).unwrap_or(line.len());
+    line.len() <= HELD_MAX && line.starts_with(SEAL) && line[ends..].iter().all(u8::is_ascii_whitespace)
 }
 
 #[cfg(test)]
@@ -118,6 +120,7 @@ mod tests {
         for size in [1, 7, 100] {
             assert!(proves(&first, &[SQL, LINE].concat(), size));
             assert!(proves(&first, &[SQL, b"-- bkp seal {}"].concat(), size));
+            assert!(proves(&first, &[SQL, LINE, b"\r\n \n"].concat(), size));
             for behind in [&b""[..], b"\n", b"SELECT 3;\n", b"-- bkp seal {}\nSELECT 3;", b"-- bkp seal {}\rSELECT 3;"]
             {
                 assert!(!proves(&first, &[SQL, behind].concat(), size), "{behind:?}");

@@ -101,6 +101,8 @@ type Tell = mpsc::Sender<Result<Portion>>;
 /// SQL, bit by bit.
 pub struct Sql {
     told: mpsc::Receiver<Result<Portion>>,
+    /// What people call it.
+    name: String,
     /// For whoever watches how far it is.
     step: Step,
 }
@@ -108,7 +110,7 @@ pub struct Sql {
 /// Begins to read.
 pub fn open(stored: &Stored) -> Sql {
     let (tell, told) = mpsc::channel(AHEAD);
-    let step = stored.step();
+    let (step, name) = (stored.step(), stored.name.clone());
     let stored = stored.clone();
     tokio::spawn(async move {
         let mut ahead = None;
@@ -130,7 +132,7 @@ pub fn open(stored: &Stored) -> Sql {
             }
         }
     });
-    Sql { told, step }
+    Sql { told, name, step }
 }
 
 impl Piece {
@@ -199,7 +201,12 @@ async fn unpacked(unpacker: &mut Unpacker, tell: &Tell) -> Result<bool> {
 
 impl Sql {
     async fn portion(&mut self) -> Result<Option<Portion>> {
-        let portion = self.told.recv().await.transpose()?;
+        // A store names what it could not read; a damage inside does not.
+        let of_it = |error: anyhow::Error| match format!("{error:#}").contains(&self.name) {
+            true => error,
+            false => error.context(self.name.clone()),
+        };
+        let portion = self.told.recv().await.transpose().map_err(of_it)?;
         if let Some(Portion::Between(sql) | Portion::Sql(sql)) = &portion {
             self.step.advance(sql.len() as u64);
         }
@@ -237,6 +244,11 @@ impl Read {
         self.parts.get(at).unwrap_or(&self.survey)
     }
 
+    /// The digest of all SQL, as a seal spells it.
+    pub fn sql_digest(&self) -> String {
+        self.digest.sealed().map_or_else(|| format!("blake3:{}", self.survey.digest), str::to_owned)
+    }
+
     /// Whether every piece has a seal, at its end or inside.
     pub fn is_sealed(&self, stored: &Stored) -> bool {
         let known = stored.pieces.iter().all(|piece| piece.seal.is_some());
@@ -265,12 +277,7 @@ pub async fn survey(stored: &Stored) -> Result<Read> {
     let in_parts = stored.pieces.len() > 1 || stored.pieces.iter().any(|piece| piece.database.is_some());
     let (mut sql, mut whole, mut digest) = (open(stored), Surveyor::for_replay(), Digest::default());
     let (mut part, mut parts) = (None::<Surveyor>, Vec::new());
-    // A store names what it could not read; a damage inside does not.
-    let of_it = |error: anyhow::Error| match format!("{error:#}").contains(&stored.name) {
-        true => error,
-        false => error.context(stored.name.clone()),
-    };
-    while let Some(portion) = sql.portion().await.map_err(of_it)? {
+    while let Some(portion) = sql.portion().await? {
         let bytes = match &portion {
             Portion::Begin => {
                 if let Some(ended) = part.replace(Surveyor::for_replay()) {
@@ -314,13 +321,15 @@ fn not_a_dump(name: &str, error: anyhow::Error) -> anyhow::Error {
 /// Says what the rewriter would change, and how many statements that are.
 ///
 /// # Errors
-/// When the dump cannot be read to its end.
-pub async fn explain(stored: &Stored, policy: Policy) -> Result<u64> {
-    let (mut sql, mut rewriter) = (open(stored), Rewriter::new(policy));
+/// When the dump cannot be read to its end, or is not what was read before.
+pub async fn explain(stored: &Stored, read: &Read, policy: Policy) -> Result<u64> {
+    let (mut sql, mut rewriter, mut digest) = (open(stored), Rewriter::new(policy), read.digest.again());
     while let Some(piece) = sql.next().await? {
+        digest.push(&piece);
         rewriter.push(&piece, &mut |_| Ok(()))?;
     }
     let report = rewriter.finish(&mut |_| Ok(()))?;
+    digest.prove(&read.digest)?;
     for change in &report.changes {
         tracing::info!("line {}: {}: {}", change.line, change.what, change.why);
     }

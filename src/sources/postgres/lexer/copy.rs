@@ -43,7 +43,8 @@ impl Rows {
         Self { place: Place::Start(0) }
     }
 
-    /// Whether what comes next is known to be of the rows as long as no line begins with the end mark's first byte.
+    /// Whether nothing of an end mark has come: what comes next is of the rows as long as no line in it begins with `\.`, and its own first
+    /// byte is no backslash.
     pub(super) fn is_among(&self) -> bool {
         matches!(self.place, Place::Start(0) | Place::Middle)
     }
@@ -106,6 +107,7 @@ impl Lexer {
 
     /// Passes over rows without seeing them: so many lines, the last of which `is_ended`. No line in them may begin as the end mark does.
     pub fn skip_rows(&mut self, lines: u64, is_ended: bool) {
+        debug_assert!(self.is_among_rows(), "there are no rows to pass over");
         self.line += lines;
         if let Mode::Copy(rows) = &mut self.mode {
             rows.skip(is_ended);

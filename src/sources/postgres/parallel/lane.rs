@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::sources::postgres::load::{Broken, Loader};
 use crate::sources::postgres::rewrite::Begun;
 
-/// How many jobs wait at most: with rows of a mebibyte each, as many mebibytes.
+/// How many jobs wait at most, each with rows of a mebibyte; they keep what they were unpacked with, of ours 2 MiB at most.
 const WAITING: usize = 4;
 
 /// What a lane writes.

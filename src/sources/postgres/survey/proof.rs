@@ -2,9 +2,8 @@
 
 use super::facts::Layout;
 use crate::sources::postgres::lexer::Event;
+use crate::sources::postgres::seal::SEAL;
 
-/// How the last line of a sealed dump begins.
-pub(super) const SEAL: &[u8] = b"-- bkp seal ";
 const DATABASE: &[u8] = b"-- PostgreSQL database dump complete";
 const CLUSTER: &[u8] = b"-- PostgreSQL database cluster dump complete";
 

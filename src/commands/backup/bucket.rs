@@ -35,8 +35,8 @@ pub async fn begin(run: &Run, store: &Store, level: u8, attempt: u32) -> Result<
 /// Ends the object with its seal, which is told what is stored. `None` when another application's run of the same second took the name
 /// while we produced.
 pub async fn commit(pump: Pump, seal: &mut Seal) -> Result<Option<Object>> {
-    let sealed = pump.commit(|stored| {
-        seal.stored = Some(Stored { bytes: stored.bytes, digest: blake3_of(&stored.digest) });
+    let sealed = pump.commit(|written| {
+        seal.stored = Some(Stored { bytes: written.bytes, digest: blake3_of(&written.digest) });
         seal.line()
     });
     match sealed.await {

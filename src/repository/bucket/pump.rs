@@ -19,12 +19,12 @@ pub struct Pump {
     open: BytesMut,
     packing: VecDeque<JoinHandle<Result<Bytes>>>,
     depth: usize,
-    stored: Stored,
+    written: Written,
 }
 
 /// What an object consists of so far, without its seal.
 #[derive(Debug, Default)]
-pub struct Stored {
+pub struct Written {
     /// Its length.
     pub bytes: u64,
     /// BLAKE3 of its bytes.
@@ -45,7 +45,7 @@ impl Pump {
             open: BytesMut::new(),
             packing: VecDeque::new(),
             depth: 2 * cores,
-            stored: Stored::default(),
+            written: Written::default(),
         }
     }
 
@@ -77,8 +77,8 @@ impl Pump {
     async fn store_oldest(&mut self) -> Result<()> {
         if let Some(packed) = self.packing.pop_front() {
             let packed = packed.await.context("compressing")??;
-            self.stored.bytes += packed.len() as u64;
-            self.stored.digest.update(&packed);
+            self.written.bytes += packed.len() as u64;
+            self.written.digest.update(&packed);
             self.upload.write(packed).await?;
         }
         Ok(())
@@ -88,7 +88,7 @@ impl Pump {
     ///
     /// # Errors
     /// When the store fails, or there is no seal: nothing is visible then.
-    pub async fn commit(mut self, seal_line: impl FnOnce(&Stored) -> Result<String>) -> Result<Object> {
+    pub async fn commit(mut self, seal_line: impl FnOnce(&Written) -> Result<String>) -> Result<Object> {
         let rest = self.open.split().freeze();
         if !rest.is_empty() {
             self.pack(rest).await?;
@@ -96,7 +96,7 @@ impl Pump {
         while !self.packing.is_empty() {
             self.store_oldest().await?;
         }
-        let line = seal_line(&self.stored)?;
+        let line = seal_line(&self.written)?;
         self.upload.write(pack::sealed_end(&line)?).await?;
         Ok(self.upload.commit().await?)
     }

@@ -8,52 +8,56 @@ use crate::sources::postgres::lexer::HELD_MAX;
 use crate::sources::postgres::seal::{SEAL, Seal, blake3_of, digest_differs};
 
 /// Digests SQL as it is read.
-#[derive(Default)]
-pub struct Digest {
-    hasher: blake3::Hasher,
-    sealed: Option<Sealed>,
+pub enum Digest {
+    /// All of it, to be compared with another reading.
+    All(Box<blake3::Hasher>),
+    /// Of a dump that was not unpacked at the first reading: what its seal says of all SQL before it, and what comes behind that, the
+    /// seal's line.
+    Sealed(Box<Prefix>, Vec<u8>),
 }
 
-/// What the digest of a dump is that was not unpacked at the first reading: its seal's, of all SQL before that.
-#[derive(Clone)]
-struct Sealed {
-    /// Bytes before the seal that are still to come.
-    left: u64,
-    digest: String,
-    /// What comes behind them: the seal's line.
-    line: Vec<u8>,
+impl Default for Digest {
+    fn default() -> Digest {
+        Digest::All(Box::default())
+    }
 }
 
 impl Digest {
     /// Of what is as this seal says.
     pub fn of_sealed(seal: &Seal) -> Digest {
-        let sealed = Sealed { left: seal.bytes, digest: seal.digest.clone(), line: Vec::new() };
-        Digest { sealed: Some(sealed), ..Digest::default() }
+        Digest::Sealed(Box::new(Prefix::new(seal.bytes, &seal.digest)), Vec::new())
     }
 
     /// For another reading of the same.
     #[must_use]
     pub fn again(&self) -> Digest {
-        Digest { hasher: blake3::Hasher::new(), sealed: self.sealed.clone() }
+        match self {
+            Digest::All(_) => Digest::default(),
+            Digest::Sealed(sql, _) => Digest::Sealed(sql.clone(), Vec::new()),
+        }
     }
 
     /// What the seal says of all SQL before it, where that is what the second reading is compared with.
     pub fn sealed(&self) -> Option<&str> {
-        self.sealed.as_ref().map(|sealed| sealed.digest.as_str())
+        match self {
+            Digest::All(_) => None,
+            Digest::Sealed(sql, _) => Some(&sql.digest),
+        }
     }
 
     /// Takes a piece.
-    pub fn push(&mut self, mut piece: &[u8]) {
-        if let Some(sealed) = &mut self.sealed {
-            let before = usize::try_from(sealed.left).unwrap_or(usize::MAX).min(piece.len());
-            let (sql, line) = piece.split_at(before);
-            sealed.left -= sql.len() as u64;
-            // More than any seal's is as bad as all of it.
-            let room = (HELD_MAX + 1).saturating_sub(sealed.line.len());
-            sealed.line.extend_from_slice(&line[..line.len().min(room)]);
-            piece = sql;
+    pub fn push(&mut self, piece: &[u8]) {
+        match self {
+            Digest::All(hasher) => {
+                hasher.update(piece);
+            }
+            Digest::Sealed(sql, line) => {
+                let behind = sql.push(piece);
+                // More than any seal's is as bad as all of it.
+                let room = (HELD_MAX + 1).saturating_sub(line.len());
+                line.extend_from_slice(&behind[..behind.len().min(room)]);
+            }
         }
-        self.hasher.update(piece);
     }
 
     /// Compares with the first reading.
@@ -61,18 +65,45 @@ impl Digest {
     /// # Errors
     /// When the store gave something else.
     pub fn prove(&self, first: &Digest) -> Result<()> {
-        if let Some(sealed) = &self.sealed {
-            if sealed.left > 0 || blake3_of(&self.hasher) != sealed.digest || !is_a_seal(&sealed.line) {
-                bail!(digest_differs());
-            }
-        } else if self.hasher.finalize() != first.hasher.finalize() {
-            bail!(
+        match (self, first) {
+            (Digest::Sealed(sql, line), _) if sql.is_same() && is_a_seal(line) => Ok(()),
+            (Digest::Sealed(..), _) => bail!(digest_differs()),
+            (Digest::All(again), Digest::All(first)) if again.finalize() == first.finalize() => Ok(()),
+            (Digest::All(_), _) => bail!(
                 Failure::new("the store gave another dump at the second reading than at the first")
                     .hint("nothing live was touched; run bkp check --read-data")
                     .exit(Exit::ProofFailed)
-            );
+            ),
         }
-        Ok(())
+    }
+}
+
+/// The first bytes of a stream, which are to have a digest that is known.
+#[derive(Clone)]
+pub struct Prefix {
+    /// How many are still to come.
+    left: u64,
+    digest: String,
+    hasher: blake3::Hasher,
+}
+
+impl Prefix {
+    /// So many bytes, and their digest as a seal spells it.
+    pub fn new(bytes: u64, digest: &str) -> Prefix {
+        Prefix { left: bytes, digest: digest.to_owned(), hasher: blake3::Hasher::new() }
+    }
+
+    /// Takes a piece; gives what of it lies behind the prefix.
+    pub fn push<'a>(&mut self, piece: &'a [u8]) -> &'a [u8] {
+        let (own, behind) = piece.split_at(usize::try_from(self.left).unwrap_or(usize::MAX).min(piece.len()));
+        self.hasher.update(own);
+        self.left -= own.len() as u64;
+        behind
+    }
+
+    /// Whether all of it has come, and is what it is to be.
+    pub fn is_same(&self) -> bool {
+        self.left == 0 && blake3_of(&self.hasher) == self.digest
     }
 }
 
@@ -90,12 +121,8 @@ mod tests {
     const LINE: &[u8] = b"-- bkp seal {}\n";
 
     fn sealed(sql: &[u8]) -> Digest {
-        let sealed = Sealed {
-            left: sql.len() as u64,
-            digest: format!("blake3:{}", blake3::hash(sql).to_hex()),
-            line: Vec::new(),
-        };
-        Digest { sealed: Some(sealed), ..Digest::default() }
+        let digest = format!("blake3:{}", blake3::hash(sql).to_hex());
+        Digest::Sealed(Box::new(Prefix::new(sql.len() as u64, &digest)), Vec::new())
     }
 
     fn proves(first: &Digest, read: &[u8], size: usize) -> bool {

@@ -4,10 +4,10 @@
 
 use anyhow::Result;
 
+use super::digest::Prefix;
 use super::{Digest, Piece, Read, Source, Stored};
 use crate::commands::store_failure;
 use crate::repository::bucket::unpack::{Unpacked, Unpacker};
-use crate::sources::postgres::seal::{self, blake3_of};
 use crate::sources::postgres::survey::{Survey, Surveyor};
 
 /// What the dump is; nothing when it has no such seal, or is not what was sealed.
@@ -22,8 +22,9 @@ pub(super) async fn survey(stored: &Stored) -> Result<Option<Read>> {
     let Some(sealed) = &seal.stored else { return Ok(None) };
     let step = stored.step();
     let mut download = store.read(&dump.name, None, dump.version.as_ref()).await.map_err(store_failure)?;
-    let (mut compared, mut read) = (Compared::with(sealed), Passing::default());
+    let (mut compared, mut read) = (Prefix::new(sealed.bytes, &sealed.digest), Passing::default());
     while let Some(bytes) = download.next().await.map_err(store_failure)? {
+        // Behind it lies the seal, of which the survey sees what it unpacks to.
         compared.push(&bytes);
         read.unpacker.push(&bytes);
         match read.go_on().await {
@@ -36,31 +37,6 @@ pub(super) async fn survey(stored: &Stored) -> Result<Option<Read>> {
         return Ok(None);
     }
     Ok(Some(Read { survey, parts: Vec::new(), digest: Digest::of_sealed(seal) }))
-}
-
-/// Stored bytes, as the seal has them.
-struct Compared<'a> {
-    sealed: &'a seal::Stored,
-    /// How many are still to come.
-    left: u64,
-    hasher: blake3::Hasher,
-}
-
-impl<'a> Compared<'a> {
-    fn with(sealed: &'a seal::Stored) -> Compared<'a> {
-        Compared { sealed, left: sealed.bytes, hasher: blake3::Hasher::new() }
-    }
-
-    /// Those of the seal itself are not looked at: the survey sees what they unpack to.
-    fn push(&mut self, bytes: &[u8]) {
-        let before = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
-        self.hasher.update(&bytes[..before]);
-        self.left -= before as u64;
-    }
-
-    fn is_same(&self) -> bool {
-        self.left == 0 && blake3_of(&self.hasher) == self.sealed.digest
-    }
 }
 
 /// Stored bytes on their way into a survey.

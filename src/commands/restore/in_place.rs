@@ -147,20 +147,17 @@ impl Load {
         undo: &mut Undo,
         allow_part: bool,
     ) -> Result<()> {
-        let mut sql = reading::open(stored);
-        let mut digest = loading.digest.again();
+        let mut sql = reading::again(stored, loading.read);
         let mut rewriter = Rewriter::new(loading.plan.policy.clone());
         let mut stream =
             Stream { load: self, way, here: false, globals: Vec::new(), roles: Vec::new(), left: Vec::new() };
         while let Some(piece) = sql.next().await? {
-            digest.push(&piece);
             let mut acts = Vec::new();
             rewriter.push(&piece, &mut |act| collect(&mut acts, &piece, &act))?;
             stream.act(loading, acts, undo).await?;
         }
         let mut acts = Vec::new();
         let report = rewriter.finish(&mut |act| collect(&mut acts, &Bytes::new(), &act))?;
-        digest.prove(loading.digest)?;
         stream.act(loading, acts, undo).await?;
         stream.end(loading, allow_part).await?;
         report.summary().iter().for_each(|line| tracing::info!("{line}"));
@@ -295,7 +292,7 @@ impl Stream<'_> {
         let (pid, transaction) = began.split_once(' ').context("psql did not say which transaction it began")?;
         self.load.transaction = Some(transaction.parse().context("the number of the transaction")?);
         let section = loading.plan.loads.first().context("nothing is planned")?.section;
-        self.write(sql::empty(&loading.survey.sections[section].extensions).as_bytes()).await?;
+        self.write(sql::empty(&loading.read.survey.sections[section].extensions).as_bytes()).await?;
         self.returned("emptied", Some((loading.main, pid.parse()?))).await?;
         Ok(())
     }
@@ -321,7 +318,7 @@ impl Stream<'_> {
             bail!("the dump ended the transaction that it was loaded in; this is a defect of bkp");
         }
         let said = psql.so_far();
-        prove_rows(&self.way.database, &loading.survey.sections[section].tables, &said.rows)?;
+        prove_rows(&self.way.database, &loading.read.survey.sections[section].tables, &said.rows)?;
         let extent = said.returned.iter().filter_map(|text| text.strip_prefix("extent ")?.split_once(' ')).next_back();
         if let (false, Some(live), Some((tables, filled))) = (allow_part, self.way.extent, extent)
             && let Some(why) = partial::part(live, Extent { tables: tables.parse()?, filled: filled.trim().parse()? })

@@ -11,7 +11,7 @@ use super::acts::{Act, collect};
 use super::leftovers;
 use super::plan::{Load, Plan};
 use super::preflight::Target;
-use super::reading::{self, Digest, Read, Stored};
+use super::reading::{self, Coming, Read, Stored, Stretch};
 use super::rights::Lent;
 use super::roles;
 use super::undo::Undo;
@@ -31,7 +31,6 @@ use crate::sources::postgres::rewrite::{Begun, Rewriter, guard};
 use crate::sources::postgres::server::{ident, literal};
 use crate::sources::postgres::side::{Journal, State};
 use crate::sources::postgres::statement::Statement;
-use crate::sources::postgres::survey::Survey;
 use create::{creation_failed, from_nothing, owner_refused};
 
 /// A side database that is loaded and proven.
@@ -63,9 +62,7 @@ pub struct Loading<'a> {
     /// The run.
     pub run: &'a Run,
     /// What the first reading found.
-    pub survey: &'a Survey,
-    /// The digest of the first reading.
-    pub digest: &'a Digest,
+    pub read: &'a Read,
     /// The plan.
     pub plan: &'a Plan,
     /// The server.
@@ -90,9 +87,8 @@ impl<'a> Loading<'a> {
         main: &'a Session,
         state: State,
     ) -> Loading<'a> {
-        let (survey, digest) = (&read.survey, &read.digest);
         let command = if state == State::Drill { "drill" } else { "restore" };
-        Loading { context, postgres, run, survey, digest, plan, target, client, main, command, state }
+        Loading { context, postgres, run, read, plan, target, client, main, command, state }
     }
 }
 
@@ -150,19 +146,21 @@ struct Later {
 
 impl Progress {
     async fn load(&mut self, loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
-        let mut sql = reading::open(stored);
-        let mut digest = loading.digest.again();
+        let mut sql = reading::again(stored, loading.read);
         let mut rewriter = Rewriter::new(loading.plan.policy.clone());
-        while let Some(piece) = sql.next().await? {
-            digest.push(&piece);
-            let mut acts = Vec::new();
-            rewriter.push(&piece, &mut |act| collect(&mut acts, &piece, &act))?;
-            self.act(loading, acts, undo).await?;
+        while let Some(coming) = sql.coming().await? {
+            match coming {
+                Coming::Sql(piece) => {
+                    let mut acts = Vec::new();
+                    rewriter.push(&piece, &mut |act| collect(&mut acts, &piece, &act))?;
+                    self.act(loading, acts, undo).await?;
+                }
+                Coming::Stretch(stretch) => self.stretch(&mut rewriter, *stretch).await?,
+            }
         }
+        // All of it was the dump that was proven; before that the last database does not count as loaded.
         let mut acts = Vec::new();
         let report = rewriter.finish(&mut |act| collect(&mut acts, &Bytes::new(), &act))?;
-        // The whole input must have been the dump that was proven, before the last database counts as loaded.
-        digest.prove(loading.digest)?;
         self.act(loading, acts, undo).await?;
         self.end_section(loading).await?;
         report.summary().iter().for_each(|line| tracing::info!("{line}"));
@@ -174,6 +172,18 @@ impl Progress {
         }
         let (sides, existing_roles) = (std::mem::take(&mut self.done), std::mem::take(&mut self.existing_roles));
         Ok(Loaded { sides, existing_roles })
+    }
+
+    /// Rows that a session may read by itself; otherwise they come as any SQL.
+    async fn stretch(&mut self, rewriter: &mut Rewriter, stretch: Stretch) -> Result<()> {
+        let rows = stretch.rows;
+        if let (Some(line), Some((_, replay))) = (rewriter.among_rows(), &mut self.current)
+            && replay.wants_stretch(rows.bytes, rows.behind).await?
+        {
+            replay.stretch(line, (rows.bytes, rows.is_ended), stretch.take()).await?;
+            rewriter.skip_rows(rows.lines, rows.is_ended);
+        }
+        Ok(())
     }
 
     /// By what several sessions have loaded, if they have.
@@ -271,12 +281,12 @@ impl Progress {
         if !self.created.contains(&load.side) {
             let sql = match load.replaces {
                 true => carry::create_like(loading.main, &load.target, &load.side).await?,
-                false => from_nothing(&load.side, &loading.survey.sections[load.section]),
+                false => from_nothing(&load.side, &loading.read.survey.sections[load.section]),
             };
             self.create(loading, load, &sql, undo).await?;
         }
         tracing::info!("loading {} as {}", load.target, load.side);
-        let section = &loading.survey.sections[load.section];
+        let section = &loading.read.survey.sections[load.section];
         let session_name = loading.run.session_name(loading.command);
         let jobs = if self.in_order { 1 } else { loading.context.settings.jobs };
         let mut loader = Loader::start(loading.postgres, loading.client, &load.side, &session_name).await?;
@@ -312,13 +322,13 @@ impl Progress {
         let later = self.later.remove(&load.name).unwrap_or_default();
         self.loaded_by = self.loaded_by.max(replay.loaded_by());
         let lent = std::mem::take(&mut self.lent);
-        let encoding = loading.survey.sections[section].encoding.as_deref();
+        let encoding = loading.read.survey.sections[section].encoding.as_deref();
         let says_properties = later.said || !later.comment.is_empty();
         let (loaded, taken) = ended(replay, (lent, &later, encoding)).await?;
         let rows = taken
             .rows(&loaded.rows)
             .map_err(|error| Failure::new("the rows of a load").exit(Exit::ProofFailed).because(error))?;
-        prove_rows(&load.target, &loading.survey.sections[section].tables, &rows)?;
+        prove_rows(&load.target, &loading.read.survey.sections[section].tables, &rows)?;
         for (failed, why) in taken.spared.iter().chain(&loaded.spared) {
             tracing::warn!("{failed}: not taken for a failure: {why}");
         }

@@ -36,7 +36,8 @@ pub fn begins_ours(start: &[u8]) -> bool {
     start == HEAD || start == HEAD_OF_LINES
 }
 
-/// A piece in which no line begins, or may begin, as the end of a COPY's rows does: `\.`. Among rows it is nothing but rows.
+/// The lines of a piece; where a member says them, none of them begins, or may begin, as the end of a COPY's rows does: `\.`. Among rows it
+/// is nothing but rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lines {
     /// How long the piece is, unpacked.
@@ -55,8 +56,13 @@ impl Lines {
         if piece.is_empty() || piece.len() > LONGEST || may_end_rows || memchr(0, piece).is_some() {
             return None;
         }
+        Some(Lines::counted(piece))
+    }
+
+    /// What any piece holds.
+    pub fn counted(piece: &[u8]) -> Lines {
         let count = memchr_iter(b'\n', piece).count() as u64;
-        Some(Lines { bytes: piece.len() as u64, count, is_ended: piece.ends_with(b"\n") })
+        Lines { bytes: piece.len() as u64, count, is_ended: piece.ends_with(b"\n") }
     }
 
     /// As the header has it: the count, doubled, and one more where the last line is ended.

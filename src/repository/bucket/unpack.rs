@@ -27,8 +27,10 @@ pub struct Unpacker {
     way: Way,
     /// What has come and is not unpacked.
     stored: BytesMut,
-    /// Members at work, in order.
-    unpacking: VecDeque<JoinHandle<Result<Vec<u8>>>>,
+    /// Members at work, in order, and as they are stored.
+    unpacking: VecDeque<(Bytes, JoinHandle<Result<Vec<u8>>>)>,
+    /// The member that was given out last.
+    given: Bytes,
     /// How many of them at once: each is memory.
     depth: usize,
 }
@@ -51,7 +53,8 @@ const CORES: usize = 4;
 impl Default for Unpacker {
     fn default() -> Self {
         let depth = std::thread::available_parallelism().map_or(2, usize::from).min(CORES) + 1;
-        Unpacker { way: Way::Unknown, stored: BytesMut::new(), unpacking: VecDeque::new(), depth }
+        let (stored, unpacking, given) = (BytesMut::new(), VecDeque::new(), Bytes::new());
+        Unpacker { way: Way::Unknown, stored, unpacking, given, depth }
     }
 }
 
@@ -59,6 +62,16 @@ impl Unpacker {
     /// For a dump whose end says that bkp packed it.
     pub fn of_sealed() -> Unpacker {
         Unpacker { way: Way::Sealed, ..Unpacker::default() }
+    }
+
+    /// For a part of one, where others read other parts at the same time.
+    pub fn of_part() -> Unpacker {
+        Unpacker { depth: 2, ..Unpacker::of_sealed() }
+    }
+
+    /// As it is stored: the member that was given out last. Nothing where members do not say their length.
+    pub fn given(&self) -> &Bytes {
+        &self.given
     }
 
     /// Takes stored bytes.
@@ -102,15 +115,16 @@ impl Unpacker {
                             if !self.unpacking.is_empty() {
                                 return self.oldest_sql().await;
                             }
-                            self.stored.advance(length);
+                            self.given = self.stored.split_to(length).freeze();
                             return Ok(Some(Unpacked::Lines(lines)));
                         }
                         let member = self.stored.split_to(length).freeze();
-                        self.unpacking.push_back(tokio::task::spawn_blocking(move || unpacked(&member)));
+                        let stored = member.clone();
+                        self.unpacking.push_back((stored, tokio::task::spawn_blocking(move || unpacked(&member))));
                     }
                     // First what stands before it.
                     Next::Foreign if !self.unpacking.is_empty() => return self.oldest_sql().await,
-                    Next::Foreign => self.way = Way::Gzip(Gunzip::Between),
+                    Next::Foreign => (self.way, self.given) = (Way::Gzip(Gunzip::Between), Bytes::new()),
                 },
                 Way::Gzip(_) if self.stored.is_empty() => return Ok(None),
                 Way::Gzip(gunzip) => {
@@ -131,7 +145,10 @@ impl Unpacker {
 
     async fn oldest(&mut self) -> Result<Option<Bytes>> {
         match self.unpacking.pop_front() {
-            Some(oldest) => Ok(Some(oldest.await.context("unpacking")??.into())),
+            Some((member, oldest)) => {
+                self.given = member;
+                Ok(Some(oldest.await.context("unpacking")??.into()))
+            }
             None => Ok(None),
         }
     }

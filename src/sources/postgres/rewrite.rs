@@ -56,6 +56,16 @@ impl Rewriter {
         self.lexer.push(input, &mut |place, event| writer.event(place, event, sink))
     }
 
+    /// Where rows of a COPY come next, which [`Rewriter::skip_rows`] may pass over, the line that they begin in.
+    pub fn among_rows(&self) -> Option<u64> {
+        self.lexer.is_among_rows().then(|| self.lexer.line())
+    }
+
+    /// Passes over rows that go to the database by another way: so many lines, the last of which `is_ended`.
+    pub fn skip_rows(&mut self, lines: u64, is_ended: bool) {
+        self.lexer.skip_rows(lines, is_ended);
+    }
+
     /// Hands out what was held; fails when the dump ends inside anything.
     pub fn finish(mut self, sink: &mut impl FnMut(Piece<'_>) -> anyhow::Result<()>) -> anyhow::Result<Report> {
         let writer = &mut self.writer;

@@ -44,6 +44,16 @@ impl Surveyor {
         self.lexer.is_among_rows()
     }
 
+    /// Which COPY's rows come next, by its number in the dump, where [`Surveyor::skip_rows`] may pass over them.
+    pub fn among_rows_of(&self) -> Option<usize> {
+        self.lexer.is_among_rows().then_some(self.reader.copies)
+    }
+
+    /// Which of the survey's sections is being read; nothing before the first of a cluster's dump.
+    pub fn section(&self) -> Option<usize> {
+        self.reader.current
+    }
+
     /// Counts rows that nobody unpacked: of so many bytes and lines, the last of which `is_ended`. The survey has no digest then.
     pub fn skip_rows(&mut self, bytes: u64, lines: u64, is_ended: bool) {
         self.lexer.skip_rows(lines, is_ended);
@@ -72,6 +82,8 @@ struct Reader {
     /// The line of the first statement that belongs to no database and is not of what all share.
     stray: Option<u64>,
     line: u64,
+    /// How many COPYs have begun.
+    copies: usize,
     /// Whether the database's own dump is over: what follows up to `\connect` is the next one's.
     between: bool,
 }
@@ -172,6 +184,7 @@ impl Reader {
         if statement.is(0, "copy") {
             let table = copied_table(sql, standard);
             self.section().tables.push(Copied { table, rows: 0 });
+            self.copies += 1;
             return self.count();
         }
         if !matches!(statement.class, Class::Database { .. }) {

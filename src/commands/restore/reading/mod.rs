@@ -3,8 +3,12 @@
 //! A bucket has roles and databases in one piece; a restic repository has a piece for each. The stream is the same: pieces one
 //! after the other, with a `\connect` before those that do not say their database themselves.
 
-mod digest;
+mod again;
+mod prefix;
 mod sealed;
+mod spans;
+
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use bytes::{Bytes, BytesMut};
@@ -25,7 +29,9 @@ use crate::sources::postgres::rewrite::{Policy, Rewriter};
 use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::survey::{Survey, Surveyor};
 
-pub use self::digest::Digest;
+use self::again::Pinned;
+pub use self::again::Stretch;
+use self::spans::Span;
 
 /// Pieces of SQL that wait for the reader; each is what a chunk of the store unpacks to.
 const AHEAD: usize = 4;
@@ -94,6 +100,8 @@ enum Portion {
     Between(Bytes),
     /// SQL of the piece.
     Sql(Bytes),
+    /// Rows, which come next unless they are taken.
+    Stretch(Box<Stretch>),
 }
 
 type Tell = mpsc::Sender<Result<Portion>>;
@@ -104,23 +112,45 @@ pub struct Sql {
     /// What people call it.
     name: String,
     /// For whoever watches how far it is.
-    step: Step,
+    step: Arc<Step>,
+    /// What all of it is to be, where it is not compared as it is stored.
+    compared: Option<(Box<blake3::Hasher>, blake3::Hash)>,
 }
 
-/// Begins to read.
-pub fn open(stored: &Stored) -> Sql {
+/// What comes next.
+pub enum Coming {
+    /// SQL.
+    Sql(Bytes),
+    /// Rows that may be read elsewhere.
+    Stretch(Box<Stretch>),
+}
+
+/// Begins to read what was read before: it ends well only when it is the same.
+pub fn again(stored: &Stored, read: &Read) -> Sql {
+    match &read.first {
+        First::Sql(digest) => Sql { compared: Some((Box::default(), *digest)), ..open(stored, None) },
+        First::Stored(spans, _) => open(stored, Some(spans.clone())),
+    }
+}
+
+fn open(stored: &Stored, spans: Option<Arc<[Span]>>) -> Sql {
     let (tell, told) = mpsc::channel(AHEAD);
-    let (step, name) = (stored.step(), stored.name.clone());
-    let stored = stored.clone();
+    let (step, name) = (Arc::new(stored.step()), stored.name.clone());
+    let (stored, watched) = (stored.clone(), step.clone());
     tokio::spawn(async move {
         let mut ahead = None;
         for (at, piece) in stored.pieces.iter().enumerate() {
             let begun = ahead.take().map_or_else(|| piece.begin(), Ok);
             // Roles are soon read: the databases' restic opens the repository meanwhile.
             ahead = stored.pieces.get(at + 1).and_then(|next| next.begin().ok());
-            let sent = match begun {
-                Ok(begun) => send(piece, begun, &tell).await,
-                Err(error) => Err(error),
+            let sent = match (begun, &spans, &piece.place) {
+                (Ok(_), Some(spans), Source::Object(store, dump)) => {
+                    let (name, version) = (dump.name.clone(), dump.version.clone());
+                    let object = Pinned { store: store.clone(), name, version };
+                    again::send(&object, spans, &tell, &watched).await
+                }
+                (Ok(begun), ..) => send(piece, begun, &tell).await,
+                (Err(error), ..) => Err(error),
             };
             match sent {
                 Ok(true) => {}
@@ -132,7 +162,7 @@ pub fn open(stored: &Stored) -> Sql {
             }
         }
     });
-    Sql { told, name, step }
+    Sql { told, name, step, compared: None }
 }
 
 impl Piece {
@@ -199,14 +229,17 @@ async fn unpacked(unpacker: &mut Unpacker, tell: &Tell) -> Result<bool> {
     Ok(true)
 }
 
+/// A store names what it could not read; a damage inside does not.
+fn of(name: &str, error: anyhow::Error) -> anyhow::Error {
+    match format!("{error:#}").contains(name) {
+        true => error,
+        false => error.context(name.to_owned()),
+    }
+}
+
 impl Sql {
     async fn portion(&mut self) -> Result<Option<Portion>> {
-        // A store names what it could not read; a damage inside does not.
-        let of_it = |error: anyhow::Error| match format!("{error:#}").contains(&self.name) {
-            true => error,
-            false => error.context(self.name.clone()),
-        };
-        let portion = self.told.recv().await.transpose().map_err(of_it)?;
+        let portion = self.told.recv().await.transpose().map_err(|error| of(&self.name, error))?;
         if let Some(Portion::Between(sql) | Portion::Sql(sql)) = &portion {
             self.step.advance(sql.len() as u64);
         }
@@ -216,16 +249,44 @@ impl Sql {
     /// The next bit; nothing at the end of SQL that was read whole.
     ///
     /// # Errors
-    /// When the store fails or the gzip is damaged.
+    /// When the store fails or the gzip is damaged, and when it was something else at the first reading.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            match self.portion().await? {
+            match self.coming().await? {
+                Some(Coming::Sql(sql)) => return Ok(Some(sql)),
+                // Left to this reading.
+                Some(Coming::Stretch(_)) => {}
                 None => return Ok(None),
-                Some(Portion::Begin) => {}
-                Some(Portion::Between(sql) | Portion::Sql(sql)) => return Ok(Some(sql)),
             }
         }
     }
+
+    /// The next bit, or what comes next where that may be read elsewhere; nothing at the end.
+    ///
+    /// # Errors
+    /// As [`Sql::next`].
+    pub async fn coming(&mut self) -> Result<Option<Coming>> {
+        loop {
+            match (self.portion().await?, &mut self.compared) {
+                (Some(Portion::Begin), _) => {}
+                (Some(Portion::Stretch(stretch)), _) => return Ok(Some(Coming::Stretch(stretch))),
+                (Some(Portion::Between(sql) | Portion::Sql(sql)), compared) => {
+                    if let Some((hasher, _)) = compared {
+                        hasher.update(&sql);
+                    }
+                    return Ok(Some(Coming::Sql(sql)));
+                }
+                (None, Some((hasher, first))) if hasher.finalize() != *first => bail!(another_dump()),
+                (None, _) => return Ok(None),
+            }
+        }
+    }
+}
+
+fn another_dump() -> Failure {
+    Failure::new("the store gave another dump at the second reading than at the first")
+        .hint("nothing live was touched; run bkp check --read-data")
+        .exit(Exit::ProofFailed)
 }
 
 /// What a reading to the end found.
@@ -235,7 +296,15 @@ pub struct Read {
     /// Each piece by itself, where there are several or something was added between them.
     parts: Vec<Survey>,
     /// What the second reading is to be the same as.
-    pub digest: Digest,
+    first: First,
+}
+
+/// What a first reading has read.
+enum First {
+    /// All SQL, of this digest.
+    Sql(blake3::Hash),
+    /// What is stored, in these spans, and the digest of the SQL in it, as its seal spells that.
+    Stored(Arc<[Span]>, String),
 }
 
 impl Read {
@@ -246,7 +315,10 @@ impl Read {
 
     /// The digest of all SQL, as a seal spells it.
     pub fn sql_digest(&self) -> String {
-        self.digest.sealed().map_or_else(|| format!("blake3:{}", self.survey.digest), str::to_owned)
+        match &self.first {
+            First::Sql(_) => format!("blake3:{}", self.survey.digest),
+            First::Stored(_, sealed) => sealed.clone(),
+        }
     }
 
     /// Whether every piece has a seal, at its end or inside.
@@ -275,7 +347,7 @@ pub async fn prove(stored: &Stored) -> Result<Read> {
 pub async fn survey(stored: &Stored) -> Result<Read> {
     let not_a_dump = |error| not_a_dump(&stored.name, error);
     let in_parts = stored.pieces.len() > 1 || stored.pieces.iter().any(|piece| piece.database.is_some());
-    let (mut sql, mut whole, mut digest) = (open(stored), Surveyor::for_replay(), Digest::default());
+    let (mut sql, mut whole, mut digest) = (open(stored, None), Surveyor::for_replay(), blake3::Hasher::new());
     let (mut part, mut parts) = (None::<Surveyor>, Vec::new());
     while let Some(portion) = sql.portion().await? {
         let bytes = match &portion {
@@ -285,6 +357,7 @@ pub async fn survey(stored: &Stored) -> Result<Read> {
                 }
                 continue;
             }
+            Portion::Stretch(_) => continue,
             Portion::Between(sql) => sql,
             Portion::Sql(sql) => {
                 if let Some(part) = part.as_mut().filter(|_| in_parts) {
@@ -293,7 +366,7 @@ pub async fn survey(stored: &Stored) -> Result<Read> {
                 sql
             }
         };
-        digest.push(bytes);
+        digest.update(bytes);
         whole.push(bytes).map_err(|error| not_a_dump(error.into()))?;
     }
     match part {
@@ -307,7 +380,7 @@ pub async fn survey(stored: &Stored) -> Result<Read> {
             "a statement before the first database of a dump of several, where only roles and tablespaces are made";
         return Err(not_a_dump(DumpError::Refused { line, what }.into()));
     }
-    Ok(Read { survey, parts, digest })
+    Ok(Read { survey, parts, first: First::Sql(digest.finalize()) })
 }
 
 fn not_a_dump(name: &str, error: anyhow::Error) -> anyhow::Error {
@@ -323,13 +396,11 @@ fn not_a_dump(name: &str, error: anyhow::Error) -> anyhow::Error {
 /// # Errors
 /// When the dump cannot be read to its end, or is not what was read before.
 pub async fn explain(stored: &Stored, read: &Read, policy: Policy) -> Result<u64> {
-    let (mut sql, mut rewriter, mut digest) = (open(stored), Rewriter::new(policy), read.digest.again());
+    let (mut sql, mut rewriter) = (again(stored, read), Rewriter::new(policy));
     while let Some(piece) = sql.next().await? {
-        digest.push(&piece);
         rewriter.push(&piece, &mut |_| Ok(()))?;
     }
     let report = rewriter.finish(&mut |_| Ok(()))?;
-    digest.prove(&read.digest)?;
     for change in &report.changes {
         tracing::info!("line {}: {}: {}", change.line, change.what, change.why);
     }

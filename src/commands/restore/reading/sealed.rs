@@ -1,14 +1,22 @@
 //! The first reading of a dump whose seal says what is stored. Its stored bytes are compared with that, so what they unpack to is known
 //! without unpacking it. Only what a plan needs is unpacked, the statements; rows are counted as their members say. The second reading
-//! sees all of it, holds every member against what it says, and all SQL against the seal's digest.
+//! sees all of it, holds every member against what it says, and the stored bytes against those of this one.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
-use super::digest::Prefix;
-use super::{Digest, Piece, Read, Source, Stored};
+use super::prefix::Prefix;
+use super::spans::{Members, Place, Span, Spans};
+use super::{First, Piece, Read, Source, Stored};
 use crate::commands::store_failure;
+use crate::repository::bucket::member::Lines;
 use crate::repository::bucket::unpack::{Unpacked, Unpacker};
 use crate::sources::postgres::survey::{Survey, Surveyor};
+
+/// Stored bytes that wait to be digested: each is what a store gives at once.
+const AHEAD: usize = 4;
 
 /// What the dump is; nothing when it has no such seal, or is not what was sealed.
 ///
@@ -22,32 +30,46 @@ pub(super) async fn survey(stored: &Stored) -> Result<Option<Read>> {
     let Some(sealed) = &seal.stored else { return Ok(None) };
     let step = stored.step();
     let mut download = store.read(&dump.name, None, dump.version.as_ref()).await.map_err(store_failure)?;
-    let (mut compared, mut read) = (Prefix::new(sealed.bytes, &sealed.digest), Passing::default());
-    while let Some(bytes) = download.next().await.map_err(store_failure)? {
+    let (compare, mut came) = mpsc::channel::<Bytes>(AHEAD);
+    let mut prefix = Prefix::new(sealed.bytes, &sealed.digest);
+    let compared = spawn_blocking(move || {
         // Behind it lies the seal, of which the survey sees what it unpacks to.
-        compared.push(&bytes);
+        let mut seal = Members::default();
+        while let Some(bytes) = came.blocking_recv() {
+            seal.take(prefix.push(&bytes));
+        }
+        prefix.is_same().then(|| seal.end())
+    });
+    let mut read = Passing::default();
+    while let Some(bytes) = download.next().await.map_err(store_failure)? {
         read.unpacker.push(&bytes);
+        let _ = compare.send(bytes).await;
         match read.go_on().await {
             Ok(sql) => step.advance(sql),
             Err(_) => return Ok(None),
         }
     }
-    let Ok(survey) = read.finish().await else { return Ok(None) };
-    if !compared.is_same() || survey.bytes != seal.bytes || survey.stray.is_some() {
+    drop(compare);
+    let Ok((survey, mut spans)) = read.finish().await else { return Ok(None) };
+    let Some(end) = compared.await.context("comparing what is stored")? else { return Ok(None) };
+    let is_all = spans.iter().map(|span| span.stored).sum::<u64>() == sealed.bytes;
+    if !is_all || survey.bytes != seal.bytes || survey.stray.is_some() {
         return Ok(None);
     }
-    Ok(Some(Read { survey, parts: Vec::new(), digest: Digest::of_sealed(seal) }))
+    spans.push(end);
+    Ok(Some(Read { survey, parts: Vec::new(), first: First::Stored(spans.into(), seal.digest.clone()) }))
 }
 
 /// Stored bytes on their way into a survey.
 struct Passing {
     unpacker: Unpacker,
     surveyor: Surveyor,
+    spans: Spans,
 }
 
 impl Default for Passing {
     fn default() -> Passing {
-        Passing { unpacker: Unpacker::of_sealed(), surveyor: Surveyor::for_replay() }
+        Passing { unpacker: Unpacker::of_sealed(), surveyor: Surveyor::for_replay(), spans: Spans::default() }
     }
 }
 
@@ -62,23 +84,27 @@ impl Passing {
     }
 
     fn take(&mut self, unpacked: &Unpacked) -> Result<u64> {
-        match unpacked {
+        let before = self.surveyor.among_rows_of();
+        let lines = match unpacked {
             Unpacked::Sql(sql) => {
                 self.surveyor.push(sql)?;
-                Ok(sql.len() as u64)
+                Lines::counted(sql)
             }
             Unpacked::Lines(lines) => {
                 self.surveyor.skip_rows(lines.bytes, lines.count, lines.is_ended);
-                Ok(lines.bytes)
+                *lines
             }
-        }
+        };
+        let copy = before.filter(|_| self.surveyor.among_rows_of() == before);
+        self.spans.take(self.unpacker.given(), Place { copy, section: self.surveyor.section() }, lines);
+        Ok(lines.bytes)
     }
 
-    async fn finish(mut self) -> Result<Survey> {
+    async fn finish(mut self) -> Result<(Survey, Vec<Span>)> {
         while let Some(sql) = self.unpacker.rest().await? {
-            self.surveyor.push(&sql)?;
+            self.take(&Unpacked::Sql(sql))?;
         }
-        Ok(self.surveyor.finish()?)
+        Ok((self.surveyor.finish()?, self.spans.finish()))
     }
 }
 
@@ -104,7 +130,7 @@ mod tests {
     }
 
     /// What is read of it, and how much of the SQL was unpacked for that.
-    async fn read(stored: &[u8], chunk: usize) -> (Option<Survey>, u64) {
+    async fn read(stored: &[u8], chunk: usize) -> (Option<(Survey, Vec<Span>)>, u64) {
         let (mut read, mut unpacked, mut well) = (Passing::default(), 0, true);
         for bytes in stored.chunks(chunk) {
             read.unpacker.push(bytes);
@@ -156,7 +182,7 @@ mod tests {
             let whole = all.push(format!("{sql}{LINE}").as_bytes()).and_then(|()| all.finish());
             let (found, _) = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(read(&stored(sql.as_bytes(), &lengths), chunk));
             let without_digest = |survey: Survey| Survey { digest: String::new(), ..survey };
-            prop_assert_eq!(found.map(without_digest), whole.ok().map(without_digest));
+            prop_assert_eq!(found.map(|(survey, _)| without_digest(survey)), whole.ok().map(without_digest));
         }
     }
 
@@ -165,7 +191,7 @@ mod tests {
         let rows: String = (0..50_000).map(|n| format!("{n}\ta row\n")).collect();
         let sql = format!("CREATE TABLE s.t (a int, b text);\nCOPY s.t (a, b) FROM stdin;\n{rows}\\.\nSELECT 1;\n");
         let (survey, unpacked) = read(&stored(sql.as_bytes(), &[10_000]), 3000).await;
-        let survey = survey.unwrap();
+        let (survey, _) = survey.unwrap();
         assert_eq!((survey.sections[0].tables[0].rows, survey.bytes), (50_000, sql.len() as u64));
         assert_eq!((survey.digest.as_str(), survey.seal.as_deref()), ("", Some(&b"{}"[..])));
         assert!(unpacked < 60_000, "{unpacked} of {}", sql.len());

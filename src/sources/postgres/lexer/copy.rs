@@ -105,6 +105,11 @@ impl Lexer {
         self.held.is_empty() && matches!(&self.mode, Mode::Copy(rows) if rows.is_among())
     }
 
+    /// The line of the dump that comes next, or goes on.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
     /// Passes over rows without seeing them: so many lines, the last of which `is_ended`. No line in them may begin as the end mark does.
     pub fn skip_rows(&mut self, lines: u64, is_ended: bool) {
         debug_assert!(self.is_among_rows(), "there are no rows to pass over");

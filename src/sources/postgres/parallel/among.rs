@@ -1,14 +1,11 @@
 //! What a statement or a row does where several sessions load: goes to one, to all, or waits for all.
 
-use std::sync::atomic::Ordering;
-
 use anyhow::{Result, bail};
-use futures::future::try_join_all;
 
 use super::facts::Dealt;
 use super::lane::{Job, Part};
 use super::replay::{Mode, Replay};
-use super::rows::{Block, Cut};
+use super::rows::Block;
 use super::schedule::Hold;
 use super::touches::{Rows, Thing, Way};
 use crate::sources::postgres::rewrite::Begun;
@@ -42,8 +39,8 @@ impl Replay {
                 }
                 let Mode::Several(several) = &mut self.mode else { return Ok(()) };
                 let is_alone = several.alone;
-                let lanes = several.lanes.iter_mut().skip(usize::from(is_alone));
-                let given = try_join_all(lanes.map(|lane| lane.give(job(begun.clone(), sql)))).await.map(|_| ());
+                let mut lanes = several.lanes.iter_mut().skip(usize::from(is_alone));
+                let given = lanes.try_for_each(|lane| lane.give(job(begun.clone(), sql)));
                 self.goes_on(given).await?;
                 return if is_alone { self.direct(begun, at, sql, false).await } else { Ok(()) };
             }
@@ -54,7 +51,7 @@ impl Replay {
                 }
                 if several.schedule.is_empty() {
                     // All to one: a sequence may be set twice.
-                    let given = several.lanes[0].give(job(begun, sql)).await;
+                    let given = several.lanes[0].give(job(begun, sql));
                     return self.goes_on(given).await;
                 }
                 several.schedule.add(job(begun, sql), [(Thing::Sequences, Hold::Alone)], 0);
@@ -145,35 +142,4 @@ impl Replay {
         }
     }
 
-    /// Gives a piece of rows to its lane, or to one that has room.
-    pub(super) async fn deal(&mut self, piece: Cut) -> Result<()> {
-        let at = match piece.lane {
-            Some(at) => at,
-            None => self.room().await?,
-        };
-        let (Mode::Several(several), Some(block)) = (&mut self.mode, &mut self.block) else { return Ok(()) };
-        let lane = &mut several.lanes[at];
-        let job = Job { parts: block.parts(at, piece, &mut lane.blocks), number: None };
-        let given = lane.give(job).await;
-        self.goes_on(given).await
-    }
-
-    /// The lane that has least in hand, of equal ones the next in turn, as soon as one has room.
-    pub(super) async fn room(&mut self) -> Result<usize> {
-        let Mode::Several(several) = &mut self.mode else { bail!("the load is over") };
-        loop {
-            if several.tell.has_failed.load(Ordering::SeqCst) {
-                return Err(self.failure(None).await);
-            }
-            let (count, last) = (several.lanes.len(), several.last);
-            let free = several.lanes.iter().enumerate().filter_map(|(at, lane)| Some((lane.in_hand()?, at)));
-            match free.min_by_key(|(in_hand, at)| (*in_hand, (at + count - last - 1) % count)) {
-                Some((_, at)) => {
-                    several.last = at;
-                    return Ok(at);
-                }
-                None => several.tell.room.notified().await,
-            }
-        }
-    }
 }

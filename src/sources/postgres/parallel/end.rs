@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use futures::future::try_join_all;
 
 use super::lane::{Job, Part};
 use super::replay::{Mode, Replay};
@@ -100,11 +99,11 @@ impl Replay {
             number: None,
         };
         let session = "\nRESET SESSION AUTHORIZATION;\nSET client_encoding = 'UTF8';\n";
-        let given = try_join_all(several.lanes.iter_mut().map(|lane| lane.give(ours(session)))).await;
+        let given = several.lanes.iter_mut().try_for_each(|lane| lane.give(ours(session)));
         for (sql, bytes) in &statements {
             several.schedule.add(ours(sql), [], *bytes);
         }
-        self.goes_on(given.map(|_| ())).await?;
+        self.goes_on(given).await?;
         self.rest().await?;
         let encoding = self.target.encoding.as_deref().map_or("DEFAULT".to_owned(), literal);
         self.ours(None, format!("\nSET client_encoding = {encoding};\n").as_bytes()).await

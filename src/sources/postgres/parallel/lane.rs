@@ -1,22 +1,27 @@
 //! One of several psql that load the same side database: fed by a task of its own, so that whoever reads the dump reads on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use bytes::Bytes;
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender, channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use crate::sources::postgres::load::{Broken, Loader};
 use crate::sources::postgres::rewrite::Begun;
 
-/// How many jobs wait at most, each with rows of a mebibyte; they keep what they were unpacked with, of ours 2 MiB at most.
-const WAITING: usize = 4;
+/// With so many jobs in hand a lane has no room for rows. Each has a mebibyte of them; they keep what they were unpacked with, of ours
+/// 2 MiB at most.
+const IN_HAND: usize = 5;
+
+/// Rows that whoever loads them reads as well. Ends well only when all of them came as they are to be.
+pub type Stretch = BoxStream<'static, Result<Bytes>>;
 
 /// What a lane writes.
-#[derive(Debug)]
 pub enum Part {
     /// A statement begins; so many COPYs have come before it, in all lanes.
     Begins(Begun, usize),
@@ -26,10 +31,22 @@ pub enum Part {
     Rows(u64),
     /// Bytes.
     Sql(Bytes),
+    /// So many bytes of rows, which the lane reads by itself.
+    Stretch(u64, Stretch),
+}
+
+impl Part {
+    fn bytes(&self) -> u64 {
+        match self {
+            Part::Sql(sql) => sql.len() as u64,
+            Part::Stretch(bytes, _) => *bytes,
+            _ => 0,
+        }
+    }
 }
 
 /// A few parts that go together.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Job {
     /// What is written.
     pub parts: Vec<Part>,
@@ -57,16 +74,22 @@ pub struct Tell {
     pub has_failed: Arc<AtomicBool>,
 }
 
+/// What a lane was given and has not written.
+#[derive(Default)]
+struct InHand {
+    jobs: AtomicUsize,
+    bytes: AtomicU64,
+}
+
 /// One psql. At rest it is nobody's; at work a task has it.
 pub struct Lane {
     /// Its number, by which it tells.
     pub at: usize,
     rest: Option<Loader>,
-    jobs: Option<Sender<Job>>,
+    jobs: Option<UnboundedSender<Job>>,
     task: Option<JoinHandle<Result<Loader>>>,
     tell: Tell,
-    /// How many jobs it was given and has not written.
-    in_hand: Arc<AtomicUsize>,
+    in_hand: Arc<InHand>,
     /// Which COPYs of the dump it has got, in order.
     pub blocks: Vec<usize>,
     /// Whether it is at a statement.
@@ -84,26 +107,31 @@ impl Lane {
         self.rest.as_mut()
     }
 
-    /// How many jobs it has in hand; nothing when it has no room for another.
+    /// How many jobs it has in hand; nothing when it has no room for more rows.
     pub fn in_hand(&self) -> Option<usize> {
-        let has_room = self.jobs.as_ref().is_none_or(|jobs| jobs.capacity() > 0);
-        has_room.then(|| self.in_hand.load(Ordering::SeqCst))
+        Some(self.in_hand.jobs.load(Ordering::SeqCst)).filter(|jobs| *jobs < IN_HAND)
     }
 
-    /// Gives it a job; waits for room.
+    /// How many bytes it has in hand.
+    pub fn backlog(&self) -> u64 {
+        self.in_hand.bytes.load(Ordering::SeqCst)
+    }
+
+    /// Gives it a job. Whoever gives rows has looked for room.
     ///
     /// # Errors
     /// When its psql has ended: [`Lane::rest`] says why.
-    pub async fn give(&mut self, job: Job) -> Result<(), Broken> {
+    pub fn give(&mut self, job: Job) -> Result<(), Broken> {
         if let Some(loader) = self.rest.take() {
-            let (jobs, given) = channel(WAITING);
+            let (jobs, given) = unbounded_channel();
             self.jobs = Some(jobs);
             let tells = (self.tell.clone(), self.in_hand.clone());
             self.task = Some(tokio::spawn(work(self.at, loader, given, tells)));
         }
-        self.in_hand.fetch_add(1, Ordering::SeqCst);
+        self.in_hand.jobs.fetch_add(1, Ordering::SeqCst);
+        self.in_hand.bytes.fetch_add(job.parts.iter().map(Part::bytes).sum(), Ordering::SeqCst);
         match &self.jobs {
-            Some(jobs) => jobs.send(job).await.map_err(|_| Broken),
+            Some(jobs) => jobs.send(job).map_err(|_| Broken),
             None => Err(Broken),
         }
     }
@@ -172,23 +200,44 @@ impl Drop for Told {
     }
 }
 
+/// Why a lane does not go on.
+enum Stopped {
+    /// Its psql has ended, and says why.
+    Psql,
+    /// Rows that it was to read by itself could not be.
+    Rows(Error),
+}
+
+impl From<Broken> for Stopped {
+    fn from(_: Broken) -> Stopped {
+        Stopped::Psql
+    }
+}
+
 async fn work(
     at: usize,
     mut loader: Loader,
-    mut jobs: Receiver<Job>,
-    (tell, in_hand): (Tell, Arc<AtomicUsize>),
+    mut jobs: UnboundedReceiver<Job>,
+    (tell, in_hand): (Tell, Arc<InHand>),
 ) -> Result<Loader> {
     let mut told = Told { tell, is_well: false };
-    while let Some(job) = jobs.recv().await {
-        told.tell.room.notify_one();
-        if one(&mut loader, &job).await.is_err() {
-            return Err(loader.failure().await);
+    while let Some(Job { parts, number }) = jobs.recv().await {
+        for part in parts {
+            match write(&mut loader, part, (&told.tell, &in_hand)).await {
+                Ok(()) => {}
+                Err(Stopped::Psql) => return Err(loader.failure().await),
+                // Its psql is killed with what it has.
+                Err(Stopped::Rows(error)) => return Err(error),
+            }
         }
-        in_hand.fetch_sub(1, Ordering::SeqCst);
-        told.tell.room.notify_one();
-        if let Some(number) = job.number {
+        if let Some(number) = number {
+            if loader.settled().await.is_err() {
+                return Err(loader.failure().await);
+            }
             let _ = told.tell.over.send(Over::Done(at, number));
         }
+        in_hand.jobs.fetch_sub(1, Ordering::SeqCst);
+        told.tell.room.notify_one();
     }
     match loader.settled().await {
         Ok(()) => {
@@ -199,20 +248,29 @@ async fn work(
     }
 }
 
-async fn one(loader: &mut Loader, job: &Job) -> Result<(), Broken> {
-    for part in &job.parts {
-        match part {
-            Part::Begins(begun, come) => {
-                loader.come(*come);
-                loader.begins(begun.clone()).await?;
+async fn write(loader: &mut Loader, part: Part, (tell, in_hand): (&Tell, &InHand)) -> Result<(), Stopped> {
+    let is_written = |sql: &Bytes| {
+        in_hand.bytes.fetch_sub(sql.len() as u64, Ordering::SeqCst);
+    };
+    match part {
+        Part::Begins(begun, come) => {
+            loader.come(come);
+            loader.begins(begun).await?;
+        }
+        Part::At(line) => loader.at(line),
+        Part::Rows(first) => loader.rows(first),
+        Part::Sql(sql) => {
+            loader.write(&sql).await?;
+            is_written(&sql);
+        }
+        Part::Stretch(_, mut rows) => {
+            while let Some(rows) = rows.try_next().await.map_err(Stopped::Rows)? {
+                loader.write(&rows).await?;
+                is_written(&rows);
+                // Whoever waits until it has little left.
+                tell.room.notify_one();
             }
-            Part::At(line) => loader.at(*line),
-            Part::Rows(first) => loader.rows(*first),
-            Part::Sql(sql) => loader.write(sql).await?,
         }
     }
-    match job.number {
-        Some(_) => loader.settled().await,
-        None => Ok(()),
-    }
+    Ok(())
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use futures::future::try_join_all;
 
 use super::end::Taken;
 use super::failures::By;
@@ -255,11 +254,9 @@ impl Replay {
             block = dealt;
         }
         let Mode::Several(several) = &mut self.mode else { return Ok(()) };
-        // All at once: a lane may have to wait for the end of what another one has.
-        let ends = several.lanes.iter_mut().enumerate().filter(|(at, _)| block.is_open(*at));
-        let ended =
-            try_join_all(ends.map(|(_, lane)| lane.give(Job { parts: vec![Block::end(mark)], number: None }))).await;
-        self.goes_on(ended.map(|_| ())).await
+        let mut ends = several.lanes.iter_mut().enumerate().filter(|(at, _)| block.is_open(*at));
+        let ended = ends.try_for_each(|(_, lane)| lane.give(Job { parts: vec![Block::end(mark)], number: None }));
+        self.goes_on(ended).await
     }
 
     /// What does not come from the dump, to the first session, after all that does.

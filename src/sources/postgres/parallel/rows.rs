@@ -28,7 +28,7 @@ pub struct Block {
     begun: Begun,
     header: Bytes,
     /// Whether more than one lane may have rows of it.
-    out: bool,
+    pub out: bool,
     /// Rows that wait, in the pieces that they came in: they are not copied to be put together.
     rows: Vec<Bytes>,
     /// How long they are together.
@@ -38,7 +38,7 @@ pub struct Block {
     /// The dump's line of its first row.
     first: u64,
     /// The lane that has the beginning of the row that `rows` go on with, or that gets all of them.
-    lane: Option<usize>,
+    pub lane: Option<usize>,
     /// Whether the last row that was given away goes on.
     goes_on: bool,
     /// The lanes that have an open COPY, and how many bytes they got.
@@ -112,6 +112,12 @@ impl Block {
         (!is_done).then(|| self.take(Vec::new(), false))
     }
 
+    /// What this lane has to get before rows that never are here.
+    pub fn before(&mut self, lane: usize) -> Option<Cut> {
+        let is_ready = self.rows.is_empty() && self.is_open(lane);
+        (!is_ready).then(|| self.take(Vec::new(), false))
+    }
+
     fn take(&mut self, rest: Vec<Bytes>, goes_on: bool) -> Cut {
         self.bytes = rest.iter().map(Bytes::len).sum();
         let rows = std::mem::replace(&mut self.rows, rest);
@@ -141,6 +147,19 @@ impl Block {
         parts.push(Part::At(Some(cut.line)));
         parts.extend(cut.rows.into_iter().map(Part::Sql));
         parts
+    }
+
+    /// All that comes goes to this lane.
+    pub fn keep_on(&mut self, lane: usize) {
+        (self.lane, self.out) = (Some(lane), false);
+    }
+
+    /// So many bytes of rows have gone to its lane that never were here; `is_ended`: the last of them is whole.
+    pub fn stretched(&mut self, bytes: u64, is_ended: bool) {
+        self.goes_on = !is_ended;
+        if let Some(lane) = self.lane {
+            *self.open.entry(lane).or_default() += bytes;
+        }
     }
 
     /// What ends a COPY, as the dump has it.

@@ -61,7 +61,7 @@ impl Several {
                 let Some((number, mut job)) = self.schedule.begin() else { break };
                 job.number = Some(number);
                 self.lanes[at].busy = true;
-                self.lanes[at].give(job).await.map_err(|Broken| None)?;
+                self.lanes[at].give(job).map_err(|Broken| None)?;
             }
             let is_done = if waiting == 0 { self.schedule.is_empty() } else { self.schedule.waiting() <= waiting };
             if is_done {

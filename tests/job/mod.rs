@@ -29,6 +29,7 @@ mod runs;
 mod secrets;
 mod signals;
 mod standby;
+mod stretches;
 mod swap;
 mod table_accidents;
 mod tables;

@@ -64,9 +64,14 @@ impl Unpacker {
         Unpacker { way: Way::Sealed, ..Unpacker::default() }
     }
 
-    /// For a part of one, where others read other parts at the same time.
+    /// For members of one that was read before, from any of them on.
+    pub fn of_members() -> Unpacker {
+        Unpacker { way: Way::Ours, ..Unpacker::default() }
+    }
+
+    /// The same, where others read other members at the same time.
     pub fn of_part() -> Unpacker {
-        Unpacker { depth: 2, ..Unpacker::of_sealed() }
+        Unpacker { depth: 2, ..Unpacker::of_members() }
     }
 
     /// As it is stored: the member that was given out last. Nothing where members do not say their length.

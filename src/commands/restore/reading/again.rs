@@ -73,7 +73,7 @@ impl Reader {
 /// Sends a dump; false when nobody reads any more.
 pub(super) async fn send(object: &Pinned, spans: &[Span], tell: &Tell, step: &Arc<Step>) -> Result<bool> {
     let end = spans.iter().map(|span| span.stored).sum();
-    let (mut reader, mut unpacker) = (Reader::new(object, 0, end), Unpacker::of_sealed());
+    let (mut reader, mut unpacker) = (Reader::new(object, 0, end), Unpacker::of_members());
     for span in spans {
         if let Some(rows) = span.rows {
             // Whoever reads is to stand where it begins.
@@ -88,7 +88,6 @@ pub(super) async fn send(object: &Pinned, spans: &[Span], tell: &Tell, step: &Ar
             }
             if is_taken.await.is_ok() {
                 reader.pass(span.stored);
-                unpacker = Unpacker::of_sealed();
                 continue;
             }
         }
@@ -243,7 +242,9 @@ mod tests {
 
     fn members() -> impl Strategy<Value = Vec<(Vec<u8>, Option<usize>)>> {
         let piece = (1..3000_usize, 1..50_usize).prop_map(|(length, line)| {
-            (0..length).map(|at| if at % line == line - 1 { b'\n' } else { b'a' + (at % 26) as u8 }).collect::<Vec<u8>>()
+            (0..length)
+                .map(|at| if at % line == line - 1 { b'\n' } else { b'a' + (at % 26) as u8 })
+                .collect::<Vec<u8>>()
         });
         let copy = prop_oneof![1 => Just(None), 3 => (0..2_usize).prop_map(Some)];
         prop::collection::vec((piece, copy), 1..30)

@@ -93,7 +93,8 @@ impl Spans {
         let current = self.current.get_or_insert_with(|| Current { place, members: Members::default(), rows });
         current.members.take(stored);
         let Rows { bytes, lines: count, .. } = current.rows;
-        current.rows = Rows { bytes: bytes + lines.bytes, lines: count + lines.count, is_ended: lines.is_ended, behind: 0 };
+        current.rows =
+            Rows { bytes: bytes + lines.bytes, lines: count + lines.count, is_ended: lines.is_ended, behind: 0 };
         self.sql += lines.bytes;
     }
 

@@ -7,6 +7,7 @@ use super::lane::{Job, Part};
 use super::replay::{Mode, Replay};
 use super::rows::Block;
 use super::schedule::Hold;
+use super::several::LIGHT;
 use super::touches::{Rows, Thing, Way};
 use crate::sources::postgres::rewrite::Begun;
 
@@ -28,7 +29,7 @@ impl Replay {
         let line = begun.line;
         let job = |begun, sql: &[u8]| {
             let sql = Part::Sql([sql, b"\n"].concat().into());
-            Job { parts: vec![Part::Begins(begun, come), Part::At(line), sql], number: None }
+            Job { parts: vec![Part::Begins(begun, come), Part::At(line), sql], numbers: Vec::new() }
         };
         match way {
             Way::Rows(rows) => return self.rows_come(rows, begun, sql).await,
@@ -72,7 +73,8 @@ impl Replay {
                     // A trigger, say, which the rows that still come must find.
                     self.changed = true;
                     let table = touched.tables.first().map(|(table, _)| table);
-                    let weight = table.and_then(|table| self.bytes.get(table)).copied().unwrap_or_default();
+                    // Of a table whose rows were not counted nothing is known: it may be the largest.
+                    let weight = table.map_or(0, |table| self.bytes.get(table).copied().unwrap_or(LIGHT + 1));
                     several.schedule.add(job(begun, sql), things, weight);
                     return self.bounded().await;
                 }
@@ -136,10 +138,12 @@ impl Replay {
                 several.alone = false;
                 let number = self.begun;
                 self.begun += 1;
+                if let Some(table) = &rows.table {
+                    self.bytes.entry(table.clone()).or_default();
+                }
                 self.block = Some(Block::new(number, rows.table, begun, sql, dealt));
                 Ok(())
             }
         }
     }
-
 }

@@ -27,7 +27,7 @@ impl Replay {
         };
         let (Mode::Several(several), Some(block)) = (&mut self.mode, &mut self.block) else { return Ok(()) };
         let lane = &mut several.lanes[at];
-        let job = Job { parts: block.parts(at, piece, &mut lane.blocks), number: None };
+        let job = Job { parts: block.parts(at, piece, &mut lane.blocks), numbers: Vec::new() };
         let given = lane.give(job);
         self.goes_on(given).await
     }
@@ -78,6 +78,10 @@ impl Replay {
         let (Mode::Several(several), Some(block)) = (&self.mode, &mut self.block) else { return Ok(false) };
         let all = several.lanes.iter().map(Lane::backlog).sum::<u64>() + bytes + behind;
         let is_wanted = is_whole || bytes <= all / several.lanes.len() as u64 + SOON;
+        tracing::debug!(
+            "{bytes} bytes of rows in one stretch, {behind} behind them: {}",
+            if is_wanted { "read by a session" } else { "dealt out" }
+        );
         if is_wanted {
             block.keep_on(at);
         }
@@ -104,7 +108,7 @@ impl Replay {
         if let Some(table) = &block.table {
             *self.bytes.entry(table.clone()).or_default() += bytes;
         }
-        let given = lane.give(Job { parts, number: None });
+        let given = lane.give(Job { parts, numbers: Vec::new() });
         self.goes_on(given).await
     }
 }

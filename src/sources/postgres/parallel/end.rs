@@ -96,7 +96,7 @@ impl Replay {
         several.alone = false;
         let ours = |sql: &str| Job {
             parts: vec![Part::At(None), Part::Sql(Bytes::copy_from_slice(sql.as_bytes()))],
-            number: None,
+            numbers: Vec::new(),
         };
         let session = "\nRESET SESSION AUTHORIZATION;\nSET client_encoding = 'UTF8';\n";
         let given = several.lanes.iter_mut().try_for_each(|lane| lane.give(ours(session)));

@@ -50,15 +50,15 @@ impl Part {
 pub struct Job {
     /// What is written.
     pub parts: Vec<Part>,
-    /// The statement's number, which is told when it is over.
-    pub number: Option<u64>,
+    /// The statements' numbers, which are told when they are over; nothing for rows.
+    pub numbers: Vec<u64>,
 }
 
 /// What a lane tells.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub enum Over {
-    /// The lane of this number has done the statement of this number.
-    Done(usize, u64),
+    /// The lane of this number has done the statements of these numbers.
+    Done(usize, Vec<u64>),
     /// A lane has ended badly.
     Failed,
 }
@@ -221,7 +221,7 @@ async fn work(
     (tell, in_hand): (Tell, Arc<InHand>),
 ) -> Result<Loader> {
     let mut told = Told { tell, is_well: false };
-    while let Some(Job { parts, number }) = jobs.recv().await {
+    while let Some(Job { parts, numbers }) = jobs.recv().await {
         for part in parts {
             match write(&mut loader, part, (&told.tell, &in_hand)).await {
                 Ok(()) => {}
@@ -230,11 +230,11 @@ async fn work(
                 Err(Stopped::Rows(error)) => return Err(error),
             }
         }
-        if let Some(number) = number {
+        if !numbers.is_empty() {
             if loader.settled().await.is_err() {
                 return Err(loader.failure().await);
             }
-            let _ = told.tell.over.send(Over::Done(at, number));
+            let _ = told.tell.over.send(Over::Done(at, numbers));
         }
         in_hand.jobs.fetch_sub(1, Ordering::SeqCst);
         told.tell.room.notify_one();

@@ -255,7 +255,8 @@ impl Replay {
         }
         let Mode::Several(several) = &mut self.mode else { return Ok(()) };
         let mut ends = several.lanes.iter_mut().enumerate().filter(|(at, _)| block.is_open(*at));
-        let ended = ends.try_for_each(|(_, lane)| lane.give(Job { parts: vec![Block::end(mark)], number: None }));
+        let ended =
+            ends.try_for_each(|(_, lane)| lane.give(Job { parts: vec![Block::end(mark)], numbers: Vec::new() }));
         self.goes_on(ended).await
     }
 

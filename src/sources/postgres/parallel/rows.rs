@@ -12,6 +12,9 @@ use crate::sources::postgres::rewrite::Begun;
 
 /// How many bytes of rows go to a lane at once: enough that giving them costs nothing, little enough that all lanes end together.
 const PIECE: usize = 1 << 20;
+/// So many of the first bytes go to one lane together: what stands before a stretch in a member of our dumps, so that all of a table that
+/// goes to one lane lies in order; and small tables.
+const FIRST: usize = 2 << 20;
 /// After so many bytes a lane's COPY is ended and another begun: psql tells of an error at the end only.
 const COPY_MAX: u64 = 256 << 20;
 
@@ -91,7 +94,8 @@ impl Block {
 
     /// What has to be given away now, when there is enough.
     pub fn cut(&mut self) -> Option<Cut> {
-        if self.bytes < PIECE {
+        let enough = if self.open.is_empty() { FIRST } else { PIECE };
+        if self.bytes <= enough {
             return None;
         }
         let ends = self.rows.iter().enumerate().rev();
@@ -265,10 +269,16 @@ mod tests {
     #[test]
     fn each_piece_knows_its_line() {
         let mut block = block(true);
-        block.push(12, [vec![b'a'; PIECE - 10], b"\nb\nc".to_vec(), vec![b'd'; 20]].concat().into());
+        block.push(12, [vec![b'a'; FIRST - 10], b"\nb\nc".to_vec()].concat().into());
+        assert!(block.cut().is_none(), "more may come for the same lane");
+        block.push(14, vec![b'd'; 20].into());
         let cut = block.cut().unwrap();
-        assert_eq!((cut.line, cut.goes_on, cut.rows.concat().len()), (12, false, PIECE - 7));
+        assert_eq!((cut.line, cut.goes_on, cut.rows.concat().len()), (12, false, FIRST - 7));
+        block.parts(0, cut, &mut Vec::new());
+        block.push(14, [vec![b'e'; PIECE - 22], b"\n".to_vec(), vec![b'f'; 3]].concat().into());
+        let cut = block.cut().unwrap();
+        assert_eq!((cut.line, cut.rows.concat().len()), (14, PIECE));
         let rest = block.last().unwrap();
-        assert_eq!((rest.line, rest.rows.concat().len()), (14, 21));
+        assert_eq!((rest.line, rest.rows.concat().len()), (15, 3));
     }
 }

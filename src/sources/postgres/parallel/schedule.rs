@@ -107,6 +107,16 @@ impl<R: Ord + Clone, T> Schedule<R, T> {
         Some((number, begun.what))
     }
 
+    /// The same, where it is no heavier than this: none is then that may begin.
+    pub fn begin_at_most(&mut self, weight: u64) -> Option<(u64, T)> {
+        if self.ready.peek()?.0 <= weight { self.begin() } else { None }
+    }
+
+    /// How many may begin now.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// A statement that was begun is over.
     pub fn over(&mut self, number: u64) {
         for (thing, hold) in self.running.remove(&number).unwrap_or_default() {

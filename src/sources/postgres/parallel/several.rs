@@ -13,6 +13,11 @@ use super::schedule::{Hold, Schedule};
 use super::touches::{Qualified, Thing, Touched};
 use crate::sources::postgres::load::Broken;
 
+/// A statement about no more rows than this is a light one, in bytes.
+pub const LIGHT: u64 = 1 << 20;
+/// How many light statements a lane gets at once.
+const TOGETHER: usize = 16;
+
 /// Several sessions, and what is told of them.
 pub struct Several {
     /// What the catalogue said.
@@ -58,8 +63,7 @@ impl Several {
     pub async fn begin_until(&mut self, waiting: usize) -> Result<(), Option<anyhow::Error>> {
         loop {
             while let Some(at) = self.lanes.iter().position(|lane| !lane.busy) {
-                let Some((number, mut job)) = self.schedule.begin() else { break };
-                job.number = Some(number);
+                let Some(job) = self.next_job() else { break };
                 self.lanes[at].busy = true;
                 self.lanes[at].give(job).map_err(|Broken| None)?;
             }
@@ -68,15 +72,34 @@ impl Several {
                 return Ok(());
             }
             match self.over.recv().await {
-                Some(Over::Done(at, number)) => {
+                Some(Over::Done(at, numbers)) => {
                     if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.at == at) {
                         lane.busy = false;
                     }
-                    self.schedule.over(number);
+                    numbers.into_iter().for_each(|number| self.schedule.over(number));
                 }
                 Some(Over::Failed) | None => return Err(None),
             }
         }
+    }
+
+    /// The heaviest statement that may begin; where that is a light one, some more of them: each that is waited for alone costs as much
+    /// time as it takes.
+    fn next_job(&mut self) -> Option<Job> {
+        let share = (self.schedule.ready() / self.lanes.len()).min(TOGETHER);
+        let mut light = Job::default();
+        while light.numbers.len() < share
+            && let Some((number, more)) = self.schedule.begin_at_most(LIGHT)
+        {
+            light.numbers.push(number);
+            light.parts.extend(more.parts);
+        }
+        if !light.numbers.is_empty() {
+            return Some(light);
+        }
+        let (number, mut job) = self.schedule.begin()?;
+        job.numbers.push(number);
+        Some(job)
     }
 
     /// Waits until all is done.

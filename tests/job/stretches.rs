@@ -1,0 +1,152 @@
+//! Large tables of a dump of ours are read by the sessions that load them: the same content, in the dump's order, and the same failures.
+
+use std::path::Path;
+
+use crate::support::bkp::{Bkp, Output};
+use crate::support::cluster::Cluster;
+use crate::support::normal::{difference, lines};
+use crate::support::workdir::WorkDir;
+
+/// Two large tables and more, with all that rows may hold; some are bad in any other database.
+const SHOP: &str = r"
+CREATE SCHEMA s;
+CREATE TABLE s.a (i integer, t text, CHECK (current_database() NOT LIKE 'bad%' OR i <> 45678));
+CREATE TABLE s.b (t text, i integer, u bytea);
+CREATE TABLE s.c (i integer, t text);
+INSERT INTO s.a SELECT i, CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN E'\\.' WHEN 2 THEN E'a\tb\nc\\d' ELSE 'é' END || repeat(md5(i::text), 12)
+ FROM generate_series(1, 60000) i;
+INSERT INTO s.b SELECT CASE i % 3 WHEN 0 THEN NULL ELSE E'\\.' || i END, i, decode(repeat(md5(i::text), 12), 'hex') FROM generate_series(1, 60000) i;
+INSERT INTO s.c SELECT i, repeat(md5(i::text), 12) FROM generate_series(1, 60000) i;
+CREATE TABLE s.small AS SELECT generate_series(1, 500) i;
+ALTER TABLE s.a ADD PRIMARY KEY (i);
+CREATE INDEX ON s.b (i, t);
+ALTER TABLE s.b ADD FOREIGN KEY (i) REFERENCES s.c NOT VALID;
+";
+
+struct Shop {
+    cluster: Cluster,
+    work: WorkDir,
+}
+
+impl Shop {
+    /// Saved by one run.
+    fn on(major: u32) -> Self {
+        let shop = Shop { cluster: Cluster::start(major), work: WorkDir::new() };
+        for name in ["shop", "other"] {
+            shop.cluster.psql("postgres", &format!("CREATE DATABASE {name}"));
+            let keys = SHOP.replace("REFERENCES s.c NOT VALID", "REFERENCES s.a NOT VALID");
+            shop.cluster.psql(name, &keys);
+        }
+        // Its rows end otherwise than the other one's.
+        shop.cluster.psql("other", "DELETE FROM s.b WHERE i > 55000; UPDATE s.small SET i = i + 1;");
+        shop.bkp(&["init"]).ok();
+        shop.bkp(&["backup"]).ok();
+        shop
+    }
+
+    fn with(&self, arguments: &[&str]) -> Bkp {
+        let bkp = Bkp::new(&self.cluster).bucket(&self.work.join("bucket")).env("BKP_DATABASES", "shop,other");
+        bkp.env("BKP_KEEP_REPLACED", "never").args(arguments)
+    }
+
+    fn bkp(&self, arguments: &[&str]) -> Output {
+        self.with(arguments).env("BKP_JOBS", "2").run()
+    }
+
+    fn content(&self, database: &str) -> Vec<String> {
+        lines(&self.cluster.pg_dump(database, []))
+    }
+
+    /// Whether a table's rows lie in the order of their numbers.
+    fn is_in_order(&self, database: &str, table: &str) -> bool {
+        let sql = format!(
+            "SELECT count(*) > 1000 AND bool_and(i > before) FROM (SELECT i, lag(i, 1, 0) OVER (ORDER BY ctid) AS before FROM {table}) t"
+        );
+        self.cluster.psql(database, &sql).trim() == "t"
+    }
+
+    fn dump(&self) -> std::path::PathBuf {
+        let folder = self.work.join("bucket").join("db");
+        let mut found = std::fs::read_dir(&folder).expect("the bucket").map(|entry| entry.expect("an entry").path());
+        found.next().expect("a dump")
+    }
+}
+
+#[track_caller]
+fn assert_same(before: &[String], after: &[String]) {
+    if let Some(difference) = difference(before, after) {
+        panic!("{difference}");
+    }
+}
+
+fn comes_back(major: u32) {
+    let shop = Shop::on(major);
+    let before = ["shop", "other"].map(|name| shop.content(name));
+    for jobs in ["2", "1", "5"] {
+        shop.cluster.psql("shop", "TRUNCATE s.a, s.b");
+        shop.cluster.psql("other", "DROP TABLE s.c");
+        let out = shop.with(&["restore", "--yes"]).env("BKP_JOBS", jobs).run().ok();
+        assert_eq!(out.stderr.contains(&format!("rows are loaded by {jobs} sessions")), jobs != "1", "{}", out.stderr);
+        for (name, before) in ["shop", "other"].iter().zip(&before) {
+            assert_same(before, &shop.content(name));
+            // Dealt out they would lie otherwise.
+            for table in ["s.a", "s.b"] {
+                assert!(jobs == "5" || shop.is_in_order(name, table), "{jobs}: {table} of {name}: {}", out.stderr);
+            }
+        }
+    }
+    // One of two: what is not wanted is passed over.
+    let out = shop.with(&["restore", "--only", "other", "--as", "again", "--yes"]).env("BKP_JOBS", "2").run().ok();
+    out.says("rows are loaded by 2 sessions");
+    assert_same(&before[1], &shop.content("again"));
+}
+
+#[test]
+fn tables_that_sessions_read_by_themselves_come_back_in_their_order_on_14() {
+    comes_back(14);
+}
+
+#[test]
+fn tables_that_sessions_read_by_themselves_come_back_in_their_order_on_18() {
+    comes_back(18);
+}
+
+#[test]
+fn a_bad_row_far_into_a_table_is_told_as_by_one_session() {
+    let shop = Shop::on(16);
+    let told = |jobs: &str| {
+        let bad = ["restore", "--only", "shop", "--as", "bad", "--yes"];
+        let out = shop.with(&bad).env("BKP_JOBS", jobs).run().fails_with(1).says("23514").says("COPY a, row 45678");
+        assert!(!shop.cluster.databases().iter().any(|name| name.contains("bad")), "something is left");
+        let place = out.stderr.find("of the dump").expect("a place in the dump");
+        out.stderr[..place].rsplit("line ").next().expect("a line").to_owned()
+    };
+    assert_eq!(told("1"), told("2"));
+}
+
+/// Changes a byte of a file behind its back: who looks at its name, length and time sees the same file.
+fn change(file: &Path, at: u64) -> String {
+    let name = file.display();
+    format!(
+        "/bin/sh -c 'cp -p {name} {name}.was; printf \\\\125 | dd of={name} bs=1 seek={at} conv=notrunc 2>/dev/null; touch -r {name}.was {name}; rm {name}.was'"
+    )
+}
+
+#[test]
+fn what_is_changed_after_it_was_proven_is_not_restored() {
+    let shop = Shop::on(15);
+    let dump = shop.dump();
+    let good = std::fs::read(&dump).expect("the dump");
+    let before = shop.content("shop");
+    // Within the rows of the first table, of the second, and what one reader reads between and behind them.
+    for at in [4, 10, 45, 99].map(|percent| good.len() as u64 * percent / 100) {
+        let pause = change(&dump, at);
+        let restore = shop.with(&["restore", "--yes"]).env("BKP_JOBS", "2").env("BKP_RESUME_COMMAND", "/bin/true");
+        let out = restore.env("BKP_PAUSE_COMMAND", pause).run().fails_with(5);
+        assert_ne!(std::fs::read(&dump).expect("the dump"), good, "{at}: nothing was changed");
+        out.never_says("now one does");
+        assert!(!shop.cluster.databases().iter().any(|name| name.contains("__")), "{at}: something is left");
+        std::fs::write(&dump, &good).expect("the dump");
+    }
+    assert_same(&before, &shop.content("shop"));
+}

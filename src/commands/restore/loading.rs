@@ -158,11 +158,12 @@ impl Progress {
                 Coming::Stretch(stretch) => self.stretch(&mut rewriter, *stretch).await?,
             }
         }
-        // All of it was the dump that was proven; before that the last database does not count as loaded.
         let mut acts = Vec::new();
         let report = rewriter.finish(&mut |act| collect(&mut acts, &Bytes::new(), &act))?;
         self.act(loading, acts, undo).await?;
         self.end_section(loading).await?;
+        // All of it, whoever has read it, must have been the dump that was proven: nothing counts as loaded before.
+        sql.prove()?;
         report.summary().iter().for_each(|line| tracing::info!("{line}"));
         let is_done = |load: &&Load| self.done.iter().any(|side| side.name == load.side);
         let missing: Vec<&str> =
@@ -176,12 +177,12 @@ impl Progress {
 
     /// Rows that a session may read by itself; otherwise they come as any SQL.
     async fn stretch(&mut self, rewriter: &mut Rewriter, stretch: Stretch) -> Result<()> {
-        let rows = stretch.rows;
+        let (bytes, lines, is_ended) = (stretch.span.bytes(), stretch.span.lines, stretch.span.is_ended);
         if let (Some(line), Some((_, replay))) = (rewriter.among_rows(), &mut self.current)
-            && replay.wants_stretch(rows.bytes, rows.behind).await?
+            && replay.wants_stretch(bytes, stretch.span.behind).await?
         {
-            replay.stretch(line, (rows.bytes, rows.is_ended), stretch.take()).await?;
-            rewriter.skip_rows(rows.lines, rows.is_ended);
+            replay.stretch(line, (bytes, is_ended), stretch.take()).await?;
+            rewriter.skip_rows(lines, is_ended);
         }
         Ok(())
     }

@@ -27,10 +27,10 @@ pub struct Unpacker {
     way: Way,
     /// What has come and is not unpacked.
     stored: BytesMut,
-    /// Members at work, in order, and as they are stored.
-    unpacking: VecDeque<(Bytes, JoinHandle<Result<Vec<u8>>>)>,
-    /// The member that was given out last.
-    given: Bytes,
+    /// Members at work, in order, and how long they are stored.
+    unpacking: VecDeque<(usize, JoinHandle<Result<Vec<u8>>>)>,
+    /// How long the member is stored that was given out last.
+    given: usize,
     /// How many of them at once: each is memory.
     depth: usize,
 }
@@ -53,8 +53,7 @@ const CORES: usize = 4;
 impl Default for Unpacker {
     fn default() -> Self {
         let depth = std::thread::available_parallelism().map_or(2, usize::from).min(CORES) + 1;
-        let (stored, unpacking, given) = (BytesMut::new(), VecDeque::new(), Bytes::new());
-        Unpacker { way: Way::Unknown, stored, unpacking, given, depth }
+        Unpacker { way: Way::Unknown, stored: BytesMut::new(), unpacking: VecDeque::new(), given: 0, depth }
     }
 }
 
@@ -74,9 +73,9 @@ impl Unpacker {
         Unpacker { depth: 2, ..Unpacker::of_members() }
     }
 
-    /// As it is stored: the member that was given out last. Nothing where members do not say their length.
-    pub fn given(&self) -> &Bytes {
-        &self.given
+    /// How many stored bytes are the member that was given out last; none where members do not say their length.
+    pub fn given(&self) -> usize {
+        self.given
     }
 
     /// Takes stored bytes.
@@ -120,16 +119,16 @@ impl Unpacker {
                             if !self.unpacking.is_empty() {
                                 return self.oldest_sql().await;
                             }
-                            self.given = self.stored.split_to(length).freeze();
+                            self.stored.advance(length);
+                            self.given = length;
                             return Ok(Some(Unpacked::Lines(lines)));
                         }
                         let member = self.stored.split_to(length).freeze();
-                        let stored = member.clone();
-                        self.unpacking.push_back((stored, tokio::task::spawn_blocking(move || unpacked(&member))));
+                        self.unpacking.push_back((length, tokio::task::spawn_blocking(move || unpacked(&member))));
                     }
                     // First what stands before it.
                     Next::Foreign if !self.unpacking.is_empty() => return self.oldest_sql().await,
-                    Next::Foreign => (self.way, self.given) = (Way::Gzip(Gunzip::Between), Bytes::new()),
+                    Next::Foreign => (self.way, self.given) = (Way::Gzip(Gunzip::Between), 0),
                 },
                 Way::Gzip(_) if self.stored.is_empty() => return Ok(None),
                 Way::Gzip(gunzip) => {
@@ -150,8 +149,8 @@ impl Unpacker {
 
     async fn oldest(&mut self) -> Result<Option<Bytes>> {
         match self.unpacking.pop_front() {
-            Some((member, oldest)) => {
-                self.given = member;
+            Some((length, oldest)) => {
+                self.given = length;
                 Ok(Some(oldest.await.context("unpacking")??.into()))
             }
             None => Ok(None),

@@ -1,7 +1,7 @@
-//! The second reading of a dump whose seal says what is stored: every span is compared with what the first reading found. A long stretch
-//! of rows is offered first to whoever reads, who may have it read elsewhere, by another reader and at the same time as what follows.
+//! The second reading of a dump whose first one found where many rows lie together. Such a span is offered first to whoever reads, who may
+//! have it read elsewhere, by another reader and at the same time as what follows.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
@@ -9,7 +9,9 @@ use futures::StreamExt;
 use futures::stream::{BoxStream, try_unfold};
 use tokio::sync::oneshot;
 
-use super::spans::{Rows, Span};
+use super::sealed_sql::SealedSql;
+use super::spans::Span;
+use super::tree::Part;
 use super::{Portion, Tell, another_dump};
 use crate::commands::store_failure;
 use crate::report::progress::Step;
@@ -28,88 +30,95 @@ pub(super) struct Pinned {
 /// Stored bytes from some place on.
 struct Reader {
     object: Pinned,
-    /// Where what is not read begins, and where it ends.
+    /// Where what is not read begins, and where it ends, if it ends before the object does.
     at: u64,
-    end: u64,
+    end: Option<u64>,
     download: Option<Download>,
     /// What has come of it and was not given out.
     came: Bytes,
 }
 
 impl Reader {
-    fn new(object: &Pinned, at: u64, end: u64) -> Reader {
+    fn new(object: &Pinned, at: u64, end: Option<u64>) -> Reader {
         Reader { object: object.clone(), at, end, download: None, came: Bytes::new() }
     }
 
-    /// The next bytes, so many at most, but some.
-    async fn next(&mut self, most: u64) -> Result<Bytes> {
-        while self.came.is_empty() {
+    /// The next bytes, up to this place; nothing at the end, or there.
+    async fn next(&mut self, to: Option<u64>) -> Result<Option<Bytes>> {
+        if to.is_some_and(|to| self.at >= to) {
+            return Ok(None);
+        }
+        if self.came.is_empty() {
             let download = match &mut self.download {
                 Some(download) => download,
                 None => {
                     // All of it is asked for without a range: some stores keep a sum of that.
-                    let range = (self.at > 0).then_some(self.at..self.end);
+                    let range = (self.at > 0 || self.end.is_some()).then(|| self.at..self.end.unwrap_or(u64::MAX));
                     let Pinned { store, name, version } = &self.object;
                     self.download.insert(store.read(name, range, version.as_ref()).await.map_err(store_failure)?)
                 }
             };
             match download.next().await.map_err(store_failure)? {
                 Some(came) => self.came = came,
-                None => bail!(another_dump()),
+                None if to.is_some() => bail!(another_dump()),
+                None => return Ok(None),
             }
         }
+        let most = to.map_or(u64::MAX, |to| to - self.at);
         let next = self.came.split_to(self.came.len().min(usize::try_from(most).unwrap_or(usize::MAX)));
         self.at += next.len() as u64;
-        Ok(next)
+        Ok(Some(next))
     }
 
     /// Goes on behind what somebody else reads.
-    fn pass(&mut self, stored: u64) {
-        self.at += stored;
+    fn pass(&mut self, to: u64) {
+        self.at = to;
         (self.download, self.came) = (None, Bytes::new());
     }
 }
 
-/// Sends a dump; false when nobody reads any more.
-pub(super) async fn send(object: &Pinned, spans: &[Span], tell: &Tell, step: &Arc<Step>) -> Result<bool> {
-    let end = spans.iter().map(|span| span.stored).sum();
-    let (mut reader, mut unpacker) = (Reader::new(object, 0, end), Unpacker::of_members());
-    for span in spans {
-        if let Some(rows) = span.rows {
-            // Whoever reads is to stand where it begins.
-            if !sent_rest(&mut unpacker, tell).await? {
-                return Ok(false);
-            }
-            let (taken, is_taken) = oneshot::channel();
-            let reading = Reading::of(Reader::new(object, reader.at, reader.at + span.stored), span);
-            let stretch = Stretch { rows, reading, step: step.clone(), taken };
-            if tell.send(Ok(Portion::Stretch(Box::new(stretch)))).await.is_err() {
-                return Ok(false);
-            }
-            if is_taken.await.is_ok() {
-                reader.pass(span.stored);
-                continue;
-            }
-        }
-        let (mut left, mut hasher) = (span.stored, blake3::Hasher::new());
-        while left > 0 {
-            let stored = reader.next(left).await?;
-            left -= stored.len() as u64;
-            hasher.update(&stored);
-            unpacker.push(&stored);
-            if !super::unpacked(&mut unpacker, tell).await? {
-                return Ok(false);
-            }
-        }
-        if hasher.finalize() != span.digest {
-            bail!(another_dump());
-        }
-    }
-    sent_rest(&mut unpacker, tell).await
+/// What is compared with the seal, by all who read.
+pub(super) type Shared = Arc<Mutex<SealedSql>>;
+
+/// For one of them.
+pub(super) fn locked(shared: &Shared) -> MutexGuard<'_, SealedSql> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sends what is being unpacked; false when nobody reads any more.
-async fn sent_rest(unpacker: &mut Unpacker, tell: &Tell) -> Result<bool> {
+/// Sends a dump; false when nobody reads any more.
+pub(super) async fn send(
+    object: &Pinned,
+    spans: &[Span],
+    tell: &Tell,
+    (sealed, step): (&Shared, &Arc<Step>),
+) -> Result<bool> {
+    let (mut reader, mut unpacker) = (Reader::new(object, 0, None), Unpacker::of_members());
+    for span in spans {
+        // Whoever reads is to stand where it begins.
+        if !sent(&mut reader, &mut unpacker, Some(span.stored.start), tell).await? {
+            return Ok(false);
+        }
+        let (taken, is_taken) = oneshot::channel();
+        let reading = Reading::of(object, span, (sealed, step));
+        let stretch = Stretch { span: span.clone(), reading, taken };
+        if tell.send(Ok(Portion::Stretch(Box::new(stretch)))).await.is_err() {
+            return Ok(false);
+        }
+        if is_taken.await.is_ok() {
+            reader.pass(span.stored.end);
+        }
+    }
+    sent(&mut reader, &mut unpacker, None, tell).await
+}
+
+/// Sends what lies before this place; false when nobody reads any more.
+async fn sent(reader: &mut Reader, unpacker: &mut Unpacker, to: Option<u64>, tell: &Tell) -> Result<bool> {
+    while let Some(stored) = reader.next(to).await? {
+        unpacker.push(&stored);
+        if !super::unpacked(unpacker, tell).await? {
+            return Ok(false);
+        }
+    }
     while let Some(sql) = unpacker.rest().await? {
         if tell.send(Ok(Portion::Sql(sql))).await.is_err() {
             return Ok(false);
@@ -118,29 +127,24 @@ async fn sent_rest(unpacker: &mut Unpacker, tell: &Tell) -> Result<bool> {
     Ok(true)
 }
 
-/// A long stretch of rows of one COPY, which comes next. Whoever drops it gets them as any SQL.
+/// Many rows of one COPY, which come next. Whoever drops it gets them as any SQL.
 pub struct Stretch {
     /// What they are.
-    pub rows: Rows,
+    pub span: Span,
     reading: Reading,
-    step: Arc<Step>,
     taken: oneshot::Sender<()>,
 }
 
 impl Stretch {
     /// The rows, to be read elsewhere: what comes next is what stands behind them.
     pub fn take(self) -> BoxStream<'static, Result<Bytes>> {
-        let Stretch { reading, step, taken, .. } = self;
+        let Stretch { mut reading, taken, .. } = self;
         let name = reading.reader.object.name.clone();
+        reading.part = Some(locked(&reading.shared).lend());
         // Should nobody listen any more, nobody reads on either.
         let _ = taken.send(());
-        let rows = try_unfold((reading, step), |(mut reading, step)| async move {
-            let rows = reading.next().await?;
-            Ok(rows.map(|rows| {
-                step.advance(rows.len() as u64);
-                (rows, (reading, step))
-            }))
-        });
+        let rows =
+            try_unfold(reading, |mut reading| async move { Ok(reading.next().await?.map(|rows| (rows, reading))) });
         rows.map(move |rows| rows.map_err(|error| super::of(&name, error))).boxed()
     }
 }
@@ -149,38 +153,44 @@ impl Stretch {
 struct Reading {
     reader: Reader,
     unpacker: Unpacker,
-    left: u64,
-    hasher: Box<blake3::Hasher>,
-    digest: blake3::Hash,
+    shared: Shared,
+    step: Arc<Step>,
+    /// What of the SQL it is.
+    part: Option<Part>,
 }
 
 impl Reading {
-    fn of(reader: Reader, span: &Span) -> Reading {
-        let (unpacker, hasher) = (Unpacker::of_part(), Box::default());
-        Reading { reader, unpacker, left: span.stored, hasher, digest: span.digest }
+    fn of(object: &Pinned, span: &Span, (sealed, step): (&Shared, &Arc<Step>)) -> Reading {
+        let reader = Reader::new(object, span.stored.start, Some(span.stored.end));
+        Reading { reader, unpacker: Unpacker::of_part(), shared: sealed.clone(), step: step.clone(), part: None }
     }
 
-    /// The next rows; nothing when all of them came, and were what the first reading found.
+    /// The next rows; nothing when all of them came.
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        loop {
+        let rows = loop {
             if let Some(rows) = self.unpacker.next().await? {
-                return Ok(Some(rows));
+                break Some(rows);
             }
-            if self.left == 0 {
-                break;
+            match self.reader.next(self.reader.end).await? {
+                Some(stored) => self.unpacker.push(&stored),
+                None => break self.unpacker.rest().await?,
             }
-            let stored = self.reader.next(self.left).await?;
-            self.left -= stored.len() as u64;
-            self.hasher.update(&stored);
-            self.unpacker.push(&stored);
+        };
+        match (&rows, &mut self.part) {
+            (Some(rows), Some(part)) => {
+                self.step.advance(rows.len() as u64);
+                // More than there were at the first reading.
+                if !part.push(rows).is_empty() {
+                    bail!(another_dump());
+                }
+            }
+            (None, Some(part)) if !part.is_whole() => bail!(another_dump()),
+            (None, part) => {
+                part.take().into_iter().for_each(|part| locked(&self.shared).give_back(part));
+            }
+            (Some(_), None) => {}
         }
-        if let Some(rows) = self.unpacker.rest().await? {
-            return Ok(Some(rows));
-        }
-        match self.hasher.finalize() == self.digest {
-            true => Ok(None),
-            false => bail!(another_dump()),
-        }
+        Ok(rows)
     }
 }
 
@@ -191,53 +201,75 @@ mod tests {
     use proptest::prelude::*;
     use tokio::sync::mpsc;
 
-    use super::super::spans::{Place, STRETCH_MIN, Spans};
+    use super::super::spans::{Place, ROWS_MIN, Spans};
     use super::*;
     use crate::repository::bucket::member::{self, Lines};
     use crate::repository::bucket::options::StoreOptions;
+    use crate::repository::bucket::pack;
     use crate::settings::address::BucketAddress;
 
+    const SEAL: &str = "-- bkp seal {}\n";
+
     /// A dump whose members are these, each of a COPY's rows or not, with what its first reading finds.
-    fn dump(members: &[(Vec<u8>, Option<usize>)]) -> (Vec<u8>, Vec<Span>) {
+    struct Dump {
+        stored: Vec<u8>,
+        spans: Vec<Span>,
+        sql: Vec<u8>,
+    }
+
+    fn dump(members: &[(Vec<u8>, Option<usize>)]) -> Dump {
         let (mut stored, mut spans) = (Vec::new(), Spans::default());
         for (sql, copy) in members {
             let member = member::packed(sql, 1).unwrap();
-            spans.take(&member, Place { copy: *copy, section: None }, Lines::counted(sql));
+            spans.take(member.len() as u64, Place { copy: *copy, section: None }, Lines::counted(sql));
             stored.extend_from_slice(&member);
         }
-        (stored, spans.finish())
+        let length = stored.len();
+        stored.extend_from_slice(&pack::sealed_end(SEAL).unwrap());
+        Dump {
+            stored,
+            spans: spans.finish(length as u64),
+            sql: members.iter().flat_map(|(sql, _)| sql.clone()).collect(),
+        }
     }
 
-    /// All SQL, with each stretch read apart that `takes` says.
-    async fn read(directory: &Path, spans: &[Span], takes: impl Fn(usize) -> bool) -> Result<(Vec<u8>, Vec<Rows>)> {
+    /// All SQL of what is in the directory, with each stretch read apart that `takes` says. It is to be what `first` was.
+    async fn read(directory: &Path, first: &Dump, takes: impl Fn(usize) -> bool) -> Result<(Vec<u8>, Vec<u64>)> {
         let store = Store::open(&BucketAddress::Directory(directory.to_owned()), &StoreOptions::default()).unwrap();
         let object = Pinned { store, name: "dump".into(), version: None };
-        let (tell, mut told) = mpsc::channel(2);
-        let spans = spans.to_vec();
+        let digest = format!("blake3:{}", blake3::hash(&first.sql).to_hex());
+        let sealed = Arc::new(Mutex::new(SealedSql::new(first.sql.len() as u64, &digest, &first.spans)));
+        let ((tell, mut told), spans, shared) = (mpsc::channel(2), first.spans.clone(), sealed.clone());
         let sending = tokio::spawn(async move {
-            let sent = send(&object, &spans, &tell, &Arc::new(Step::begin("dump", []))).await;
-            sent.map(|is_read| assert!(is_read))
+            let step = Arc::new(Step::begin("dump", []));
+            send(&object, &spans, &tell, (&shared, &step)).await.map(|is_read| assert!(is_read))
         });
         let (mut sql, mut offered) = (Vec::new(), Vec::new());
         while let Some(portion) = told.recv().await {
             match portion.unwrap() {
                 Portion::Stretch(stretch) => {
-                    offered.push(stretch.rows);
+                    let span = stretch.span.clone();
+                    offered.push(span.bytes());
                     if takes(offered.len()) {
                         let (mut rows, from) = (stretch.take(), sql.len());
                         while let Some(more) = rows.next().await {
                             sql.extend_from_slice(&more?);
                         }
                         let rows = Lines::counted(&sql[from..]);
-                        let said = offered.last().unwrap();
-                        assert_eq!((rows.bytes, rows.count, rows.is_ended), (said.bytes, said.lines, said.is_ended));
+                        let said = (span.bytes(), span.lines, span.is_ended);
+                        assert_eq!((rows.bytes, rows.count, rows.is_ended), said);
                     }
                 }
-                Portion::Sql(more) => sql.extend_from_slice(&more),
+                Portion::Sql(more) => {
+                    sealed.lock().unwrap().push(&more);
+                    sql.extend_from_slice(&more);
+                }
                 _ => {}
             }
         }
-        sending.await.unwrap().map(|()| (sql, offered))
+        sending.await.unwrap()?;
+        Arc::into_inner(sealed).unwrap().into_inner().unwrap().prove()?;
+        Ok((sql, offered))
     }
 
     fn members() -> impl Strategy<Value = Vec<(Vec<u8>, Option<usize>)>> {
@@ -254,30 +286,32 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn what_is_read_apart_and_what_is_not_make_up_the_dump(members in members(), taken in any::<u32>()) {
-            let (stored, spans) = dump(&members);
+            let first = dump(&members);
             let directory = tempfile::tempdir().unwrap();
-            std::fs::write(directory.path().join("dump"), &stored).unwrap();
+            std::fs::write(directory.path().join("dump"), &first.stored).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let (sql, offered) = runtime.block_on(read(directory.path(), &spans, |at| taken >> (at % 32) & 1 == 1)).unwrap();
-            let all: Vec<u8> = members.iter().flat_map(|(sql, _)| sql.clone()).collect();
-            prop_assert!(sql == all);
+            let (sql, offered) = runtime.block_on(read(directory.path(), &first, |at| taken >> (at % 32) & 1 == 1)).unwrap();
+            prop_assert!(sql == [&first.sql, SEAL.as_bytes()].concat());
             let runs = members.chunk_by(|one, other| one.1 == other.1).filter(|run| run[0].1.is_some());
-            let long = runs.map(|run| run.iter().map(|(sql, _)| sql.len() as u64).sum()).filter(|bytes| *bytes >= STRETCH_MIN);
-            prop_assert_eq!(offered.iter().map(|rows| rows.bytes).collect::<Vec<u64>>(), long.collect::<Vec<u64>>());
+            let long = runs.map(|run| run.iter().map(|(sql, _)| sql.len() as u64).sum()).filter(|bytes| *bytes >= ROWS_MIN);
+            prop_assert_eq!(offered, long.collect::<Vec<u64>>());
         }
     }
 
     #[tokio::test]
     async fn other_rows_than_at_the_first_reading_are_an_error_wherever_they_are_read() {
         let rows = |byte: u8| [vec![byte; 99], b"\n".to_vec()].concat().repeat(100);
-        let (first, spans) = dump(&[(b"COPY s.t FROM stdin;\n".to_vec(), None), (rows(b'a'), Some(1))]);
-        let (second, others) = dump(&[(b"COPY s.t FROM stdin;\n".to_vec(), None), (rows(b'b'), Some(1))]);
-        assert_eq!(spans[1].stored, others[1].stored, "the same to whoever looks at lengths");
+        let of =
+            |byte: u8| dump(&[(b"COPY s.t FROM stdin;\n".to_vec(), None), (rows(byte), Some(1)), (rows(b'c'), None)]);
+        let (first, second) = (of(b'a'), of(b'b'));
+        assert_eq!(first.spans, second.spans, "the same to whoever looks at lengths");
+        let mut cut = first.stored.clone();
+        cut.truncate(usize::try_from(first.spans[0].stored.end).unwrap() - 1);
         let directory = tempfile::tempdir().unwrap();
-        for (stored, is_same) in [(&first[..], true), (&second, false), (&first[..first.len() - 1], false)] {
+        for (stored, is_same) in [(&first.stored, true), (&second.stored, false), (&cut, false)] {
             std::fs::write(directory.path().join("dump"), stored).unwrap();
             for takes in [true, false] {
-                let read = read(directory.path(), &spans, |_| takes).await;
+                let read = read(directory.path(), &first, |_| takes).await;
                 assert_eq!(read.is_ok(), is_same, "{takes} {:?}", read.err());
             }
         }

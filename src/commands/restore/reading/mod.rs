@@ -6,9 +6,11 @@
 mod again;
 mod prefix;
 mod sealed;
+mod sealed_sql;
 mod spans;
+mod tree;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Result, bail};
 use bytes::{Bytes, BytesMut};
@@ -29,8 +31,9 @@ use crate::sources::postgres::rewrite::{Policy, Rewriter};
 use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::survey::{Survey, Surveyor};
 
-use self::again::Pinned;
 pub use self::again::Stretch;
+use self::again::{Pinned, Shared, locked};
+use self::sealed_sql::SealedSql;
 use self::spans::Span;
 
 /// Pieces of SQL that wait for the reader; each is what a chunk of the store unpacks to.
@@ -113,8 +116,17 @@ pub struct Sql {
     name: String,
     /// For whoever watches how far it is.
     step: Arc<Step>,
-    /// What all of it is to be, where it is not compared as it is stored.
-    compared: Option<(Box<blake3::Hasher>, blake3::Hash)>,
+    compared: Compared,
+}
+
+/// What all of it is to be.
+enum Compared {
+    /// Whatever it is: the first reading.
+    No,
+    /// What another reading was.
+    All(Box<blake3::Hasher>, blake3::Hash),
+    /// What its seal says.
+    Sealed(Shared),
 }
 
 /// What comes next.
@@ -125,15 +137,19 @@ pub enum Coming {
     Stretch(Box<Stretch>),
 }
 
-/// Begins to read what was read before: it ends well only when it is the same.
+/// Begins to read what was read before: [`Sql::prove`] says whether it was the same.
 pub fn again(stored: &Stored, read: &Read) -> Sql {
     match &read.first {
-        First::Sql(digest) => Sql { compared: Some((Box::default(), *digest)), ..open(stored, None) },
-        First::Stored(spans, _) => open(stored, Some(spans.clone())),
+        First::Sql(digest) => Sql { compared: Compared::All(Box::default(), *digest), ..open(stored, None) },
+        First::Sealed { spans, bytes, digest } => {
+            let sealed = Arc::new(Mutex::new(SealedSql::new(*bytes, digest, spans)));
+            let sql = open(stored, Some((spans.clone(), sealed.clone())));
+            Sql { compared: Compared::Sealed(sealed), ..sql }
+        }
     }
 }
 
-fn open(stored: &Stored, spans: Option<Arc<[Span]>>) -> Sql {
+fn open(stored: &Stored, sealed: Option<(Arc<[Span]>, Shared)>) -> Sql {
     let (tell, told) = mpsc::channel(AHEAD);
     let (step, name) = (Arc::new(stored.step()), stored.name.clone());
     let (stored, watched) = (stored.clone(), step.clone());
@@ -143,11 +159,11 @@ fn open(stored: &Stored, spans: Option<Arc<[Span]>>) -> Sql {
             let begun = ahead.take().map_or_else(|| piece.begin(), Ok);
             // Roles are soon read: the databases' restic opens the repository meanwhile.
             ahead = stored.pieces.get(at + 1).and_then(|next| next.begin().ok());
-            let sent = match (begun, &spans, &piece.place) {
-                (Ok(_), Some(spans), Source::Object(store, dump)) => {
+            let sent = match (begun, &sealed, &piece.place) {
+                (Ok(_), Some((spans, sealed)), Source::Object(store, dump)) => {
                     let (name, version) = (dump.name.clone(), dump.version.clone());
                     let object = Pinned { store: store.clone(), name, version };
-                    again::send(&object, spans, &tell, &watched).await
+                    again::send(&object, spans, &tell, (sealed, &watched)).await
                 }
                 (Ok(begun), ..) => send(piece, begun, &tell).await,
                 (Err(error), ..) => Err(error),
@@ -162,7 +178,7 @@ fn open(stored: &Stored, spans: Option<Arc<[Span]>>) -> Sql {
             }
         }
     });
-    Sql { told, name, step, compared: None }
+    Sql { told, name, step, compared: Compared::No }
 }
 
 impl Piece {
@@ -246,7 +262,7 @@ impl Sql {
         Ok(portion)
     }
 
-    /// The next bit; nothing at the end of SQL that was read whole.
+    /// The next bit; nothing at the end of SQL that was read whole, and was what it is to be.
     ///
     /// # Errors
     /// When the store fails or the gzip is damaged, and when it was something else at the first reading.
@@ -256,29 +272,45 @@ impl Sql {
                 Some(Coming::Sql(sql)) => return Ok(Some(sql)),
                 // Left to this reading.
                 Some(Coming::Stretch(_)) => {}
-                None => return Ok(None),
+                None => return self.prove().map(|()| None),
             }
         }
     }
 
-    /// The next bit, or what comes next where that may be read elsewhere; nothing at the end.
+    /// The next bit, or what comes next where that may be read elsewhere; nothing at the end. Whoever has read that proves all.
     ///
     /// # Errors
-    /// As [`Sql::next`].
+    /// When the store fails or the gzip is damaged.
     pub async fn coming(&mut self) -> Result<Option<Coming>> {
         loop {
-            match (self.portion().await?, &mut self.compared) {
-                (Some(Portion::Begin), _) => {}
-                (Some(Portion::Stretch(stretch)), _) => return Ok(Some(Coming::Stretch(stretch))),
-                (Some(Portion::Between(sql) | Portion::Sql(sql)), compared) => {
-                    if let Some((hasher, _)) = compared {
-                        hasher.update(&sql);
+            match self.portion().await? {
+                None => return Ok(None),
+                Some(Portion::Begin) => {}
+                Some(Portion::Stretch(stretch)) => return Ok(Some(Coming::Stretch(stretch))),
+                Some(Portion::Between(sql) | Portion::Sql(sql)) => {
+                    match &mut self.compared {
+                        Compared::No => {}
+                        Compared::All(hasher, _) => {
+                            hasher.update(&sql);
+                        }
+                        Compared::Sealed(sealed) => locked(sealed).push(&sql),
                     }
                     return Ok(Some(Coming::Sql(sql)));
                 }
-                (None, Some((hasher, first))) if hasher.finalize() != *first => bail!(another_dump()),
-                (None, _) => return Ok(None),
             }
+        }
+    }
+
+    /// Compares what was read, here and elsewhere, with what the first reading found.
+    ///
+    /// # Errors
+    /// When it was something else.
+    pub fn prove(&self) -> Result<()> {
+        match &self.compared {
+            Compared::No => Ok(()),
+            Compared::All(hasher, first) if hasher.finalize() == *first => Ok(()),
+            Compared::All(..) => bail!(another_dump()),
+            Compared::Sealed(sealed) => locked(sealed).prove(),
         }
     }
 }
@@ -303,8 +335,8 @@ pub struct Read {
 enum First {
     /// All SQL, of this digest.
     Sql(blake3::Hash),
-    /// What is stored, in these spans, and the digest of the SQL in it, as its seal spells that.
-    Stored(Arc<[Span]>, String),
+    /// What a seal is of: so many bytes of SQL with this digest, as the seal spells it, and many rows in these spans.
+    Sealed { spans: Arc<[Span]>, bytes: u64, digest: String },
 }
 
 impl Read {
@@ -317,7 +349,7 @@ impl Read {
     pub fn sql_digest(&self) -> String {
         match &self.first {
             First::Sql(_) => format!("blake3:{}", self.survey.digest),
-            First::Stored(_, sealed) => sealed.clone(),
+            First::Sealed { digest, .. } => digest.clone(),
         }
     }
 

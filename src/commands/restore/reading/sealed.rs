@@ -1,6 +1,6 @@
 //! The first reading of a dump whose seal says what is stored. Its stored bytes are compared with that, so what they unpack to is known
 //! without unpacking it. Only what a plan needs is unpacked, the statements; rows are counted as their members say. The second reading
-//! sees all of it, holds every member against what it says, and the stored bytes against those of this one.
+//! sees all of it, holds every member against what it says, and all SQL against the seal's digest.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::prefix::Prefix;
-use super::spans::{Members, Place, Span, Spans};
+use super::spans::{Place, Span, Spans};
 use super::{First, Piece, Read, Source, Stored};
 use crate::commands::store_failure;
 use crate::repository::bucket::member::Lines;
@@ -33,12 +33,11 @@ pub(super) async fn survey(stored: &Stored) -> Result<Option<Read>> {
     let (compare, mut came) = mpsc::channel::<Bytes>(AHEAD);
     let mut prefix = Prefix::new(sealed.bytes, &sealed.digest);
     let compared = spawn_blocking(move || {
-        // Behind it lies the seal, of which the survey sees what it unpacks to.
-        let mut seal = Members::default();
         while let Some(bytes) = came.blocking_recv() {
-            seal.take(prefix.push(&bytes));
+            // Behind it lies the seal, of which the survey sees what it unpacks to.
+            prefix.push(&bytes);
         }
-        prefix.is_same().then(|| seal.end())
+        prefix.is_same()
     });
     let mut read = Passing::default();
     while let Some(bytes) = download.next().await.map_err(store_failure)? {
@@ -50,14 +49,13 @@ pub(super) async fn survey(stored: &Stored) -> Result<Option<Read>> {
         }
     }
     drop(compare);
-    let Ok((survey, mut spans)) = read.finish().await else { return Ok(None) };
-    let Some(end) = compared.await.context("comparing what is stored")? else { return Ok(None) };
-    let is_all = spans.iter().map(|span| span.stored).sum::<u64>() == sealed.bytes;
-    if !is_all || survey.bytes != seal.bytes || survey.stray.is_some() {
+    let Ok((survey, spans)) = read.finish(sealed.bytes).await else { return Ok(None) };
+    let is_same = compared.await.context("comparing what is stored")?;
+    if !is_same || survey.bytes != seal.bytes || survey.stray.is_some() {
         return Ok(None);
     }
-    spans.push(end);
-    Ok(Some(Read { survey, parts: Vec::new(), first: First::Stored(spans.into(), seal.digest.clone()) }))
+    let first = First::Sealed { spans: spans.into(), bytes: seal.bytes, digest: seal.digest.clone() };
+    Ok(Some(Read { survey, parts: Vec::new(), first }))
 }
 
 /// Stored bytes on their way into a survey.
@@ -96,15 +94,15 @@ impl Passing {
             }
         };
         let copy = before.filter(|_| self.surveyor.among_rows_of() == before);
-        self.spans.take(self.unpacker.given(), Place { copy, section: self.surveyor.section() }, lines);
+        self.spans.take(self.unpacker.given() as u64, Place { copy, section: self.surveyor.section() }, lines);
         Ok(lines.bytes)
     }
 
-    async fn finish(mut self) -> Result<(Survey, Vec<Span>)> {
+    async fn finish(mut self, stored: u64) -> Result<(Survey, Vec<Span>)> {
         while let Some(sql) = self.unpacker.rest().await? {
             self.take(&Unpacked::Sql(sql))?;
         }
-        Ok((self.surveyor.finish()?, self.spans.finish()))
+        Ok((self.surveyor.finish()?, self.spans.finish(stored)))
     }
 }
 
@@ -140,7 +138,7 @@ mod tests {
                 unpacked += if matches!(next, Unpacked::Sql(_)) { taken.unwrap_or_default() } else { 0 };
             }
         }
-        (read.finish().await.ok().filter(|_| well), unpacked)
+        (read.finish(0).await.ok().filter(|_| well), unpacked)
     }
 
     fn segment() -> impl Strategy<Value = String> {

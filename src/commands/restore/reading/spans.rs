@@ -1,30 +1,20 @@
-//! A sealed dump as its first reading found it: spans of stored members, one behind the other, each with its digest, and which of them hold
-//! nothing but rows of one COPY. The second reading compares them one by one, so that several may read it at once. Pure.
+//! Where in a sealed dump many rows of one COPY lie together, and nothing else, as its first reading finds that: several may read it at once
+//! then. Pure.
+
+use std::ops::Range;
 
 use crate::repository::bucket::member::Lines;
 
 /// So many bytes of rows are worth a reader of their own: its requests to the store, and the wait for them.
-#[cfg(not(test))]
-const STRETCH_MIN: u64 = 16 << 20;
-#[cfg(test)]
-pub(super) const STRETCH_MIN: u64 = 4000;
+pub(super) const ROWS_MIN: u64 = if cfg!(test) { 4000 } else { 16 << 20 };
 
-/// Members that lie together.
+/// Rows of one COPY that lie together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// How many bytes are stored.
-    pub stored: u64,
-    /// Their digest.
-    pub digest: blake3::Hash,
-    /// What they hold, where that is many rows of one COPY and nothing else.
-    pub rows: Option<Rows>,
-}
-
-/// Rows that somebody else may read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rows {
-    /// How many bytes they are.
-    pub bytes: u64,
+    /// Where their members are stored.
+    pub stored: Range<u64>,
+    /// Where they are in the SQL.
+    pub sql: Range<u64>,
     /// How many lines end in them.
     pub lines: u64,
     /// Whether their last byte ends one.
@@ -33,7 +23,14 @@ pub struct Rows {
     pub behind: u64,
 }
 
-/// Where a member lies.
+impl Span {
+    /// How many bytes the rows are.
+    pub fn bytes(&self) -> u64 {
+        self.sql.end - self.sql.start
+    }
+}
+
+/// What a member lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Which COPY's rows all of it are, by the number in the dump; nothing: there is something else in it.
@@ -42,82 +39,52 @@ pub struct Place {
     pub section: Option<usize>,
 }
 
-/// Members that are being put together.
-#[derive(Default)]
-pub struct Members {
-    stored: u64,
-    hasher: blake3::Hasher,
-}
-
-impl Members {
-    /// The next of them, or a part of one, as it is stored.
-    pub fn take(&mut self, stored: &[u8]) {
-        self.stored += stored.len() as u64;
-        self.hasher.update(stored);
-    }
-
-    /// They are all.
-    pub fn end(self) -> Span {
-        Span { stored: self.stored, digest: self.hasher.finalize(), rows: None }
-    }
-}
-
 /// Spans that are being found.
 #[derive(Default)]
 pub struct Spans {
-    ended: Vec<(Span, Ended)>,
-    current: Option<Current>,
-    /// How many bytes of SQL have come.
+    found: Vec<(Span, Option<usize>)>,
+    current: Option<(Span, Place)>,
+    /// How many bytes are stored of what has come, and how many it is.
+    stored: u64,
     sql: u64,
-}
-
-struct Current {
-    place: Place,
-    members: Members,
-    rows: Rows,
-}
-
-struct Ended {
-    section: Option<usize>,
-    /// Where it ends in the SQL.
-    sql: u64,
+    /// Where each database's dump ends, as far as has come.
+    ends: Vec<(Option<usize>, u64)>,
 }
 
 impl Spans {
-    /// Takes the next member, as it is stored, and what it holds.
-    pub fn take(&mut self, stored: &[u8], place: Place, lines: Lines) {
-        if self.current.as_ref().is_none_or(|current| current.place != place) {
+    /// Takes the next member, of so many stored bytes, and what it holds.
+    pub fn take(&mut self, stored: u64, place: Place, lines: Lines) {
+        if self.current.as_ref().is_none_or(|(_, current)| *current != place) {
             self.end();
+            let (stored, sql) = (self.stored..self.stored, self.sql..self.sql);
+            self.current = Some((Span { stored, sql, lines: 0, is_ended: false, behind: 0 }, place));
         }
-        let rows = Rows { bytes: 0, lines: 0, is_ended: false, behind: 0 };
-        let current = self.current.get_or_insert_with(|| Current { place, members: Members::default(), rows });
-        current.members.take(stored);
-        let Rows { bytes, lines: count, .. } = current.rows;
-        current.rows =
-            Rows { bytes: bytes + lines.bytes, lines: count + lines.count, is_ended: lines.is_ended, behind: 0 };
+        self.stored += stored;
         self.sql += lines.bytes;
+        if let Some((span, _)) = &mut self.current {
+            (span.stored.end, span.sql.end) = (self.stored, self.sql);
+            (span.lines, span.is_ended) = (span.lines + lines.count, lines.is_ended);
+        }
+        self.ends.pop_if(|(section, _)| *section == place.section);
+        self.ends.push((place.section, self.sql));
     }
 
     fn end(&mut self) {
-        let Some(Current { place, members, rows }) = self.current.take() else { return };
-        let is_long = place.copy.is_some() && rows.bytes >= STRETCH_MIN;
-        let span = Span { rows: is_long.then_some(rows), ..members.end() };
-        self.ended.push((span, Ended { section: place.section, sql: self.sql }));
+        let is_long = |(span, place): &(Span, Place)| place.copy.is_some() && span.bytes() >= ROWS_MIN;
+        if let Some((span, place)) = self.current.take().filter(is_long) {
+            self.found.push((span, place.section));
+        }
     }
 
-    /// All of them.
-    pub fn finish(mut self) -> Vec<Span> {
+    /// All of them, when the members were so many stored bytes: where any did not say its length, none lies where it was counted.
+    pub fn finish(mut self, stored: u64) -> Vec<Span> {
         self.end();
-        let mut last = (None, 0);
-        for (span, Ended { section, sql }) in self.ended.iter_mut().rev() {
-            if last.0 != Some(*section) {
-                last = (Some(*section), *sql);
-            }
-            if let Some(rows) = &mut span.rows {
-                rows.behind = last.1 - *sql;
-            }
+        if self.stored != stored {
+            return Vec::new();
         }
-        self.ended.into_iter().map(|(span, _)| span).collect()
+        let end_of = |section| self.ends.iter().rev().find(|(of, _)| *of == section).map_or(0, |(_, end)| *end);
+        let behind = |(span, section): (Span, Option<usize>)| Span { behind: end_of(section) - span.sql.end, ..span };
+        self.found.into_iter().map(behind).collect()
     }
 }
 
@@ -126,9 +93,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn where_members_lie_elsewhere_than_they_were_counted_there_are_none() {
+        let found = |stored| {
+            let mut spans = Spans::default();
+            let rows = Lines { bytes: ROWS_MIN, count: 1, is_ended: true };
+            spans.take(5, Place { copy: Some(1), section: None }, rows);
+            spans.finish(stored).len()
+        };
+        assert_eq!((found(5), found(6)), (1, 0));
+    }
+
+    #[test]
     fn what_is_behind_rows_is_of_the_same_database() {
         let mut spans = Spans::default();
-        let rows = Lines { bytes: STRETCH_MIN / 2, count: 3, is_ended: true };
+        let rows = Lines { bytes: ROWS_MIN / 2, count: 3, is_ended: true };
         let other = Lines { bytes: 10, count: 1, is_ended: true };
         for (copy, section, lines) in [
             (None, None, other),
@@ -143,13 +121,24 @@ mod tests {
             (Some(4), Some(1), rows),
             (Some(4), Some(1), rows),
         ] {
-            spans.take(b"stored", Place { copy, section }, lines);
+            spans.take(5, Place { copy, section }, lines);
         }
-        let found = spans.finish();
-        let rows: Vec<_> = found.iter().filter_map(|span| span.rows).collect();
-        let stretch = |is_ended, behind| Rows { bytes: STRETCH_MIN, lines: 6, is_ended, behind };
-        assert_eq!(rows, [stretch(false, STRETCH_MIN / 2 + 20), stretch(true, STRETCH_MIN), stretch(true, 0)]);
-        assert_eq!(found.iter().map(|span| span.stored).collect::<Vec<_>>(), [6, 12, 6, 6, 6, 12, 12]);
-        assert_eq!(found[1].digest, blake3::hash(b"storedstored"));
+        let half = ROWS_MIN / 2;
+        let span = |stored, from: u64, is_ended, behind| Span {
+            stored,
+            sql: from..from + 2 * half,
+            lines: 6,
+            is_ended,
+            behind,
+        };
+        let third = 3 * half + 30;
+        assert_eq!(
+            spans.finish(50),
+            [
+                span(5..15, 10, false, half + 20),
+                span(30..40, third, true, 2 * half),
+                span(40..50, third + 2 * half, true, 0)
+            ]
+        );
     }
 }

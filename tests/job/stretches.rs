@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::support::bkp::{Bkp, Output};
 use crate::support::cluster::Cluster;
+use crate::support::gcs::Gcs;
 use crate::support::normal::{difference, lines};
 use crate::support::workdir::WorkDir;
 
@@ -26,12 +27,18 @@ ALTER TABLE s.b ADD FOREIGN KEY (i) REFERENCES s.c NOT VALID;
 struct Shop {
     cluster: Cluster,
     work: WorkDir,
+    /// In its bucket, or in a directory.
+    gcs: Option<Gcs>,
 }
 
 impl Shop {
     /// Saved by one run.
     fn on(major: u32) -> Self {
-        let shop = Shop { cluster: Cluster::start(major), work: WorkDir::new() };
+        Self::in_bucket(major, None)
+    }
+
+    fn in_bucket(major: u32, gcs: Option<Gcs>) -> Self {
+        let shop = Shop { cluster: Cluster::start(major), work: WorkDir::new(), gcs };
         for name in ["shop", "other"] {
             shop.cluster.psql("postgres", &format!("CREATE DATABASE {name}"));
             let keys = SHOP.replace("REFERENCES s.c NOT VALID", "REFERENCES s.a NOT VALID");
@@ -45,7 +52,11 @@ impl Shop {
     }
 
     fn with(&self, arguments: &[&str]) -> Bkp {
-        let bkp = Bkp::new(&self.cluster).bucket(&self.work.join("bucket")).env("BKP_DATABASES", "shop,other");
+        let bkp = Bkp::new(&self.cluster).env("BKP_DATABASES", "shop,other").env("RUST_LOG", "warn,bkp=debug");
+        let bkp = match &self.gcs {
+            Some(gcs) => bkp.google(gcs, ""),
+            None => bkp.bucket(&self.work.join("bucket")),
+        };
         bkp.env("BKP_KEEP_REPLACED", "never").args(arguments)
     }
 
@@ -79,14 +90,14 @@ fn assert_same(before: &[String], after: &[String]) {
     }
 }
 
-fn comes_back(major: u32) {
-    let shop = Shop::on(major);
+fn comes_back(shop: &Shop) {
     let before = ["shop", "other"].map(|name| shop.content(name));
     for jobs in ["2", "1", "5"] {
         shop.cluster.psql("shop", "TRUNCATE s.a, s.b");
         shop.cluster.psql("other", "DROP TABLE s.c");
         let out = shop.with(&["restore", "--yes"]).env("BKP_JOBS", jobs).run().ok();
         assert_eq!(out.stderr.contains(&format!("rows are loaded by {jobs} sessions")), jobs != "1", "{}", out.stderr);
+        assert_eq!(out.stderr.contains("read by a session"), jobs != "1", "{}", out.stderr);
         for (name, before) in ["shop", "other"].iter().zip(&before) {
             assert_same(before, &shop.content(name));
             // Dealt out they would lie otherwise.
@@ -103,12 +114,17 @@ fn comes_back(major: u32) {
 
 #[test]
 fn tables_that_sessions_read_by_themselves_come_back_in_their_order_on_14() {
-    comes_back(14);
+    comes_back(&Shop::on(14));
 }
 
 #[test]
 fn tables_that_sessions_read_by_themselves_come_back_in_their_order_on_18() {
-    comes_back(18);
+    comes_back(&Shop::on(18));
+}
+
+#[test]
+fn tables_that_sessions_read_by_themselves_come_back_from_an_object_store() {
+    comes_back(&Shop::in_bucket(16, Some(Gcs::start())));
 }
 
 #[test]
@@ -125,10 +141,10 @@ fn a_bad_row_far_into_a_table_is_told_as_by_one_session() {
 }
 
 /// Changes a byte of a file behind its back: who looks at its name, length and time sees the same file.
-fn change(file: &Path, at: u64) -> String {
-    let name = file.display();
+fn change(file: &Path, at: u64, good: &[u8]) -> String {
+    let (name, other) = (file.display(), good[usize::try_from(at).expect("a place")] ^ 0x55);
     format!(
-        "/bin/sh -c 'cp -p {name} {name}.was; printf \\\\125 | dd of={name} bs=1 seek={at} conv=notrunc 2>/dev/null; touch -r {name}.was {name}; rm {name}.was'"
+        "/bin/sh -c 'cp -p {name} {name}.was; printf \\\\{other:03o} | dd of={name} bs=1 seek={at} conv=notrunc 2>/dev/null; touch -r {name}.was {name}; rm {name}.was'"
     )
 }
 
@@ -140,7 +156,7 @@ fn what_is_changed_after_it_was_proven_is_not_restored() {
     let before = shop.content("shop");
     // Within the rows of the first table, of the second, and what one reader reads between and behind them.
     for at in [4, 10, 45, 99].map(|percent| good.len() as u64 * percent / 100) {
-        let pause = change(&dump, at);
+        let pause = change(&dump, at, &good);
         let restore = shop.with(&["restore", "--yes"]).env("BKP_JOBS", "2").env("BKP_RESUME_COMMAND", "/bin/true");
         let out = restore.env("BKP_PAUSE_COMMAND", pause).run().fails_with(5);
         assert_ne!(std::fs::read(&dump).expect("the dump"), good, "{at}: nothing was changed");

@@ -158,12 +158,15 @@ impl Progress {
                 Coming::Stretch(stretch) => self.stretch(&mut rewriter, *stretch).await?,
             }
         }
+        // The whole input, whoever has read it, must have been the dump that was proven, before the last database counts as loaded.
+        if let Some((_, replay)) = &mut self.current {
+            replay.has_rows().await?;
+        }
+        sql.prove()?;
         let mut acts = Vec::new();
         let report = rewriter.finish(&mut |act| collect(&mut acts, &Bytes::new(), &act))?;
         self.act(loading, acts, undo).await?;
         self.end_section(loading).await?;
-        // All of it, whoever has read it, must have been the dump that was proven: nothing counts as loaded before.
-        sql.prove()?;
         report.summary().iter().for_each(|line| tracing::info!("{line}"));
         let is_done = |load: &&Load| self.done.iter().any(|side| side.name == load.side);
         let missing: Vec<&str> =

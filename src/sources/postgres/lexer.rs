@@ -22,6 +22,7 @@ use self::scan::{Scan, Step};
 use super::statement::{Session, forbidden, holds_whole};
 use super::token::{is_space, run};
 
+pub use self::copy::AmongRows;
 pub use self::error::DumpError;
 pub use self::event::{Event, HELD_MAX, HOLD_MAX, Place};
 pub use self::meta::Meta;

@@ -44,9 +44,9 @@ impl Surveyor {
         self.lexer.is_among_rows()
     }
 
-    /// Which COPY's rows come next, by its number in the dump, where [`Surveyor::skip_rows`] may pass over them.
-    pub fn among_rows_of(&self) -> Option<usize> {
-        self.lexer.is_among_rows().then_some(self.reader.copies)
+    /// Which COPY's rows come next, or their end, by its number in the dump.
+    pub fn copy(&self) -> Option<usize> {
+        self.lexer.is_in_copy().then_some(self.reader.copies)
     }
 
     /// Which of the survey's sections is being read; nothing before the first of a cluster's dump.

@@ -18,6 +18,7 @@ use crate::report::progress::Step;
 use crate::repository::bucket::download::Download;
 use crate::repository::bucket::store::{Store, Version};
 use crate::repository::bucket::unpack::Unpacker;
+use crate::sources::postgres::lexer::AmongRows;
 
 /// An object, pinned where its store can do that.
 #[derive(Clone)]
@@ -30,50 +31,37 @@ pub(super) struct Pinned {
 /// Stored bytes from some place on.
 struct Reader {
     object: Pinned,
-    /// Where what is not read begins, and where it ends, if it ends before the object does.
     at: u64,
-    end: Option<u64>,
+    /// Up to the place that was asked for, and not further: nothing is left open while a stretch waits for whoever is to read it.
     download: Option<Download>,
-    /// What has come of it and was not given out.
-    came: Bytes,
 }
 
 impl Reader {
-    fn new(object: &Pinned, at: u64, end: Option<u64>) -> Reader {
-        Reader { object: object.clone(), at, end, download: None, came: Bytes::new() }
+    fn new(object: &Pinned, at: u64) -> Reader {
+        Reader { object: object.clone(), at, download: None }
     }
 
-    /// The next bytes, up to this place; nothing at the end, or there.
+    /// The next bytes before this place, or before the end; nothing there. No other place is asked for on the way.
     async fn next(&mut self, to: Option<u64>) -> Result<Option<Bytes>> {
         if to.is_some_and(|to| self.at >= to) {
+            self.download = None;
             return Ok(None);
         }
-        if self.came.is_empty() {
-            let download = match &mut self.download {
-                Some(download) => download,
-                None => {
-                    // All of it is asked for without a range: some stores keep a sum of that.
-                    let range = (self.at > 0 || self.end.is_some()).then(|| self.at..self.end.unwrap_or(u64::MAX));
-                    let Pinned { store, name, version } = &self.object;
-                    self.download.insert(store.read(name, range, version.as_ref()).await.map_err(store_failure)?)
-                }
-            };
-            match download.next().await.map_err(store_failure)? {
-                Some(came) => self.came = came,
-                None if to.is_some() => bail!(another_dump()),
-                None => return Ok(None),
+        let download = match &mut self.download {
+            Some(download) => download,
+            None => {
+                // All of it is asked for without a range: some stores keep a sum of that.
+                let range = (self.at > 0 || to.is_some()).then(|| self.at..to.unwrap_or(u64::MAX));
+                let Pinned { store, name, version } = &self.object;
+                self.download.insert(store.read(name, range, version.as_ref()).await.map_err(store_failure)?)
             }
+        };
+        let next = download.next().await.map_err(store_failure)?;
+        if next.is_none() && to.is_some() {
+            bail!(another_dump());
         }
-        let most = to.map_or(u64::MAX, |to| to - self.at);
-        let next = self.came.split_to(self.came.len().min(usize::try_from(most).unwrap_or(usize::MAX)));
-        self.at += next.len() as u64;
-        Ok(Some(next))
-    }
-
-    /// Goes on behind what somebody else reads.
-    fn pass(&mut self, to: u64) {
-        self.at = to;
-        (self.download, self.came) = (None, Bytes::new());
+        self.at += next.as_ref().map_or(0, Bytes::len) as u64;
+        Ok(next)
     }
 }
 
@@ -92,7 +80,7 @@ pub(super) async fn send(
     tell: &Tell,
     (sealed, step): (&Shared, &Arc<Step>),
 ) -> Result<bool> {
-    let (mut reader, mut unpacker) = (Reader::new(object, 0, None), Unpacker::of_members());
+    let (mut reader, mut unpacker) = (Reader::new(object, 0), Unpacker::of_members());
     for span in spans {
         // Whoever reads is to stand where it begins.
         if !sent(&mut reader, &mut unpacker, Some(span.stored.start), tell).await? {
@@ -105,7 +93,7 @@ pub(super) async fn send(
             return Ok(false);
         }
         if is_taken.await.is_ok() {
-            reader.pass(span.stored.end);
+            reader.at = span.stored.end;
         }
     }
     sent(&mut reader, &mut unpacker, None, tell).await
@@ -152,6 +140,9 @@ impl Stretch {
 /// One span that is being read.
 struct Reading {
     reader: Reader,
+    end: u64,
+    /// What the rows' own reader has seen: here, too, nothing passes that is more than rows.
+    rows: AmongRows,
     unpacker: Unpacker,
     shared: Shared,
     step: Arc<Step>,
@@ -161,8 +152,9 @@ struct Reading {
 
 impl Reading {
     fn of(object: &Pinned, span: &Span, (sealed, step): (&Shared, &Arc<Step>)) -> Reading {
-        let reader = Reader::new(object, span.stored.start, Some(span.stored.end));
-        Reading { reader, unpacker: Unpacker::of_part(), shared: sealed.clone(), step: step.clone(), part: None }
+        let (reader, end) = (Reader::new(object, span.stored.start), span.stored.end);
+        let (rows, unpacker) = (AmongRows::new(span.begins_line), Unpacker::of_part());
+        Reading { reader, end, rows, unpacker, shared: sealed.clone(), step: step.clone(), part: None }
     }
 
     /// The next rows; nothing when all of them came.
@@ -171,7 +163,7 @@ impl Reading {
             if let Some(rows) = self.unpacker.next().await? {
                 break Some(rows);
             }
-            match self.reader.next(self.reader.end).await? {
+            match self.reader.next(Some(self.end)).await? {
                 Some(stored) => self.unpacker.push(&stored),
                 None => break self.unpacker.rest().await?,
             }
@@ -179,8 +171,8 @@ impl Reading {
         match (&rows, &mut self.part) {
             (Some(rows), Some(part)) => {
                 self.step.advance(rows.len() as u64);
-                // More than there were at the first reading.
-                if !part.push(rows).is_empty() {
+                // Other rows than at the first reading, or more than rows.
+                if !part.push(rows).is_empty() || !self.rows.push(rows) {
                     bail!(another_dump());
                 }
             }
@@ -221,7 +213,8 @@ mod tests {
         let (mut stored, mut spans) = (Vec::new(), Spans::default());
         for (sql, copy) in members {
             let member = member::packed(sql, 1).unwrap();
-            spans.take(member.len() as u64, Place { copy: *copy, section: None }, Lines::counted(sql));
+            let place = Place { copy: *copy, section: None, is_open: false };
+            spans.take(member.len() as u64, place, Lines::counted(sql));
             stored.extend_from_slice(&member);
         }
         let length = stored.len();
@@ -270,6 +263,25 @@ mod tests {
         sending.await.unwrap()?;
         Arc::into_inner(sealed).unwrap().into_inner().unwrap().prove()?;
         Ok((sql, offered))
+    }
+
+    #[tokio::test]
+    async fn what_would_end_the_rows_never_comes_out_of_a_stretch() {
+        let of = |end: &str| {
+            let rows = "1\ta row\n".repeat(1000).into_bytes();
+            dump(&[
+                (b"COPY s.t FROM stdin;\n".to_vec(), None),
+                (rows, Some(1)),
+                (end.into(), Some(1)),
+                (b"\\.\n".to_vec(), None),
+            ])
+        };
+        let (first, second) = (of("\\N\t23456\n"), of("\\.\nDROP x;"));
+        let directory = tempfile::tempdir().unwrap();
+        for (dump, is_rows) in [(&first, true), (&second, false)] {
+            std::fs::write(directory.path().join("dump"), &dump.stored).unwrap();
+            assert_eq!(read(directory.path(), dump, |_| true).await.is_ok(), is_rows);
+        }
     }
 
     fn members() -> impl Strategy<Value = Vec<(Vec<u8>, Option<usize>)>> {

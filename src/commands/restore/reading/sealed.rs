@@ -82,7 +82,7 @@ impl Passing {
     }
 
     fn take(&mut self, unpacked: &Unpacked) -> Result<u64> {
-        let before = self.surveyor.among_rows_of();
+        let before = self.surveyor.copy();
         let lines = match unpacked {
             Unpacked::Sql(sql) => {
                 self.surveyor.push(sql)?;
@@ -93,8 +93,9 @@ impl Passing {
                 *lines
             }
         };
-        let copy = before.filter(|_| self.surveyor.among_rows_of() == before);
-        self.spans.take(self.unpacker.given() as u64, Place { copy, section: self.surveyor.section() }, lines);
+        let copy = before.filter(|_| self.surveyor.copy() == before);
+        let is_open = self.surveyor.copy().is_some() && !self.surveyor.is_among_rows();
+        self.spans.take(self.unpacker.given() as u64, Place { copy, section: self.surveyor.section(), is_open }, lines);
         Ok(lines.bytes)
     }
 

@@ -47,8 +47,11 @@ impl SealedSql {
     /// The part that comes next, which somebody else reads, and gives back by [`SealedSql::give_back`].
     pub fn lend(&mut self) -> Part {
         let nothing = Part::new(self.total, self.total, self.total);
-        if !self.next() {
-            return nothing;
+        // Behind one that was not lent the next cut is only its end.
+        while self.current.is_whole() {
+            if !self.next() {
+                return nothing;
+            }
         }
         let lent = std::mem::replace(&mut self.current, nothing);
         self.current = Part::new(lent.end(), self.cuts.pop_front().unwrap_or(self.total), self.total);
@@ -121,12 +124,15 @@ mod tests {
         assert!(!proves(&[SQL, b"-- bkp seal ", &vec![b'x'; HELD_MAX][..]].concat(), 1 << 20));
     }
 
+    fn span(sql: std::ops::Range<u64>) -> Span {
+        Span { stored: 0..1, sql, begins_line: true, lines: 0, is_ended: false, behind: 0 }
+    }
+
     #[test]
     fn what_somebody_else_reads_is_compared_as_well() {
         for (at, rows, is_same) in [(0, &SQL[..9], true), (5, &SQL[5..9], true), (5, b"CT 2", false), (5, b"CT", false)]
         {
-            let span = Span { stored: 0..1, sql: at..9, lines: 0, is_ended: false, behind: 0 };
-            let mut sealed = sealed(&[span]);
+            let mut sealed = sealed(&[span(at..9)]);
             sealed.push(&SQL[..at as usize]);
             let mut part = sealed.lend();
             sealed.push(&SQL[9..]);
@@ -134,6 +140,32 @@ mod tests {
             part.push(rows);
             sealed.give_back(part);
             assert_eq!(sealed.prove().is_ok(), is_same, "{at}");
+        }
+    }
+
+    #[test]
+    fn each_of_two_that_touch_may_be_lent_or_not() {
+        for begins in [0, 2] {
+            for lent in [[true, true], [true, false], [false, true], [false, false]] {
+                let bounds = [begins, 5, 9];
+                let mut sealed = sealed(&[span(begins..5), span(5..9)]);
+                sealed.push(&SQL[..begins as usize]);
+                let mut parts = Vec::new();
+                for (at, is_lent) in lent.into_iter().enumerate() {
+                    let rows = &SQL[bounds[at] as usize..bounds[at + 1] as usize];
+                    if is_lent {
+                        let mut part = sealed.lend();
+                        assert!(part.push(rows).is_empty(), "{lent:?}");
+                        parts.push(part);
+                    } else {
+                        sealed.push(rows);
+                    }
+                }
+                sealed.push(&[&SQL[9..], LINE].concat());
+                assert!(parts.is_empty() || sealed.prove().is_err(), "not all is there");
+                parts.into_iter().rev().for_each(|part| sealed.give_back(part));
+                assert!(sealed.prove().is_ok(), "{begins} {lent:?}");
+            }
         }
     }
 }

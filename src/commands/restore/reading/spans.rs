@@ -15,6 +15,8 @@ pub struct Span {
     pub stored: Range<u64>,
     /// Where they are in the SQL.
     pub sql: Range<u64>,
+    /// Whether their first byte begins a line.
+    pub begins_line: bool,
     /// How many lines end in them.
     pub lines: u64,
     /// Whether their last byte ends one.
@@ -37,43 +39,66 @@ pub struct Place {
     pub copy: Option<usize>,
     /// Which database's dump it is in.
     pub section: Option<usize>,
+    /// Whether it ends as the end of those rows begins: nobody else can begin to read behind it, or stop there.
+    pub is_open: bool,
 }
 
 /// Spans that are being found.
 #[derive(Default)]
 pub struct Spans {
     found: Vec<(Span, Option<usize>)>,
-    current: Option<(Span, Place)>,
+    /// Rows that lie together so far.
+    current: Option<Current>,
     /// How many bytes are stored of what has come, and how many it is.
     stored: u64,
     sql: u64,
+    /// Whether what has come ends a line, and whether it ends as in [`Place::is_open`].
+    is_ended: bool,
+    is_open: bool,
     /// Where each database's dump ends, as far as has come.
     ends: Vec<(Option<usize>, u64)>,
+}
+
+struct Current {
+    copy: usize,
+    section: Option<usize>,
+    /// All that has come, and how far it may be read elsewhere.
+    all: Span,
+    span: Option<Span>,
 }
 
 impl Spans {
     /// Takes the next member, of so many stored bytes, and what it holds.
     pub fn take(&mut self, stored: u64, place: Place, lines: Lines) {
-        if self.current.as_ref().is_none_or(|(_, current)| *current != place) {
+        let Place { copy, section, is_open } = place;
+        if self.current.as_ref().is_some_and(|current| (Some(current.copy), current.section) != (copy, section)) {
             self.end();
-            let (stored, sql) = (self.stored..self.stored, self.sql..self.sql);
-            self.current = Some((Span { stored, sql, lines: 0, is_ended: false, behind: 0 }, place));
+        }
+        if let (None, Some(copy), false) = (&self.current, copy, self.is_open) {
+            let (stored, sql, begins_line) = (self.stored..self.stored, self.sql..self.sql, self.is_ended);
+            let all = Span { stored, sql, begins_line, lines: 0, is_ended: false, behind: 0 };
+            self.current = Some(Current { copy, section, all, span: None });
         }
         self.stored += stored;
         self.sql += lines.bytes;
-        if let Some((span, _)) = &mut self.current {
-            (span.stored.end, span.sql.end) = (self.stored, self.sql);
-            (span.lines, span.is_ended) = (span.lines + lines.count, lines.is_ended);
+        self.is_open = is_open;
+        if lines.bytes > 0 {
+            self.is_ended = lines.is_ended;
         }
-        self.ends.pop_if(|(section, _)| *section == place.section);
-        self.ends.push((place.section, self.sql));
+        if let Some(Current { all, span, .. }) = &mut self.current {
+            (all.stored.end, all.sql.end) = (self.stored, self.sql);
+            (all.lines, all.is_ended) = (all.lines + lines.count, self.is_ended);
+            if !is_open {
+                *span = Some(all.clone());
+            }
+        }
+        self.ends.pop_if(|(of, _)| *of == section);
+        self.ends.push((section, self.sql));
     }
 
     fn end(&mut self) {
-        let is_long = |(span, place): &(Span, Place)| place.copy.is_some() && span.bytes() >= ROWS_MIN;
-        if let Some((span, place)) = self.current.take().filter(is_long) {
-            self.found.push((span, place.section));
-        }
+        let Some(Current { section, span, .. }) = self.current.take() else { return };
+        self.found.extend(span.filter(|span| span.bytes() >= ROWS_MIN).map(|span| (span, section)));
     }
 
     /// All of them, when the members were so many stored bytes: where any did not say its length, none lies where it was counted.
@@ -93,11 +118,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nobody_begins_or_ends_to_read_amid_what_may_end_the_rows() {
+        let rows = |is_ended| Lines { bytes: ROWS_MIN, count: 1, is_ended };
+        let found = |members: &[(bool, bool)]| {
+            let mut spans = Spans::default();
+            spans.take(1, Place { copy: None, section: None, is_open: false }, rows(true));
+            for (is_open, is_ended) in members {
+                spans.take(1, Place { copy: Some(1), section: None, is_open: *is_open }, rows(*is_ended));
+            }
+            let spans = spans.finish(1 + members.len() as u64);
+            spans.iter().map(|span| (span.stored.clone(), span.begins_line, span.is_ended)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[(true, false), (false, true)]), [(1..3, true, true)], "within it does no harm");
+        assert_eq!(found(&[(false, false), (true, false)]), [(1..2, true, false)]);
+        assert_eq!(found(&[(true, false)]), []);
+        let mut spans = Spans::default();
+        spans.take(1, Place { copy: None, section: None, is_open: true }, rows(false));
+        spans.take(1, Place { copy: Some(1), section: None, is_open: false }, rows(false));
+        spans.take(1, Place { copy: Some(1), section: None, is_open: false }, rows(true));
+        let begins: Vec<_> = spans.finish(3).iter().map(|span| (span.stored.clone(), span.begins_line)).collect();
+        assert_eq!(begins, [(2..3, false)]);
+    }
+
+    #[test]
     fn where_members_lie_elsewhere_than_they_were_counted_there_are_none() {
         let found = |stored| {
             let mut spans = Spans::default();
             let rows = Lines { bytes: ROWS_MIN, count: 1, is_ended: true };
-            spans.take(5, Place { copy: Some(1), section: None }, rows);
+            spans.take(5, Place { copy: Some(1), section: None, is_open: false }, rows);
             spans.finish(stored).len()
         };
         assert_eq!((found(5), found(6)), (1, 0));
@@ -121,12 +169,13 @@ mod tests {
             (Some(4), Some(1), rows),
             (Some(4), Some(1), rows),
         ] {
-            spans.take(5, Place { copy, section }, lines);
+            spans.take(5, Place { copy, section, is_open: false }, lines);
         }
         let half = ROWS_MIN / 2;
         let span = |stored, from: u64, is_ended, behind| Span {
             stored,
             sql: from..from + 2 * half,
+            begins_line: true,
             lines: 6,
             is_ended,
             behind,

@@ -98,11 +98,38 @@ impl Rows {
     }
 }
 
+/// Rows that are read without what stands around them.
+#[derive(Debug)]
+pub struct AmongRows(Rows);
+
+impl AmongRows {
+    /// Rows whose first byte begins a line, or goes on with one.
+    pub fn new(begins_line: bool) -> AmongRows {
+        AmongRows(Rows { place: if begins_line { Place::Start(0) } else { Place::Middle } })
+    }
+
+    /// Takes the next bytes; false when the rows end in them.
+    pub fn push(&mut self, mut bytes: &[u8]) -> bool {
+        loop {
+            match self.0.next(bytes) {
+                (Piece::End(_), _) => return false,
+                (Piece::More, _) => return true,
+                (Piece::Rows(_), used) => bytes = &bytes[used..],
+            }
+        }
+    }
+}
+
 /// Rows that nobody looks at.
 impl Lexer {
     /// Whether rows of a COPY come next, which [`Lexer::skip_rows`] may pass over.
     pub fn is_among_rows(&self) -> bool {
         self.held.is_empty() && matches!(&self.mode, Mode::Copy(rows) if rows.is_among())
+    }
+
+    /// Whether rows of a COPY come next, or their end.
+    pub fn is_in_copy(&self) -> bool {
+        self.held.is_empty() && matches!(self.mode, Mode::Copy(_))
     }
 
     /// The line of the dump that comes next, or goes on.
@@ -141,6 +168,23 @@ mod tests {
             }
         }
         (out, None)
+    }
+
+    #[test]
+    fn rows_read_by_themselves_end_where_the_dump_has_them_end() {
+        for (begins_line, input, is_rows) in [
+            (true, "\\.\n", false),
+            (false, "\\.\n", true),
+            (false, "\n\\.\r\nDROP x;", false),
+            (true, "\\.x\n\\\\.\n\\.", true),
+            (true, "", true),
+        ] {
+            for size in [1, 2, 100] {
+                let mut rows = AmongRows::new(begins_line);
+                let all = input.as_bytes().chunks(size).all(|chunk| rows.push(chunk));
+                assert_eq!(all, is_rows, "{input:?}");
+            }
+        }
     }
 
     #[test]

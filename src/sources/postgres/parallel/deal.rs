@@ -1,9 +1,10 @@
-//! Which lane gets rows: in pieces, whichever has least to do, or all of a table in one stretch, which the lane reads by itself.
+//! Which lane gets rows: in pieces, whichever has room for them, or all of a table in one stretch, which the lane reads by itself.
 //!
 //! A table that goes to one lane is loaded in the dump's order, and nobody else extends its file meanwhile. But the lane that gets the
 //! last large one would be waited for alone. So a stretch goes to a lane only while there is as much to do for every other one; the rest
 //! is dealt out.
 
+use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
@@ -22,7 +23,7 @@ impl Replay {
     /// Gives a piece of rows to its lane, or to one that has room.
     pub(super) async fn deal(&mut self, piece: Cut) -> Result<()> {
         let at = match piece.lane {
-            Some(at) => self.when(|several| several.lanes[at].in_hand().map(|_| at)).await?,
+            Some(at) => self.when(|several| several.lanes[at].room().map(|_| at)).await?,
             None => self.room().await?,
         };
         let (Mode::Several(several), Some(block)) = (&mut self.mode, &mut self.block) else { return Ok(()) };
@@ -38,14 +39,25 @@ impl Replay {
             let (count, last) = (several.lanes.len(), several.last);
             let least = several.lanes.iter().map(Lane::backlog).min().unwrap_or_default();
             let level = several.lanes.iter().enumerate().filter(|(_, lane)| lane.backlog() <= least + LEVEL);
-            let free = level.filter_map(|(at, lane)| Some((lane.in_hand()?, at)));
-            free.min_by_key(|(in_hand, at)| (*in_hand, (at + count - last - 1) % count)).map(|(_, at)| at)
+            let free = level.filter_map(|(at, lane)| Some((lane.room()?, at)));
+            free.min_by_key(|(jobs, at)| (*jobs, (at + count - last - 1) % count)).map(|(_, at)| at)
         });
         let at = at.await?;
         if let Mode::Several(several) = &mut self.mode {
             several.last = at;
         }
         Ok(at)
+    }
+
+    /// Waits until all rows that have come are loaded. Statements that come after rows wait for that themselves.
+    ///
+    /// # Errors
+    /// When a session has ended.
+    pub async fn has_rows(&mut self) -> Result<()> {
+        match &self.mode {
+            Mode::Several(several) if several.schedule.is_empty() => self.rest().await,
+            _ => Ok(()),
+        }
     }
 
     /// What the lanes are waited for.
@@ -71,8 +83,10 @@ impl Replay {
         let (Mode::Several(_), Some(block)) = (&self.mode, &self.block) else { return Ok(false) };
         let (must, is_whole) = (block.lane, !block.out);
         let soon = |several: &Several| {
-            let mut lanes = several.lanes.iter().enumerate();
-            lanes.find(|(at, lane)| must.is_none_or(|must| must == *at) && lane.backlog() <= SOON).map(|(at, _)| at)
+            let lanes = several.lanes.iter().enumerate();
+            let free = lanes.filter(|(at, lane)| must.is_none_or(|must| must == *at) && lane.backlog() <= SOON);
+            // The first one is the only one for some tables.
+            free.min_by_key(|(at, lane)| (lane.backlog(), Reverse(*at))).map(|(at, _)| at)
         };
         let at = self.when(soon).await?;
         let (Mode::Several(several), Some(block)) = (&self.mode, &mut self.block) else { return Ok(false) };

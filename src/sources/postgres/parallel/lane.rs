@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use crate::sources::postgres::load::{Broken, Loader};
 use crate::sources::postgres::rewrite::Begun;
 
-/// With so many jobs in hand a lane has no room for rows. Each has a mebibyte of them; they keep what they were unpacked with, of ours
-/// 2 MiB at most.
+/// With so many jobs in hand a lane has no room for rows. Each has a mebibyte of them, the first of a table two; they keep what they were
+/// unpacked with, of ours 2 MiB at most.
 const IN_HAND: usize = 5;
 
 /// Rows that whoever loads them reads as well. Ends well only when all of them came as they are to be.
@@ -107,8 +107,8 @@ impl Lane {
         self.rest.as_mut()
     }
 
-    /// How many jobs it has in hand; nothing when it has no room for more rows.
-    pub fn in_hand(&self) -> Option<usize> {
+    /// How many jobs it has in hand, when it has room for more rows.
+    pub fn room(&self) -> Option<usize> {
         Some(self.in_hand.jobs.load(Ordering::SeqCst)).filter(|jobs| *jobs < IN_HAND)
     }
 

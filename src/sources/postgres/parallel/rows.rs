@@ -15,7 +15,7 @@ const PIECE: usize = 1 << 20;
 /// So many of the first bytes go to one lane together: what stands before a stretch in a member of our dumps, so that all of a table that
 /// goes to one lane lies in order; and small tables.
 const FIRST: usize = 2 << 20;
-/// After so many bytes a lane's COPY is ended and another begun: psql tells of an error at the end only.
+/// After so many bytes a lane's COPY is ended and another begun: psql tells of an error at the end only. Not amid a stretch, which is one COPY.
 const COPY_MAX: u64 = 256 << 20;
 
 /// What ends a COPY, by how its rows end: the server takes no other line end there than that of the rows.
@@ -193,11 +193,16 @@ mod tests {
         Block::new(3, None, begun, b"COPY s.t\n(a) FROM stdin;", if out { Dealt::Out } else { Dealt::Whole })
     }
 
-    /// What each of some lanes has got, and the rows in it with their lines.
-    fn deal(rows: &[Vec<u8>], chunk: usize, lanes: &[usize], out: bool) -> BTreeMap<usize, Vec<u8>> {
+    /// What each of some lanes has got; a lane reads these of the chunks by itself.
+    fn deal(
+        rows: &[Vec<u8>],
+        chunk: usize,
+        lanes: &[usize],
+        (out, apart): (bool, std::ops::Range<usize>),
+    ) -> BTreeMap<usize, Vec<u8>> {
         let (mut block, mut got, mut blocks) = (block(out), BTreeMap::<usize, Vec<u8>>::new(), Vec::new());
         let mut lanes = lanes.iter().cycle();
-        let mut give = |block: &mut Block, cut: Cut| {
+        let mut give = |block: &mut Block, got: &mut BTreeMap<usize, Vec<u8>>, cut: Cut| {
             let lane = cut.lane.unwrap_or_else(|| *lanes.next().unwrap());
             for part in block.parts(lane, cut, &mut blocks) {
                 if let Part::Sql(sql) = part {
@@ -207,15 +212,26 @@ mod tests {
         };
         let all = rows.concat();
         let mut line = 12;
-        for piece in all.chunks(chunk) {
+        for (at, piece) in all.chunks(chunk).enumerate() {
+            if apart.contains(&at) {
+                let lane = block.lane.unwrap_or(7);
+                block.keep_on(lane);
+                if let Some(cut) = block.before(lane) {
+                    give(&mut block, &mut got, cut);
+                }
+                block.stretched(piece.len() as u64, piece.ends_with(b"\n"));
+                got.entry(lane).or_default().extend_from_slice(piece);
+                line += memchr_iter(b'\n', piece).count() as u64;
+                continue;
+            }
             block.push(line, Bytes::copy_from_slice(piece));
             line += memchr_iter(b'\n', piece).count() as u64;
             while let Some(cut) = block.cut() {
-                give(&mut block, cut);
+                give(&mut block, &mut got, cut);
             }
         }
         if let Some(cut) = block.last() {
-            give(&mut block, cut);
+            give(&mut block, &mut got, cut);
         }
         assert!(block.open.keys().all(|lane| got.contains_key(lane)));
         got
@@ -229,9 +245,10 @@ mod tests {
             chunk in prop_oneof![Just(70_001_usize), Just(1_000_003), Just(5_000_000)],
             lanes in prop::collection::vec(0..4_usize, 1..6),
             out in any::<bool>(),
+            apart in prop_oneof![Just(0..0), (0..4_usize, 1..4_usize).prop_map(|(from, count)| from..from + count)],
         ) {
             let rows: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(at, size)| [format!("{at}\t").into_bytes(), vec![b'x'; *size], vec![b'\n']].concat()).collect();
-            let got = deal(&rows, chunk, &lanes, out);
+            let got = deal(&rows, chunk, &lanes, (out, apart));
             let header = b"COPY s.t\n(a) FROM stdin;\n";
             let mut seen: Vec<Vec<u8>> = Vec::new();
             for text in got.values() {

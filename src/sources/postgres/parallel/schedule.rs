@@ -107,7 +107,7 @@ impl<R: Ord + Clone, T> Schedule<R, T> {
         Some((number, begun.what))
     }
 
-    /// The same, where it is no heavier than this: none is then that may begin.
+    /// The same, but nothing when it is heavier than this.
     pub fn begin_at_most(&mut self, weight: u64) -> Option<(u64, T)> {
         if self.ready.peek()?.0 <= weight { self.begin() } else { None }
     }

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::sealed_sql::SealedSql;
 use super::spans::Span;
+use super::sql::{Portion, Tell, another_dump, of, rest, unpacked};
 use super::tree::Part;
-use super::{Portion, Tell, another_dump};
 use crate::commands::store_failure;
 use crate::report::progress::Step;
 use crate::repository::bucket::download::Download;
@@ -103,16 +103,11 @@ pub(super) async fn send(
 async fn sent(reader: &mut Reader, unpacker: &mut Unpacker, to: Option<u64>, tell: &Tell) -> Result<bool> {
     while let Some(stored) = reader.next(to).await? {
         unpacker.push(&stored);
-        if !super::unpacked(unpacker, tell).await? {
+        if !unpacked(unpacker, tell).await? {
             return Ok(false);
         }
     }
-    while let Some(sql) = unpacker.rest().await? {
-        if tell.send(Ok(Portion::Sql(sql))).await.is_err() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    rest(unpacker, tell).await
 }
 
 /// Many rows of one COPY, which come next. Whoever drops it gets them as any SQL.
@@ -133,7 +128,7 @@ impl Stretch {
         let _ = taken.send(());
         let rows =
             try_unfold(reading, |mut reading| async move { Ok(reading.next().await?.map(|rows| (rows, reading))) });
-        rows.map(move |rows| rows.map_err(|error| super::of(&name, error))).boxed()
+        rows.map(move |rows| rows.map_err(|error| of(&name, error))).boxed()
     }
 }
 

@@ -49,6 +49,11 @@ impl Surveyor {
         self.lexer.is_in_copy().then_some(self.reader.copies)
     }
 
+    /// How many COPYs have begun.
+    pub fn copies(&self) -> usize {
+        self.reader.copies
+    }
+
     /// Which of the survey's sections is being read; nothing before the first of a cluster's dump.
     pub fn section(&self) -> Option<usize> {
         self.reader.current

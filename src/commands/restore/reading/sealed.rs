@@ -95,7 +95,11 @@ impl Passing {
         };
         let copy = before.filter(|_| self.surveyor.copy() == before);
         let is_open = self.surveyor.copy().is_some() && !self.surveyor.is_among_rows();
-        self.spans.take(self.unpacker.given() as u64, Place { copy, section: self.surveyor.section(), is_open }, lines);
+        self.spans.take(
+            self.unpacker.given() as u64,
+            Place { copy, section: self.surveyor.section(), copies: self.surveyor.copies(), is_open },
+            lines,
+        );
         Ok(lines.bytes)
     }
 

@@ -208,7 +208,7 @@ mod tests {
         let (mut stored, mut spans) = (Vec::new(), Spans::default());
         for (sql, copy) in members {
             let member = member::packed(sql, 1).unwrap();
-            let place = Place { copy: *copy, section: None, is_open: false };
+            let place = Place { copy: *copy, section: None, copies: 0, is_open: false };
             spans.take(member.len() as u64, place, Lines::counted(sql));
             stored.extend_from_slice(&member);
         }

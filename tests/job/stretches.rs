@@ -57,7 +57,8 @@ impl Shop {
             Some(gcs) => bkp.google(gcs, ""),
             None => bkp.bucket(&self.work.join("bucket")),
         };
-        bkp.env("BKP_KEEP_REPLACED", "never").args(arguments)
+        // Pauses are remembered there: everybody else's is another.
+        bkp.env("BKP_STATE_DIR", self.work.join("state")).env("BKP_KEEP_REPLACED", "never").args(arguments)
     }
 
     fn bkp(&self, arguments: &[&str]) -> Output {

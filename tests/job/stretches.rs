@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::bkp::{Bkp, Output};
 use crate::support::cluster::Cluster;
-use crate::support::gcs::Gcs;
+use crate::support::gcs::{Fault, Gcs, Op};
 use crate::support::normal::{difference, lines};
 use crate::support::workdir::WorkDir;
 
@@ -166,4 +166,37 @@ fn what_is_changed_after_it_was_proven_is_not_restored() {
         std::fs::write(&dump, &good).expect("the dump");
     }
     assert_same(&before, &shop.content("shop"));
+}
+
+/// Takes a place in the queue of faults and does nothing.
+const NOTHING: Fault = Fault::KeepOnly(0);
+
+#[test]
+fn a_store_that_fails_whoever_reads_leaves_everything_as_it_was() {
+    let shop = Shop::in_bucket(17, Some(Gcs::start()));
+    let gcs = shop.gcs.as_ref().expect("a bucket");
+    let before = shop.content("shop");
+    let mut failed = Vec::new();
+    for (fault, code) in [(Fault::FlipBit(40), 5), (Fault::Status(404), 1), (Fault::Cut(1000), 0)] {
+        // The seal and the first reading come before; then there are several who read.
+        for at in 3..8 {
+            for _ in 0..at {
+                gcs.fail_next(Op::Get, NOTHING);
+            }
+            gcs.fail_next(Op::Get, fault.clone());
+            let out = shop.with(&["restore", "--yes"]).env("BKP_JOBS", "2").run();
+            assert_eq!(gcs.faults_left(), 0, "{fault:?} at {at}: nothing failed");
+            assert!(out.code == code, "{fault:?} at {at}: {} and not {code}: {}", out.code, out.stderr);
+            if code != 0 {
+                out.never_says("now one does");
+                failed.push(at);
+            }
+            assert!(
+                !shop.cluster.databases().iter().any(|name| name.contains("__")),
+                "{fault:?} at {at}: something is left"
+            );
+            assert_same(&before, &shop.content("shop"));
+        }
+    }
+    assert_eq!(failed.len(), 10);
 }

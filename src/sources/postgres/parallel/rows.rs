@@ -284,6 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_not_ended_within_a_row_that_a_stretch_leaves_open() {
+        for (is_ended, begins_anew) in [(true, true), (false, false)] {
+            let (mut block, mut blocks) = (block(true), Vec::new());
+            block.keep_on(1);
+            let header = block.before(1).unwrap();
+            block.parts(1, header, &mut blocks);
+            assert!(block.before(1).is_none(), "it is ready");
+            block.stretched(COPY_MAX, is_ended);
+            block.push(12, Bytes::from_static(b"the rest\nmore\n"));
+            let rest = block.last().unwrap();
+            assert_eq!(rest.lane, Some(1));
+            block.parts(1, rest, &mut blocks);
+            assert_eq!(blocks.len() == 2, begins_anew);
+        }
+    }
+
+    #[test]
     fn each_piece_knows_its_line() {
         let mut block = block(true);
         block.push(12, [vec![b'a'; FIRST - 10], b"\nb\nc".to_vec()].concat().into());

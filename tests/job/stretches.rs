@@ -143,9 +143,13 @@ fn a_bad_row_far_into_a_table_is_told_as_by_one_session() {
 
 /// Changes a byte of a file behind its back: who looks at its name, length and time sees the same file.
 fn change(file: &Path, at: u64, good: &[u8]) -> String {
-    let (name, other) = (file.display(), good[usize::try_from(at).expect("a place")] ^ 0x55);
+    change_to(file, at, good[usize::try_from(at).expect("a place")] ^ 0x55)
+}
+
+fn change_to(file: &Path, at: u64, byte: u8) -> String {
+    let name = file.display();
     format!(
-        "/bin/sh -c 'cp -p {name} {name}.was; printf \\\\{other:03o} | dd of={name} bs=1 seek={at} conv=notrunc 2>/dev/null; touch -r {name}.was {name}; rm {name}.was'"
+        "/bin/sh -c 'cp -p {name} {name}.was; printf \\\\{byte:03o} | dd of={name} bs=1 seek={at} conv=notrunc 2>/dev/null; touch -r {name}.was {name}; rm {name}.was'"
     )
 }
 
@@ -199,4 +203,27 @@ fn a_store_that_fails_whoever_reads_leaves_everything_as_it_was() {
         }
     }
     assert_eq!(failed.len(), 10);
+}
+
+#[test]
+fn a_dump_of_another_tool_that_is_changed_after_it_was_read_is_not_restored() {
+    let (cluster, work) = (Cluster::start(15), WorkDir::new());
+    cluster.psql("postgres", "CREATE DATABASE shop");
+    cluster.psql("shop", "CREATE TABLE t (i integer); INSERT INTO t SELECT generate_series(1000, 9999)");
+    let good = cluster.pg_dump("shop", []);
+    let at = good.windows(4).position(|four| four == b"5000").expect("a row") as u64;
+    std::fs::create_dir_all(work.join("bucket").join("db")).expect("a bucket");
+    let dump = work.file("bucket/db/shop.sql", &good);
+    for jobs in ["1", "2"] {
+        // It stays a number, and SQL that loads.
+        let pause = change_to(&dump, at, b'6');
+        let bkp = Bkp::new(&cluster).bucket(&work.join("bucket")).env("POSTGRES_DB", "shop").env("BKP_JOBS", jobs);
+        let bkp = bkp.env("BKP_STATE_DIR", work.join("state")).env("BKP_RESUME_COMMAND", "/bin/true");
+        let out = bkp.env("BKP_PAUSE_COMMAND", pause).args(["restore", "shop.sql", "--yes"]).run().fails_with(5);
+        out.says("another dump at the second reading");
+        assert_ne!(std::fs::read(&dump).expect("the dump"), good, "nothing was changed");
+        assert!(!cluster.databases().iter().any(|name| name.contains("__")), "something is left");
+        std::fs::write(&dump, &good).expect("the dump");
+    }
+    assert_eq!(cluster.psql("shop", "SELECT count(*), sum(i) FROM t").trim(), "9000|49495500");
 }

@@ -146,7 +146,10 @@ struct Later {
 
 impl Progress {
     async fn load(&mut self, loading: &Loading<'_>, stored: &Stored, undo: &mut Undo) -> Result<Loaded> {
-        let mut sql = reading::again(stored, loading.read);
+        let mut sql = match self.jobs(loading) {
+            1 => reading::again(stored, loading.read),
+            _ => reading::for_several(stored, loading.read),
+        };
         let mut rewriter = Rewriter::new(loading.plan.policy.clone());
         while let Some(coming) = sql.coming().await? {
             match coming {
@@ -188,6 +191,11 @@ impl Progress {
             rewriter.skip_rows(lines, is_ended);
         }
         Ok(())
+    }
+
+    /// How many sessions load at most.
+    fn jobs(&self, loading: &Loading<'_>) -> usize {
+        if self.in_order { 1 } else { loading.context.settings.jobs }
     }
 
     /// By what several sessions have loaded, if they have.
@@ -292,7 +300,6 @@ impl Progress {
         tracing::info!("loading {} as {}", load.target, load.side);
         let section = &loading.read.survey.sections[load.section];
         let session_name = loading.run.session_name(loading.command);
-        let jobs = if self.in_order { 1 } else { loading.context.settings.jobs };
         let mut loader = Loader::start(loading.postgres, loading.client, &load.side, &session_name).await?;
         let mut lent = Lent::to_owners(loading.main, section, &load.side, loading.target).await?;
         // Without these nothing would go well: here the first error ends it.
@@ -308,7 +315,7 @@ impl Progress {
             session_name,
             encoding: section.encoding.clone(),
             blocks: section.tables.len(),
-            jobs,
+            jobs: self.jobs(loading),
         };
         self.current = Some((load.section, Replay::new(target, loader).await?));
         Ok(())

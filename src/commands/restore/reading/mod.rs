@@ -28,7 +28,7 @@ use crate::sources::postgres::seal::Seal;
 use crate::sources::postgres::survey::{Survey, Surveyor};
 
 use self::spans::Span;
-pub use self::sql::{Coming, Sql, again};
+pub use self::sql::{Coming, Sql, again, for_several};
 use self::sql::{Portion, open};
 pub use self::stretch::Stretch;
 

@@ -2,6 +2,7 @@
 //! seal.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Result, bail};
 
@@ -9,6 +10,14 @@ use super::spans::Span;
 use super::tree::{self, Part};
 use crate::sources::postgres::lexer::HELD_MAX;
 use crate::sources::postgres::seal::{SEAL, digest_differs};
+
+/// For all who read.
+pub type Shared = Arc<Mutex<SealedSql>>;
+
+/// For one of them.
+pub fn locked(shared: &Shared) -> MutexGuard<'_, SealedSql> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// SQL that is compared with a seal.
 pub struct SealedSql {

@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
-use super::sealed_sql::SealedSql;
+use super::sealed_sql::{SealedSql, Shared, locked};
 use super::spans::Span;
-use super::stretch::{self, Pinned, Shared, Stretch, locked};
+use super::stretch::{self, Pinned, Stretch};
 use super::{First, Piece, Read, Source, Stored};
 use crate::commands::store_failure;
 use crate::error::Failure;
@@ -66,9 +66,21 @@ pub enum Coming {
 
 /// Begins to read what was read before: [`Sql::prove`] says whether it was the same.
 pub fn again(stored: &Stored, read: &Read) -> Sql {
+    second(stored, &read.first, &[].into())
+}
+
+/// The same for several who read: rows that one of them may read by himself come as [`Coming::Stretch`].
+pub fn for_several(stored: &Stored, read: &Read) -> Sql {
     match &read.first {
+        First::Sealed { spans, .. } => second(stored, &read.first, spans),
+        First::Sql(_) => again(stored, read),
+    }
+}
+
+fn second(stored: &Stored, first: &First, spans: &Arc<[Span]>) -> Sql {
+    match first {
         First::Sql(digest) => Sql { compared: Compared::All(Box::default(), *digest), ..open(stored, None) },
-        First::Sealed { spans, bytes, digest } => {
+        First::Sealed { bytes, digest, .. } => {
             let sealed = Arc::new(Mutex::new(SealedSql::new(*bytes, digest, spans)));
             let sql = open(stored, Some((spans.clone(), sealed.clone())));
             Sql { compared: Compared::Sealed(sealed), ..sql }

@@ -1,7 +1,7 @@
 //! The second reading of a dump whose first one found where many rows lie together. Such a span is offered first to whoever reads, who may
 //! have it read elsewhere, by another reader and at the same time as what follows.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::stream::{BoxStream, try_unfold};
 use tokio::sync::oneshot;
 
-use super::sealed_sql::SealedSql;
+use super::sealed_sql::{Shared, locked};
 use super::spans::Span;
 use super::sql::{Portion, Tell, another_dump, of, rest, unpacked};
 use super::tree::Part;
@@ -65,14 +65,6 @@ impl Reader {
     }
 }
 
-/// What is compared with the seal, by all who read.
-pub(super) type Shared = Arc<Mutex<SealedSql>>;
-
-/// For one of them.
-pub(super) fn locked(shared: &Shared) -> MutexGuard<'_, SealedSql> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Sends a dump; false when nobody reads any more.
 pub(super) async fn send(
     object: &Pinned,
@@ -87,8 +79,8 @@ pub(super) async fn send(
             return Ok(false);
         }
         let (taken, is_taken) = oneshot::channel();
-        let reading = Reading::of(object, span, (sealed, step));
-        let stretch = Stretch { span: span.clone(), reading, taken };
+        let (object, sealed, step) = (object.clone(), sealed.clone(), step.clone());
+        let stretch = Stretch { span: span.clone(), object, sealed, step, taken };
         if tell.send(Ok(Portion::Stretch(Box::new(stretch)))).await.is_err() {
             return Ok(false);
         }
@@ -114,21 +106,35 @@ async fn sent(reader: &mut Reader, unpacker: &mut Unpacker, to: Option<u64>, tel
 pub struct Stretch {
     /// What they are.
     pub span: Span,
-    reading: Reading,
+    object: Pinned,
+    sealed: Shared,
+    step: Arc<Step>,
     taken: oneshot::Sender<()>,
 }
 
 impl Stretch {
     /// The rows, to be read elsewhere: what comes next is what stands behind them.
     pub fn take(self) -> BoxStream<'static, Result<Bytes>> {
-        let Stretch { mut reading, taken, .. } = self;
-        let name = reading.reader.object.name.clone();
-        reading.part = Some(locked(&reading.shared).lend());
+        let Stretch { span, object, sealed, step, taken } = self;
+        let part = locked(&sealed).lend();
+        let reading = Reading {
+            reader: Reader::new(&object, span.stored.start),
+            end: span.stored.end,
+            rows: AmongRows::new(span.begins_line),
+            unpacker: Unpacker::of_part(),
+            part,
+            sealed,
+            step,
+        };
         // Should nobody listen any more, nobody reads on either.
         let _ = taken.send(());
-        let rows =
-            try_unfold(reading, |mut reading| async move { Ok(reading.next().await?.map(|rows| (rows, reading))) });
-        rows.map(move |rows| rows.map_err(|error| of(&name, error))).boxed()
+        let rows = try_unfold(reading, |mut reading| async move {
+            match reading.next().await? {
+                Some(rows) => Ok(Some((rows, reading))),
+                None => reading.finish().map(|()| None),
+            }
+        });
+        rows.map(move |rows| rows.map_err(|error| of(&object.name, error))).boxed()
     }
 }
 
@@ -139,55 +145,53 @@ struct Reading {
     /// What the rows' own reader has seen: here, too, nothing passes that is more than rows.
     rows: AmongRows,
     unpacker: Unpacker,
-    shared: Shared,
-    step: Arc<Step>,
     /// What of the SQL it is.
-    part: Option<Part>,
+    part: Part,
+    sealed: Shared,
+    step: Arc<Step>,
 }
 
 impl Reading {
-    fn of(object: &Pinned, span: &Span, (sealed, step): (&Shared, &Arc<Step>)) -> Reading {
-        let (reader, end) = (Reader::new(object, span.stored.start), span.stored.end);
-        let (rows, unpacker) = (AmongRows::new(span.begins_line), Unpacker::of_part());
-        Reading { reader, end, rows, unpacker, shared: sealed.clone(), step: step.clone(), part: None }
-    }
-
-    /// The next rows; nothing when all of them came.
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let rows = loop {
             if let Some(rows) = self.unpacker.next().await? {
-                break Some(rows);
+                break rows;
             }
             match self.reader.next(Some(self.end)).await? {
                 Some(stored) => self.unpacker.push(&stored),
-                None => break self.unpacker.rest().await?,
+                None => match self.unpacker.rest().await? {
+                    Some(rows) => break rows,
+                    None => return Ok(None),
+                },
             }
         };
-        match (&rows, &mut self.part) {
-            (Some(rows), Some(part)) => {
-                self.step.advance(rows.len() as u64);
-                // Other rows than at the first reading, or more than rows.
-                if !part.push(rows).is_empty() || !self.rows.push(rows) {
-                    bail!(another_dump());
-                }
-            }
-            (None, Some(part)) if !part.is_whole() => bail!(another_dump()),
-            (None, part) => {
-                part.take().into_iter().for_each(|part| locked(&self.shared).give_back(part));
-            }
-            (Some(_), None) => {}
+        // Other rows than at the first reading, or more than rows.
+        if !self.part.push(&rows).is_empty() || !self.rows.push(&rows) {
+            bail!(another_dump());
         }
-        Ok(rows)
+        self.step.advance(rows.len() as u64);
+        Ok(Some(rows))
+    }
+
+    /// All of them came.
+    fn finish(self) -> Result<()> {
+        if !self.part.is_whole() {
+            bail!(another_dump());
+        }
+        locked(&self.sealed).give_back(self.part);
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Mutex;
 
     use proptest::prelude::*;
     use tokio::sync::mpsc;
 
+    use super::super::sealed_sql::SealedSql;
     use super::super::spans::{Place, ROWS_MIN, Spans};
     use super::*;
     use crate::repository::bucket::member::{self, Lines};

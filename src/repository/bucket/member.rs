@@ -6,7 +6,6 @@
 //! which every gunzip skips.
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
 use libdeflater::{Decompressor, crc32};
 use memchr::{memchr, memchr_iter, memmem};
 
@@ -71,26 +70,33 @@ impl Lines {
     }
 }
 
-/// Compresses a piece into one whole gzip member, at a level from 1 to 12. The same piece and level give the same bytes.
+/// Compresses a piece into one whole gzip member, at a level from 1 to 12; `out` is emptied first. The same piece and level give the same
+/// bytes.
 ///
 /// # Errors
 /// For another level, a piece of more than 4 GiB, or when the compressor breaks its own bound.
-pub fn packed(piece: &[u8], level: u8) -> Result<Bytes> {
+pub fn pack(out: &mut Vec<u8>, piece: &[u8], level: u8) -> Result<()> {
     let lines = Lines::of(piece);
-    let mut out = vec![0; HEAD_BYTES];
+    out.clear();
+    out.resize(HEAD_BYTES, 0);
     if let Some(lines) = lines {
         out.extend_from_slice(&LINES);
         out.extend_from_slice(&lines.said()?);
     }
-    deflate::append(&mut out, piece, level)?;
+    deflate::append(out, piece, level)?;
     out.extend_from_slice(&crc32(piece).to_le_bytes());
     out.extend_from_slice(&u32::try_from(piece.len())?.to_le_bytes());
     let length = u32::try_from(out.len())?;
     out[..HEAD.len()].copy_from_slice(if lines.is_some() { &HEAD_OF_LINES } else { &HEAD });
     out[HEAD.len()..HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
-    // It waits for its part of an upload, and is a third of what was made room for.
-    out.shrink_to_fit();
-    Ok(out.into())
+    Ok(())
+}
+
+/// A piece as one whole member.
+#[cfg(test)]
+pub fn packed(piece: &[u8], level: u8) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    pack(&mut out, piece, level).map(|()| out)
 }
 
 /// What the next bytes of a dump are.

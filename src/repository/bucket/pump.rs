@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context, Result};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::cut::{Cutter, USUAL};
+use super::cut::Cutter;
 use super::store::Object;
 use super::upload::Upload;
 use super::{member, pack};
@@ -16,10 +16,19 @@ pub struct Pump {
     upload: Upload,
     level: u8,
     cutter: Cutter,
-    open: BytesMut,
-    packing: VecDeque<JoinHandle<Result<Bytes>>>,
+    /// What is not long enough for a piece yet.
+    open: Press,
+    packing: VecDeque<JoinHandle<Result<Press>>>,
+    spare: Vec<Press>,
     depth: usize,
     written: Written,
+}
+
+/// Where a piece is packed. Used again and again: were each made by one thread and dropped by another, every thread's heap would keep some.
+#[derive(Default)]
+struct Press {
+    piece: Vec<u8>,
+    packed: Vec<u8>,
 }
 
 /// What an object consists of so far, without its seal.
@@ -42,8 +51,9 @@ impl Pump {
             upload,
             level,
             cutter: Cutter::default(),
-            open: BytesMut::new(),
+            open: Press::default(),
             packing: VecDeque::new(),
+            spare: Vec::new(),
             depth: 2 * cores,
             written: Written::default(),
         }
@@ -56,30 +66,35 @@ impl Pump {
     pub async fn write(&mut self, mut sql: &[u8]) -> Result<()> {
         while let Some(end) = self.cutter.end(sql) {
             let (last, behind) = sql.split_at(end);
-            self.open.extend_from_slice(last);
-            let piece = std::mem::replace(&mut self.open, BytesMut::with_capacity(2 * USUAL)).freeze();
-            self.pack(piece).await?;
+            self.open.piece.extend_from_slice(last);
+            self.pack().await?;
             sql = behind;
         }
-        self.open.extend_from_slice(sql);
+        self.open.piece.extend_from_slice(sql);
         Ok(())
     }
 
-    async fn pack(&mut self, piece: Bytes) -> Result<()> {
+    async fn pack(&mut self) -> Result<()> {
         if self.packing.len() >= self.depth {
             self.store_oldest().await?;
         }
-        let level = self.level;
-        self.packing.push_back(tokio::task::spawn_blocking(move || member::packed(&piece, level)));
+        let next = self.spare.pop().unwrap_or_default();
+        let (mut press, level) = (std::mem::replace(&mut self.open, next), self.level);
+        self.packing.push_back(tokio::task::spawn_blocking(move || {
+            member::pack(&mut press.packed, &press.piece, level)?;
+            press.piece.clear();
+            Ok(press)
+        }));
         Ok(())
     }
 
     async fn store_oldest(&mut self) -> Result<()> {
-        if let Some(packed) = self.packing.pop_front() {
-            let packed = packed.await.context("compressing")??;
-            self.written.bytes += packed.len() as u64;
-            self.written.digest.update(&packed);
-            self.upload.write(packed).await?;
+        if let Some(packing) = self.packing.pop_front() {
+            let press = packing.await.context("compressing")??;
+            self.written.bytes += press.packed.len() as u64;
+            self.written.digest.update(&press.packed);
+            self.upload.write(Bytes::copy_from_slice(&press.packed)).await?;
+            self.spare.push(press);
         }
         Ok(())
     }
@@ -89,9 +104,8 @@ impl Pump {
     /// # Errors
     /// When the store fails, or there is no seal: nothing is visible then.
     pub async fn commit(mut self, seal_line: impl FnOnce(&Written) -> Result<String>) -> Result<Object> {
-        let rest = self.open.split().freeze();
-        if !rest.is_empty() {
-            self.pack(rest).await?;
+        if !self.open.piece.is_empty() {
+            self.pack().await?;
         }
         while !self.packing.is_empty() {
             self.store_oldest().await?;

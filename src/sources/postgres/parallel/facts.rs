@@ -75,6 +75,7 @@ pub struct Facts {
 
 #[derive(Debug, Clone)]
 struct Table {
+    oid: u32,
     /// Columns that a COPY may name.
     columns: usize,
     /// Whether two rows may disturb each other, here or in a table that belongs to it.
@@ -129,7 +130,7 @@ impl Facts {
             let columns = usize::try_from(row.get::<_, i64>(3)).unwrap_or(usize::MAX);
             let oid = row.get(0);
             let (unique, alone, partitioned) = (row.get(4), doubts.alone.contains(&oid), row.get(5));
-            (oid, (name(1), name(2)), Table { columns, unique, alone, partitioned, family: None })
+            (oid, (name(1), name(2)), Table { oid, columns, unique, alone, partitioned, family: None })
         });
         let spare = spare::sessions(&session).await?;
         let facts = Facts::of(tables, kin.iter().map(|row| (row.get(0), row.get(1))));
@@ -187,6 +188,11 @@ impl Facts {
         }
     }
 
+    /// The number of a table that keeps rows itself.
+    pub fn oid(&self, table: &Qualified) -> Option<u32> {
+        self.tables.get(table).filter(|table| !table.partitioned).map(|table| table.oid)
+    }
+
     /// What stands for a table when statements are held against each other: all that inherit from each other are one.
     pub fn thing(&self, table: &Qualified) -> Thing {
         let family = self.tables.get(table).and_then(|table| table.family.clone());
@@ -205,7 +211,7 @@ mod tests {
     fn facts() -> Facts {
         let table = |oid, text: &str, unique| {
             let (alone, partitioned) = (text.contains("odd"), text == "root" || text == "odd_root");
-            (oid, name(text), Table { columns: 2, unique, alone, partitioned, family: None })
+            (oid, name(text), Table { oid, columns: 2, unique, alone, partitioned, family: None })
         };
         let tables = [
             table(1, "plain", false),

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::frozen::Frozen;
 use crate::sources::postgres::load::{Broken, Loader};
 use crate::sources::postgres::rewrite::Begun;
 
@@ -31,6 +32,8 @@ pub enum Part {
     Rows(u64),
     /// Bytes.
     Sql(Bytes),
+    /// A COPY begins whose rows are frozen, where they may be.
+    Frozen(Frozen),
     /// So many bytes of rows, which the lane reads by itself.
     Stretch(u64, Stretch),
 }
@@ -259,6 +262,7 @@ async fn write(loader: &mut Loader, part: Part, (tell, in_hand): (&Tell, &InHand
         }
         Part::At(line) => loader.at(line),
         Part::Rows(first) => loader.rows(first),
+        Part::Frozen(copy) => copy.begin(loader).await?,
         Part::Sql(sql) => {
             loader.write(&sql).await?;
             is_written(&sql);

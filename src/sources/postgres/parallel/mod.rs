@@ -21,6 +21,7 @@ mod doubts;
 mod end;
 mod facts;
 mod failures;
+mod frozen;
 mod lane;
 mod open;
 mod replay;

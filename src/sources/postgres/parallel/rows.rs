@@ -6,6 +6,7 @@ use bytes::Bytes;
 use memchr::{memchr_iter, memrchr};
 
 use super::facts::Dealt;
+use super::frozen::{self, Frozen};
 use super::lane::Part;
 use super::touches::Qualified;
 use crate::sources::postgres::rewrite::Begun;
@@ -30,6 +31,8 @@ pub struct Block {
     pub table: Option<Qualified>,
     begun: Begun,
     header: Bytes,
+    /// The table's number, where it is known and keeps rows itself.
+    oid: Option<u32>,
     /// Whether more than one lane may have rows of it.
     pub out: bool,
     /// Rows that wait, in the pieces that they came in: they are not copied to be put together.
@@ -44,6 +47,8 @@ pub struct Block {
     pub lane: Option<usize>,
     /// Whether the last row that was given away goes on.
     goes_on: bool,
+    /// Whether all rows go to one lane, in a transaction of its own.
+    is_frozen: bool,
     /// The lanes that have an open COPY, and how many bytes they got.
     open: BTreeMap<usize, u64>,
 }
@@ -66,6 +71,7 @@ impl Block {
         let header = [sql, b"\n"].concat().into();
         Block {
             number,
+            oid: None,
             table,
             begun,
             header,
@@ -76,8 +82,15 @@ impl Block {
             first,
             lane: (dealt == Dealt::First).then_some(0),
             goes_on: false,
+            is_frozen: false,
             open: BTreeMap::new(),
         }
+    }
+
+    /// The table has this number and keeps rows itself; the COPY has no option.
+    #[must_use]
+    pub fn of(self, oid: Option<u32>) -> Block {
+        Block { oid, ..self }
     }
 
     /// More rows; their first line in the dump.
@@ -134,15 +147,21 @@ impl Block {
     pub fn parts(&mut self, lane: usize, cut: Cut, blocks: &mut Vec<usize>) -> Vec<Part> {
         let mut parts = Vec::new();
         // A row that goes on cannot be in two COPYs.
-        if !self.goes_on && self.open.get(&lane).is_some_and(|bytes| *bytes >= COPY_MAX) {
+        if !self.goes_on && !self.is_frozen && self.open.get(&lane).is_some_and(|bytes| *bytes >= COPY_MAX) {
             self.open.remove(&lane);
-            parts.push(Block::end(if ends_with_crlf(&cut.rows) { END_CRLF } else { END }));
+            parts.extend(self.end(if ends_with_crlf(&cut.rows) { END_CRLF } else { END }));
         }
         if !self.open.contains_key(&lane) {
             blocks.push(self.number);
             parts.push(Part::Begins(self.begun.clone(), self.number));
             parts.push(Part::At(self.begun.line));
-            parts.push(Part::Sql(self.header.clone()));
+            parts.push(match (&self.table, self.oid.filter(|_| self.is_frozen)) {
+                (Some(table), Some(oid)) => {
+                    let (table, header) = (table.clone(), self.header.clone());
+                    Part::Frozen(Frozen { table, oid, header, line: self.begun.line })
+                }
+                _ => Part::Sql(self.header.clone()),
+            });
             parts.push(Part::Rows(self.first));
         }
         *self.open.entry(lane).or_default() += cut.rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
@@ -156,6 +175,7 @@ impl Block {
     /// All that comes goes to this lane.
     pub fn keep_on(&mut self, lane: usize) {
         (self.lane, self.out) = (Some(lane), false);
+        self.is_frozen |= self.open.is_empty() && self.oid.is_some();
     }
 
     /// So many bytes of rows have gone to its lane that never were here; `is_ended`: the last of them is whole.
@@ -166,9 +186,13 @@ impl Block {
         }
     }
 
-    /// What ends a COPY, as the dump has it.
-    pub fn end(mark: &[u8]) -> Part {
-        Part::Sql(Bytes::copy_from_slice(mark))
+    /// What ends a COPY, as the dump has it, and its transaction.
+    pub fn end(&self, mark: &[u8]) -> Vec<Part> {
+        let mut parts = vec![Part::Sql(Bytes::copy_from_slice(mark))];
+        if self.is_frozen {
+            parts.extend([Part::At(None), Part::Sql(frozen::COMMIT.into())]);
+        }
+        parts
     }
 
     /// Whether this lane has an open COPY of it.

@@ -23,7 +23,7 @@ use crate::sources::postgres::server::{literal, told};
 pub const PIECE_BYTES: usize = 256 << 10;
 
 /// What all ranges that wait for their turn may hold together, but for the row that each is at.
-const AHEAD_KIB: u32 = 20 << 10;
+const AHEAD_KIB: u32 = 12 << 10;
 
 /// What pg_dump sets for its own session, so that every value is written as it would write it (what it leaves alone, like TimeZone or
 /// bytea_output, both have from the server and PGOPTIONS); then that rows come in the order in which they lie, from exactly the

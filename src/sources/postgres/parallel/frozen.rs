@@ -1,0 +1,79 @@
+//! A large table that one session loads alone, in one transaction that empties it first, as `pg_restore -j` does. The server writes its
+//! rows as visible to all (`COPY … WITH (FREEZE)`) then: what reads them next, the first index, need not ask for each row whether its
+//! transaction has been committed and write that answer into the table a second time, nor has a vacuum. Where the server keeps a log as
+//! short as it can (`wal_level = minimal`), they are not logged either.
+//!
+//! Nothing is emptied but what has no byte: the server is asked under a lock that nobody else can have.
+
+use bytes::Bytes;
+
+use super::touches::Qualified;
+use crate::sources::postgres::load::{Broken, Loader};
+
+/// COPYs its rows frozen if the server lets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frozen {
+    /// The table.
+    pub table: Qualified,
+    /// Its number in the catalogue.
+    pub oid: u32,
+    /// What the dump says to copy it, without an option.
+    pub header: Bytes,
+    /// The dump's line of that.
+    pub line: Option<u64>,
+}
+
+/// Ends the transaction, after the rows' end.
+pub const COMMIT: &str = "COMMIT;\n";
+
+/// At any other level the server's first answer within the transaction would forbid to freeze.
+const BEGIN: &str = "\nBEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;\n";
+
+impl Frozen {
+    /// Begins a transaction and the table's COPY in it.
+    ///
+    /// # Errors
+    /// When psql no longer reads.
+    pub async fn begin(&self, loader: &mut Loader) -> Result<(), Broken> {
+        loader.at(None);
+        loader.write(BEGIN.as_bytes()).await?;
+        let is_frozen = self.may_be(loader).await? && self.is_empty(loader).await?;
+        if is_frozen {
+            loader.write(&self.says("TRUNCATE ONLY", "")).await?;
+        }
+        tracing::debug!("{}.{} is copied {}", self.table.0, self.table.1, if is_frozen { "frozen" } else { "as ever" });
+        loader.at(self.line);
+        match self.header.strip_suffix(b";\n").filter(|_| is_frozen) {
+            Some(copy) => loader.write(&[copy, b" WITH (FREEZE);\n"].concat()).await,
+            None => loader.write(&self.header).await,
+        }
+    }
+
+    /// Whether this session may empty it, and the server's own way to keep tables (number 2, before 12 none) keeps it.
+    async fn may_be(&self, loader: &mut Loader) -> Result<bool, Broken> {
+        let asks = "pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') AND c.relam OPERATOR(pg_catalog.=) ANY ('{0,2}')";
+        self.ask(loader, asks).await
+    }
+
+    /// Whether it has no byte, nor will before this transaction ends.
+    async fn is_empty(&self, loader: &mut Loader) -> Result<bool, Broken> {
+        loader.write(&self.says("LOCK TABLE ONLY", " IN ACCESS EXCLUSIVE MODE")).await?;
+        self.ask(loader, "pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.=) 0").await
+    }
+
+    async fn ask(&self, loader: &mut Loader, what: &str) -> Result<bool, Broken> {
+        let oid = self.oid;
+        let asks = format!(
+            "SELECT pg_catalog.concat('bkp-returns frozen ', \
+             (SELECT {what} FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) {oid}));\n"
+        );
+        loader.write(asks.as_bytes()).await?;
+        Ok(loader.returned("frozen ").await? == "t")
+    }
+
+    /// A statement about the table, spelled as the dump's encoding has it.
+    fn says(&self, before: &str, after: &str) -> Vec<u8> {
+        let (schema, name) = (self.table.0.quoted(), self.table.1.quoted());
+        [before.as_bytes(), b" ", &schema, b".", &name, after.as_bytes(), b";\n"].concat()
+    }
+}

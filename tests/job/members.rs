@@ -13,7 +13,7 @@ const HEADS: [&[u8]; 2] =
     [b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x08\0Bm\x04\0", b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x10\0Bm\x04\0"];
 
 /// Member after member by their lengths, and last what lies behind them.
-fn members(mut stored: &[u8]) -> Vec<&[u8]> {
+pub fn members(mut stored: &[u8]) -> Vec<&[u8]> {
     let mut all = Vec::new();
     while let Some(said) = HEADS.iter().find_map(|head| stored.strip_prefix(*head)) {
         let length = u32::from_le_bytes(said[..4].try_into().expect("four bytes")) as usize;

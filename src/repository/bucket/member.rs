@@ -92,8 +92,10 @@ pub fn pack(out: &mut Vec<u8>, piece: &[u8], level: u8) -> Result<()> {
     Ok(())
 }
 
-/// A piece as one whole member.
-#[cfg(test)]
+/// The same, in memory of its own.
+///
+/// # Errors
+/// As [`pack`].
 pub fn packed(piece: &[u8], level: u8) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     pack(&mut out, piece, level).map(|()| out)

@@ -142,7 +142,11 @@ impl Replay {
                     self.bytes.entry(table.clone()).or_default();
                 }
                 let oid = rows.table.as_ref().filter(|_| rows.plain).and_then(|table| several.facts.oid(table));
-                self.block = Some(Block::new(number, rows.table, begun, sql, dealt).of(oid));
+                let block = Block::new(number, rows.table, begun, sql, dealt);
+                self.block = Some(match oid {
+                    Some(oid) => block.of(oid),
+                    None => block,
+                });
                 Ok(())
             }
         }

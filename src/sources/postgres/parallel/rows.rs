@@ -31,8 +31,6 @@ pub struct Block {
     pub table: Option<Qualified>,
     begun: Begun,
     header: Bytes,
-    /// The table's number, where it is known and keeps rows itself.
-    oid: Option<u32>,
     /// Whether more than one lane may have rows of it.
     pub out: bool,
     /// Rows that wait, in the pieces that they came in: they are not copied to be put together.
@@ -47,8 +45,10 @@ pub struct Block {
     pub lane: Option<usize>,
     /// Whether the last row that was given away goes on.
     goes_on: bool,
-    /// Whether all rows go to one lane, in a transaction of its own.
-    is_frozen: bool,
+    /// How it begins where one lane gets all of it.
+    alone: Option<Frozen>,
+    /// How it has begun, in a transaction of its own.
+    frozen: Option<Frozen>,
     /// The lanes that have an open COPY, and how many bytes they got.
     open: BTreeMap<usize, u64>,
 }
@@ -71,7 +71,6 @@ impl Block {
         let header = [sql, b"\n"].concat().into();
         Block {
             number,
-            oid: None,
             table,
             begun,
             header,
@@ -82,15 +81,18 @@ impl Block {
             first,
             lane: (dealt == Dealt::First).then_some(0),
             goes_on: false,
-            is_frozen: false,
+            alone: None,
+            frozen: None,
             open: BTreeMap::new(),
         }
     }
 
-    /// The table has this number and keeps rows itself; the COPY has no option.
+    /// The same for a table of this number that keeps rows itself; the COPY has no option.
     #[must_use]
-    pub fn of(self, oid: Option<u32>) -> Block {
-        Block { oid, ..self }
+    pub fn of(mut self, oid: u32) -> Block {
+        let (header, line) = (self.header.clone(), self.begun.line);
+        self.alone = self.table.clone().map(|table| Frozen { table, oid, header, line });
+        self
     }
 
     /// More rows; their first line in the dump.
@@ -147,7 +149,7 @@ impl Block {
     pub fn parts(&mut self, lane: usize, cut: Cut, blocks: &mut Vec<usize>) -> Vec<Part> {
         let mut parts = Vec::new();
         // A row that goes on cannot be in two COPYs.
-        if !self.goes_on && !self.is_frozen && self.open.get(&lane).is_some_and(|bytes| *bytes >= COPY_MAX) {
+        if !self.goes_on && self.frozen.is_none() && self.open.get(&lane).is_some_and(|bytes| *bytes >= COPY_MAX) {
             self.open.remove(&lane);
             parts.extend(self.end(if ends_with_crlf(&cut.rows) { END_CRLF } else { END }));
         }
@@ -155,12 +157,9 @@ impl Block {
             blocks.push(self.number);
             parts.push(Part::Begins(self.begun.clone(), self.number));
             parts.push(Part::At(self.begun.line));
-            parts.push(match (&self.table, self.oid.filter(|_| self.is_frozen)) {
-                (Some(table), Some(oid)) => {
-                    let (table, header) = (table.clone(), self.header.clone());
-                    Part::Frozen(Frozen { table, oid, header, line: self.begun.line })
-                }
-                _ => Part::Sql(self.header.clone()),
+            parts.push(match &self.frozen {
+                Some(frozen) => Part::Frozen(frozen.clone()),
+                None => Part::Sql(self.header.clone()),
             });
             parts.push(Part::Rows(self.first));
         }
@@ -175,7 +174,9 @@ impl Block {
     /// All that comes goes to this lane.
     pub fn keep_on(&mut self, lane: usize) {
         (self.lane, self.out) = (Some(lane), false);
-        self.is_frozen |= self.open.is_empty() && self.oid.is_some();
+        if self.open.is_empty() {
+            self.frozen = self.alone.take();
+        }
     }
 
     /// So many bytes of rows have gone to its lane that never were here; `is_ended`: the last of them is whole.
@@ -189,7 +190,7 @@ impl Block {
     /// What ends a COPY, as the dump has it, and its transaction.
     pub fn end(&self, mark: &[u8]) -> Vec<Part> {
         let mut parts = vec![Part::Sql(Bytes::copy_from_slice(mark))];
-        if self.is_frozen {
+        if self.frozen.is_some() {
             parts.extend([Part::At(None), Part::Sql(frozen::COMMIT.into())]);
         }
         parts
@@ -214,7 +215,13 @@ mod tests {
 
     fn block(out: bool) -> Block {
         let begun = Begun { line: Some(10), ..Begun::of(&Statement::parse(b"COPY s.t", true), true) };
-        Block::new(3, None, begun, b"COPY s.t\n(a) FROM stdin;", if out { Dealt::Out } else { Dealt::Whole })
+        Block::new(
+            3,
+            Some(("s".into(), "t".into())),
+            begun,
+            b"COPY s.t\n(a) FROM stdin;",
+            if out { Dealt::Out } else { Dealt::Whole },
+        )
     }
 
     /// What each of some lanes has got; a lane reads these of the chunks by itself.
@@ -321,6 +328,29 @@ mod tests {
             assert_eq!(rest.lane, Some(1));
             block.parts(1, rest, &mut blocks);
             assert_eq!(blocks.len() == 2, begins_anew);
+        }
+    }
+
+    #[test]
+    fn a_copy_is_frozen_when_one_lane_has_all_of_it() {
+        for (given, is_frozen) in [(None, true), (Some(0), false), (Some(1), false)] {
+            let (mut block, mut blocks) = (block(true).of(16384), Vec::new());
+            if let Some(lane) = given {
+                block.push(12, [vec![b'a'; FIRST], b"\n".to_vec()].concat().into());
+                let cut = block.cut().unwrap();
+                block.parts(lane, cut, &mut blocks);
+            }
+            block.keep_on(1);
+            let parts = block.before(1).map(|cut| block.parts(1, cut, &mut blocks)).unwrap_or_default();
+            assert_eq!(parts.iter().any(|part| matches!(part, Part::Frozen(_))), is_frozen, "{given:?}");
+            block.stretched(COPY_MAX, true);
+            block.push(13, Bytes::from_static(b"more\n"));
+            let last = block.last().unwrap();
+            let is_in_one = block.parts(1, last, &mut blocks).len() == 2;
+            assert_eq!(is_in_one, is_frozen, "one COPY in one transaction");
+            let ends = block.end(b"\\.\n");
+            assert!(matches!(&ends[0], Part::Sql(sql) if sql == "\\.\n"));
+            assert_eq!(matches!(ends.last(), Some(Part::Sql(sql)) if sql == "COMMIT;\n"), is_frozen);
         }
     }
 

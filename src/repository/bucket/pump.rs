@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::cut::Cutter;
+use super::cut::{Cutter, USUAL};
 use super::store::Object;
 use super::upload::Upload;
 use super::{member, pack};
@@ -29,6 +29,15 @@ pub struct Pump {
 struct Press {
     piece: Vec<u8>,
     packed: Vec<u8>,
+}
+
+impl Press {
+    /// A long piece is an exception; its room is not kept.
+    fn shrink(&mut self) {
+        self.piece.shrink_to(2 * USUAL);
+        self.packed.clear();
+        self.packed.shrink_to(2 * USUAL);
+    }
 }
 
 /// What an object consists of so far, without its seal.
@@ -90,10 +99,11 @@ impl Pump {
 
     async fn store_oldest(&mut self) -> Result<()> {
         if let Some(packing) = self.packing.pop_front() {
-            let press = packing.await.context("compressing")??;
+            let mut press = packing.await.context("compressing")??;
             self.written.bytes += press.packed.len() as u64;
             self.written.digest.update(&press.packed);
             self.upload.write(Bytes::copy_from_slice(&press.packed)).await?;
+            press.shrink();
             self.spare.push(press);
         }
         Ok(())

@@ -185,6 +185,10 @@ impl State {
             Some((Some(first), Some(_))) => (line, place) = (Some(first), format!("line {first} of the dump")),
             Some((None, _)) => (line, place) = (None, String::new()),
             _ if self.of_tables => (line, place) = (None, String::new()),
+            // Not in its rows: in what is ours before and behind them.
+            Some((Some(first), None)) if line.is_none() => {
+                (line, place) = (Some(first), format!("line {first} of the dump"));
+            }
             _ => {}
         }
         let mut told = message.told();
@@ -384,6 +388,28 @@ mod tests {
         let (failures, _) = heard(sql, &said).take(true);
         let told: Vec<bool> = failures.listed.iter().map(|one| one.to_string().contains("s3cret")).collect();
         assert_eq!(told, [false, false, true]);
+    }
+
+    #[test]
+    fn a_copy_that_fails_in_what_is_ours_is_told_where_it_stands() {
+        let mut state = State::default();
+        state.places.at(None);
+        let begun = Begun::of(&Statement::parse(b"COPY t FROM stdin;", true), true);
+        state.places.begins(Begun { line: Some(7), lines: None, ..begun });
+        // Its transaction begins, it has a row, and the transaction ends.
+        state.places.written += 2;
+        state.places.at(Some(7));
+        state.places.written += 1;
+        state.places.rows(8);
+        state.places.written += 2;
+        state.places.at(None);
+        state.places.written += 1;
+        for line in [1, 6] {
+            state.hear(Some(&format!("psql:<stdin>:{line}: ERROR:  23505: duplicate key")));
+            state.close();
+            let failures = state.take(true).0;
+            assert_eq!((failures.listed[0].line, &*failures.listed[0].place), (Some(7), "line 7 of the dump"));
+        }
     }
 
     #[test]

@@ -141,12 +141,8 @@ impl Replay {
                 if let Some(table) = &rows.table {
                     self.bytes.entry(table.clone()).or_default();
                 }
-                let oid = rows.table.as_ref().filter(|_| rows.plain).and_then(|table| several.facts.oid(table));
-                let block = Block::new(number, rows.table, begun, sql, dealt);
-                self.block = Some(match oid {
-                    Some(oid) => block.of(oid),
-                    None => block,
-                });
+                let oid = rows.table.as_ref().and_then(|table| several.facts.oid(table));
+                self.block = Some(Block::new(number, rows.table, begun, sql, dealt).of(oid));
                 Ok(())
             }
         }

@@ -1,7 +1,7 @@
-//! A large table that one session loads alone, in one transaction that empties it first, as `pg_restore -j` does. The server writes its
+//! A large table that one session loads alone, in one transaction that empties it first (as `pg_restore -j` does). The server writes its
 //! rows as visible to all (`COPY … WITH (FREEZE)`) then: what reads them next, the first index, need not ask for each row whether its
-//! transaction has been committed and write that answer into the table a second time, nor has a vacuum. Where the server keeps a log as
-//! short as it can (`wal_level = minimal`), they are not logged either.
+//! transaction has been committed and write that answer into the table a second time; from 14 on nor has a vacuum. Where the server keeps
+//! a log as short as it can (`wal_level = minimal`), they are not logged either.
 //!
 //! Nothing is emptied but what has no byte: the server is asked under a lock that nobody else can have.
 
@@ -17,11 +17,14 @@ pub struct Frozen {
     pub table: Qualified,
     /// Its number in the catalogue.
     pub oid: u32,
-    /// What the dump says to copy it, without an option.
-    pub header: Bytes,
+    /// What the dump says to copy it, without an option and what ends it.
+    pub copy: Bytes,
     /// The dump's line of that.
     pub line: Option<u64>,
 }
+
+/// What ends a COPY's statement, so that an option can stand before it.
+pub const ENDS: &[u8] = b";\n";
 
 /// Ends the transaction, after the rows' end.
 pub const COMMIT: &str = "COMMIT;\n";
@@ -43,10 +46,8 @@ impl Frozen {
         }
         tracing::debug!("{}.{} is copied {}", self.table.0, self.table.1, if is_frozen { "frozen" } else { "as ever" });
         loader.at(self.line);
-        match self.header.strip_suffix(b";\n").filter(|_| is_frozen) {
-            Some(copy) => loader.write(&[copy, b" WITH (FREEZE);\n"].concat()).await,
-            None => loader.write(&self.header).await,
-        }
+        let option: &[u8] = if is_frozen { b" WITH (FREEZE)" } else { b"" };
+        loader.write(&[&self.copy, option, ENDS].concat()).await
     }
 
     /// Whether this session may empty it, and the server's own way to keep tables (number 2, before 12 none) keeps it.
@@ -63,12 +64,8 @@ impl Frozen {
 
     async fn ask(&self, loader: &mut Loader, what: &str) -> Result<bool, Broken> {
         let oid = self.oid;
-        let asks = format!(
-            "SELECT pg_catalog.concat('bkp-returns frozen ', \
-             (SELECT {what} FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) {oid}));\n"
-        );
-        loader.write(asks.as_bytes()).await?;
-        Ok(loader.returned("frozen ").await? == "t")
+        let asks = format!("SELECT {what} FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) {oid}");
+        Ok(loader.answer(&asks).await? == "t")
     }
 
     /// A statement about the table, spelled as the dump's encoding has it.

@@ -16,7 +16,8 @@ const PIECE: usize = 1 << 20;
 /// So many of the first bytes go to one lane together: what stands before a stretch in a member of our dumps, so that all of a table that
 /// goes to one lane lies in order; and small tables.
 const FIRST: usize = 2 << 20;
-/// After so many bytes a lane's COPY is ended and another begun: psql tells of an error at the end only. Not amid a stretch, which is one COPY.
+/// After so many bytes a lane's COPY is ended and another begun: psql tells of an error at the end only. Not where a stretch is
+/// read, and not where all of a table comes frozen.
 const COPY_MAX: u64 = 256 << 20;
 
 /// What ends a COPY, by how its rows end: the server takes no other line end there than that of the rows.
@@ -45,10 +46,10 @@ pub struct Block {
     pub lane: Option<usize>,
     /// Whether the last row that was given away goes on.
     goes_on: bool,
-    /// How it begins where one lane gets all of it.
-    alone: Option<Frozen>,
-    /// How it has begun, in a transaction of its own.
-    frozen: Option<Frozen>,
+    /// The number of a table whose rows may be frozen where one lane gets all of them.
+    oid: Option<u32>,
+    /// Whether they are to be, in a transaction of their own.
+    is_frozen: bool,
     /// The lanes that have an open COPY, and how many bytes they got.
     open: BTreeMap<usize, u64>,
 }
@@ -81,18 +82,23 @@ impl Block {
             first,
             lane: (dealt == Dealt::First).then_some(0),
             goes_on: false,
-            alone: None,
-            frozen: None,
+            oid: None,
+            is_frozen: false,
             open: BTreeMap::new(),
         }
     }
 
-    /// The same for a table of this number that keeps rows itself; the COPY has no option.
+    /// The same where the table is known by a number and keeps rows itself: it may come frozen.
     #[must_use]
-    pub fn of(mut self, oid: u32) -> Block {
-        let (header, line) = (self.header.clone(), self.begun.line);
-        self.alone = self.table.clone().map(|table| Frozen { table, oid, header, line });
-        self
+    pub fn of(self, oid: Option<u32>) -> Block {
+        let may_be = self.table.is_some() && self.header.ends_with(frozen::ENDS);
+        Block { oid: oid.filter(|_| may_be), ..self }
+    }
+
+    fn frozen(&self) -> Option<Frozen> {
+        let copy = self.header.slice(..self.header.len().checked_sub(frozen::ENDS.len())?);
+        let (table, oid) = (self.table.clone()?, self.oid.filter(|_| self.is_frozen)?);
+        Some(Frozen { table, oid, copy, line: self.begun.line })
     }
 
     /// More rows; their first line in the dump.
@@ -149,7 +155,7 @@ impl Block {
     pub fn parts(&mut self, lane: usize, cut: Cut, blocks: &mut Vec<usize>) -> Vec<Part> {
         let mut parts = Vec::new();
         // A row that goes on cannot be in two COPYs.
-        if !self.goes_on && self.frozen.is_none() && self.open.get(&lane).is_some_and(|bytes| *bytes >= COPY_MAX) {
+        if !self.goes_on && !self.is_frozen && self.open.get(&lane).is_some_and(|bytes| *bytes >= COPY_MAX) {
             self.open.remove(&lane);
             parts.extend(self.end(if ends_with_crlf(&cut.rows) { END_CRLF } else { END }));
         }
@@ -157,10 +163,7 @@ impl Block {
             blocks.push(self.number);
             parts.push(Part::Begins(self.begun.clone(), self.number));
             parts.push(Part::At(self.begun.line));
-            parts.push(match &self.frozen {
-                Some(frozen) => Part::Frozen(frozen.clone()),
-                None => Part::Sql(self.header.clone()),
-            });
+            parts.push(self.frozen().map_or_else(|| Part::Sql(self.header.clone()), Part::Frozen));
             parts.push(Part::Rows(self.first));
         }
         *self.open.entry(lane).or_default() += cut.rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
@@ -174,9 +177,7 @@ impl Block {
     /// All that comes goes to this lane.
     pub fn keep_on(&mut self, lane: usize) {
         (self.lane, self.out) = (Some(lane), false);
-        if self.open.is_empty() {
-            self.frozen = self.alone.take();
-        }
+        self.is_frozen |= self.open.is_empty() && self.oid.is_some();
     }
 
     /// So many bytes of rows have gone to its lane that never were here; `is_ended`: the last of them is whole.
@@ -190,7 +191,7 @@ impl Block {
     /// What ends a COPY, as the dump has it, and its transaction.
     pub fn end(&self, mark: &[u8]) -> Vec<Part> {
         let mut parts = vec![Part::Sql(Bytes::copy_from_slice(mark))];
-        if self.frozen.is_some() {
+        if self.is_frozen {
             parts.extend([Part::At(None), Part::Sql(frozen::COMMIT.into())]);
         }
         parts
@@ -334,7 +335,7 @@ mod tests {
     #[test]
     fn a_copy_is_frozen_when_one_lane_has_all_of_it() {
         for (given, is_frozen) in [(None, true), (Some(0), false), (Some(1), false)] {
-            let (mut block, mut blocks) = (block(true).of(16384), Vec::new());
+            let (mut block, mut blocks) = (block(true).of(Some(16384)), Vec::new());
             if let Some(lane) = given {
                 block.push(12, [vec![b'a'; FIRST], b"\n".to_vec()].concat().into());
                 let cut = block.cut().unwrap();

@@ -22,8 +22,9 @@ use crate::sources::postgres::server::{literal, told};
 /// Rows are handed on in pieces of about this length.
 pub const PIECE_BYTES: usize = 256 << 10;
 
-/// What all ranges that wait for their turn may hold together, but for the row that each is at.
-const AHEAD_KIB: u32 = 12 << 10;
+/// What a range that waits for its turn may hold, but for the row that it is at; and all of them together, where they are many.
+const RANGE_KIB: u32 = 4 << 10;
+const AHEAD_KIB: u32 = 20 << 10;
 
 /// What pg_dump sets for its own session, so that every value is written as it would write it (what it leaves alone, like TimeZone or
 /// bytea_output, both have from the server and PGOPTIONS); then that rows come in the order in which they lie, from exactly the
@@ -115,7 +116,7 @@ pub async fn start(sessions: Vec<Session>, tables: &[Large], ranges: Ranges) -> 
 
 /// How many KiB each range may hold; one more range than there are sessions may wait.
 fn room(jobs: u32) -> u32 {
-    (AHEAD_KIB / jobs.saturating_add(1)).max(512)
+    (AHEAD_KIB / jobs.saturating_add(1)).clamp(512, RANGE_KIB)
 }
 
 struct Work {

@@ -94,8 +94,7 @@ fn rows_that_are_not_unpacked_at_the_first_reading_are_proven_at_the_second() {
     let rows = all.iter().filter(|member| member::lines(member).is_some()).count();
     assert!(rows >= 5, "{rows} members of nothing but rows");
 
-    let repacked: Vec<Vec<u8>> =
-        all.iter().map(|one| member::packed(&gunzip(one), 2).expect("packed").to_vec()).collect();
+    let repacked: Vec<Vec<u8>> = all.iter().map(|one| member::packed(&gunzip(one), 2).expect("packed")).collect();
     let changed: Vec<Vec<u8>> = all
         .iter()
         .map(|one| {
@@ -104,7 +103,7 @@ fn rows_that_are_not_unpacked_at_the_first_reading_are_proven_at_the_second() {
             if let Some(at) = found {
                 sql[at + 4] = b'4';
             }
-            member::packed(&sql, 6).expect("packed").to_vec()
+            member::packed(&sql, 6).expect("packed")
         })
         .collect();
     let noted = || shop.cluster.psql("shop", "SELECT count(*), md5(string_agg(text, '' ORDER BY n)) FROM notes");

@@ -184,7 +184,7 @@ mod tests {
             at in any::<prop::sample::Index>(),
             by in 1..=255u8,
         ) {
-            let mut member = packed(&piece, 6).unwrap().to_vec();
+            let mut member = packed(&piece, 6).unwrap();
             let at = at.index(member.len());
             member[at] ^= by;
             if next(&member) == Next::Member(member.len()) {
@@ -215,8 +215,7 @@ mod tests {
             assert_eq!(said(piece), None, "{piece:?}");
         }
         // Rows that end, and what would be run behind them.
-        let (mut forged, count) =
-            (packed(b"1\n\\.\nSELECT 2;\n", 1).unwrap().to_vec(), packed(b"1\n2\n3\n", 1).unwrap());
+        let (mut forged, count) = (packed(b"1\n\\.\nSELECT 2;\n", 1).unwrap(), packed(b"1\n2\n3\n", 1).unwrap());
         forged.splice(..HEAD_BYTES, count[..HEAD_OF_LINES_BYTES].to_vec());
         let length = u32::try_from(forged.len()).unwrap();
         forged[16..20].copy_from_slice(&length.to_le_bytes());

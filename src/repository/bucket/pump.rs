@@ -32,11 +32,12 @@ struct Press {
 }
 
 impl Press {
-    /// A long piece is an exception; its room is not kept.
-    fn shrink(&mut self) {
-        self.piece.shrink_to(2 * USUAL);
-        self.packed.clear();
-        self.packed.shrink_to(2 * USUAL);
+    /// Makes it ready for the next piece. A long one is an exception; its room is not kept.
+    fn empty(&mut self) {
+        for room in [&mut self.piece, &mut self.packed] {
+            room.clear();
+            room.shrink_to(2 * USUAL);
+        }
     }
 }
 
@@ -91,7 +92,6 @@ impl Pump {
         let (mut press, level) = (std::mem::replace(&mut self.open, next), self.level);
         self.packing.push_back(tokio::task::spawn_blocking(move || {
             member::pack(&mut press.packed, &press.piece, level)?;
-            press.piece.clear();
             Ok(press)
         }));
         Ok(())
@@ -103,7 +103,7 @@ impl Pump {
             self.written.bytes += press.packed.len() as u64;
             self.written.digest.update(&press.packed);
             self.upload.write(Bytes::copy_from_slice(&press.packed)).await?;
-            press.shrink();
+            press.empty();
             self.spare.push(press);
         }
         Ok(())

@@ -130,17 +130,14 @@ impl Facts {
             let columns = usize::try_from(row.get::<_, i64>(3)).unwrap_or(usize::MAX);
             let oid = row.get(0);
             let (unique, alone, partitioned) = (row.get(4), doubts.alone.contains(&oid), row.get(5));
-            (oid, (name(1), name(2)), Table { oid, columns, unique, alone, partitioned, family: None })
+            ((name(1), name(2)), Table { oid, columns, unique, alone, partitioned, family: None })
         });
         let spare = spare::sessions(&session).await?;
         let facts = Facts::of(tables, kin.iter().map(|row| (row.get(0), row.get(1))));
         Ok(Ok(Facts { spare, calls: doubts.calls, ..facts }))
     }
 
-    fn of(
-        tables: impl IntoIterator<Item = (u32, Qualified, Table)>,
-        kin: impl IntoIterator<Item = (u32, u32)>,
-    ) -> Facts {
+    fn of(tables: impl IntoIterator<Item = (Qualified, Table)>, kin: impl IntoIterator<Item = (u32, u32)>) -> Facts {
         let mut heads: BTreeMap<u32, u32> = BTreeMap::new();
         fn head(heads: &BTreeMap<u32, u32>, mut of: u32) -> u32 {
             while let Some(next) = heads.get(&of).filter(|next| **next != of) {
@@ -157,13 +154,14 @@ impl Facts {
         let tables: Vec<_> = tables.into_iter().collect();
         // Each family by the first of its tables that we know: its head may be a foreign table.
         let mut families: BTreeMap<u32, (Qualified, bool, bool)> = BTreeMap::new();
-        for (oid, name, table) in tables.iter().filter(|(oid, ..)| heads.contains_key(oid)) {
-            let family = families.entry(head(&heads, *oid)).or_insert_with(|| (name.clone(), false, false));
+        for (name, table) in tables.iter().filter(|(_, table)| heads.contains_key(&table.oid)) {
+            let family = families.entry(head(&heads, table.oid)).or_insert_with(|| (name.clone(), false, false));
             family.1 |= table.unique;
             family.2 |= table.alone;
         }
-        let table = |(oid, name, mut table): (u32, Qualified, Table)| {
-            if let Some((first, unique, alone)) = families.get(&head(&heads, oid)).filter(|_| heads.contains_key(&oid))
+        let table = |(name, mut table): (Qualified, Table)| {
+            if let Some((first, unique, alone)) =
+                families.get(&head(&heads, table.oid)).filter(|_| heads.contains_key(&table.oid))
             {
                 table.unique |= unique;
                 table.alone |= alone;
@@ -211,7 +209,7 @@ mod tests {
     fn facts() -> Facts {
         let table = |oid, text: &str, unique| {
             let (alone, partitioned) = (text.contains("odd"), text == "root" || text == "odd_root");
-            (oid, name(text), Table { oid, columns: 2, unique, alone, partitioned, family: None })
+            (name(text), Table { oid, columns: 2, unique, alone, partitioned, family: None })
         };
         let tables = [
             table(1, "plain", false),

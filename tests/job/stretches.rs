@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use bkp::repository::bucket::{member, pack};
-use bkp::sources::postgres::seal::{Seal, Stored};
+use bkp::repository::bucket::member;
 
 use super::gunzip;
-use super::members::members;
+use super::members::{Says, members, with_members};
 use crate::support::bkp::{Bkp, Output};
 use crate::support::cluster::Cluster;
 use crate::support::gcs::{Fault, Gcs, Op};
@@ -150,21 +149,15 @@ fn a_large_table_that_has_rows_already_keeps_them() {
     let shop = Shop::on(15);
     let good = std::fs::read(shop.dump()).expect("the dump");
     let mut members: Vec<Vec<u8>> = members(&good).into_iter().map(gunzip).collect();
-    let line = members.pop().expect("a seal");
+    members.pop().expect("a seal");
     // Nobody writes such a dump; but were it there, nothing of it may be lost.
     let header = b"\nCOPY s.a (";
     let place = |sql: &Vec<u8>| memchr::memmem::find(sql, header);
     let (first, at) = members.iter().enumerate().find_map(|(first, sql)| Some((first, place(sql)?))).expect("rows");
     let copy = members[first].split_off(at);
     members.splice(first + 1..first + 1, [b"\nINSERT INTO s.a VALUES (0, 'before');\n".to_vec(), copy]);
-    let (sql, stored) = (members.concat(), members.iter().map(|sql| member::packed(sql, 1).expect("packed")));
-    let stored = stored.collect::<Vec<_>>().concat();
-    let digest = |bytes: &[u8]| format!("blake3:{}", blake3::hash(bytes).to_hex());
-    let seal = Seal::parse(line.strip_prefix(b"-- bkp seal ").expect("a seal")).expect("a seal");
-    let own = Some(Stored { bytes: stored.len() as u64, digest: digest(&stored) });
-    let seal = Seal { bytes: sql.len() as u64, digest: digest(&sql), stored: own, ..seal };
-    let end = pack::sealed_end(&seal.line().expect("a line")).expect("an end");
-    std::fs::write(shop.dump(), [&stored[..], &end].concat()).expect("written");
+    let members: Vec<Vec<u8>> = members.iter().map(|sql| member::packed(sql, 1).expect("packed")).collect();
+    std::fs::write(shop.dump(), with_members(&good, &members, Says::All)).expect("written");
 
     let out = shop.bkp(&["restore", "--only", "shop", "--yes"]).ok();
     let out = out.says("s.a is copied as ever").says("s.b is copied frozen");

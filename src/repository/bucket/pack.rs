@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn members_and_the_sealed_end_read_as_one_file() {
-        let mut object = member::packed(b"SELECT 1;\n", 6).unwrap().to_vec();
+        let mut object = member::packed(b"SELECT 1;\n", 6).unwrap();
         object.extend_from_slice(&member::packed(b"SELECT 2;\n", 6).unwrap());
         object.extend_from_slice(&sealed_end("-- bkp seal {}\n").unwrap());
         assert_eq!(gunzip(&object), b"SELECT 1;\nSELECT 2;\n-- bkp seal {}\n");
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_seal_is_found_from_the_end() {
-        let mut object = member::packed(b"SELECT 1;\n", 6).unwrap().to_vec();
+        let mut object = member::packed(b"SELECT 1;\n", 6).unwrap();
         object.extend_from_slice(&sealed_end("-- bkp seal {}\n").unwrap());
         assert_eq!(read_end(&object).unwrap(), End::Line(b"-- bkp seal {}\n".to_vec()));
         let End::Need(length) = read_end(&object[object.len() - FOOTER_BYTES - 3..]).unwrap() else {

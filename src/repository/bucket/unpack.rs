@@ -225,7 +225,7 @@ mod tests {
     }
 
     fn packed() -> Vec<u8> {
-        let mut stored = member::packed(b"SELECT 1;\n", 6).unwrap().to_vec();
+        let mut stored = member::packed(b"SELECT 1;\n", 6).unwrap();
         for byte in b'a'..=b'z' {
             stored.extend_from_slice(&member::packed(&vec![byte; 10_000], 6).unwrap());
         }
@@ -268,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn zeros_behind_the_last_member_are_nothing_and_anywhere_else_rubbish() {
-        let (ours, theirs) = (member::packed(b"SELECT 1;\n", 6).unwrap().to_vec(), gzip(b"SELECT 1;\n"));
+        let (ours, theirs) = (member::packed(b"SELECT 1;\n", 6).unwrap(), gzip(b"SELECT 1;\n"));
         for good in [ours, [gzip(b"SELECT "), gzip(b"1;\n")].concat(), theirs.clone()] {
             for zeros in [1, 7, 8, 511, 100_000] {
                 let padded = [good.clone(), vec![0; zeros]].concat();

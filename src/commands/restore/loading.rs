@@ -161,13 +161,15 @@ impl Progress {
                 Coming::Stretch(stretch) => self.stretch(&mut rewriter, *stretch).await?,
             }
         }
-        // The whole input, whoever has read it, must have been the dump that was proven, before the last database counts as loaded.
-        if let Some((_, replay)) = &mut self.current {
+        let mut acts = Vec::new();
+        let finished = rewriter.finish(&mut |act| collect(&mut acts, &Bytes::new(), &act));
+        // The whole input, whoever has read it, must have been the dump that was proven, before the last database counts as loaded. Where
+        // it ends inside anything it is not, and who loads that waits for more.
+        if let (Ok(_), Some((_, replay))) = (&finished, &mut self.current) {
             replay.has_rows().await?;
         }
         sql.prove()?;
-        let mut acts = Vec::new();
-        let report = rewriter.finish(&mut |act| collect(&mut acts, &Bytes::new(), &act))?;
+        let report = finished?;
         self.act(loading, acts, undo).await?;
         self.end_section(loading).await?;
         report.summary().iter().for_each(|line| tracing::info!("{line}"));

@@ -18,6 +18,7 @@ mod odd_servers;
 mod output;
 mod parallel;
 mod parallel_order;
+mod past_psql;
 mod preflight;
 mod produced;
 mod produced_any;

@@ -12,10 +12,11 @@ use crate::support::gcs::{Fault, Gcs, Op};
 use crate::support::normal::{difference, lines};
 use crate::support::workdir::WorkDir;
 
-/// Two large tables and more, with all that rows may hold; some are bad in any other database.
+/// Large tables and more, with all that rows may hold; some are bad in other databases, or take their time.
 const SHOP: &str = r"
 CREATE SCHEMA s;
-CREATE TABLE s.a (i integer, t text, CHECK (current_database() NOT LIKE 'bad%' OR i <> 45678));
+CREATE TABLE s.a (i integer, t text, CHECK (current_database() NOT LIKE 'bad%' OR i <> 45678),
+ CHECK (current_database() NOT LIKE 'slow%' OR i <> 45678 OR pg_sleep(60)::text = ''));
 CREATE TABLE s.b (t text, i integer, u bytea);
 CREATE TABLE s.c (i integer, t text);
 INSERT INTO s.a SELECT i, CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN E'\\.' WHEN 2 THEN E'a\tb\nc\\d' ELSE 'é' END || repeat(md5(i::text), 12)
@@ -23,13 +24,17 @@ INSERT INTO s.a SELECT i, CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN E'\\.' WHEN 2 
 INSERT INTO s.b SELECT CASE i % 3 WHEN 0 THEN NULL ELSE E'\\.' || i END, i, decode(repeat(md5(i::text), 12), 'hex') FROM generate_series(1, 60000) i;
 INSERT INTO s.c SELECT i, repeat(md5(i::text), 12) FROM generate_series(1, 60000) i;
 CREATE TABLE s.small AS SELECT generate_series(1, 500) i;
+CREATE TABLE s._small AS SELECT generate_series(1, 77) i;
+CREATE FUNCTION s.f() RETURNS integer LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE EXTENSION pg_trgm SCHEMA s;
 ALTER TABLE s.a ADD PRIMARY KEY (i);
+ALTER TABLE s.c ADD PRIMARY KEY (i);
 CREATE INDEX ON s.b (i, t);
 ALTER TABLE s.b ADD FOREIGN KEY (i) REFERENCES s.c NOT VALID;
 ";
 
-struct Shop {
-    cluster: Cluster,
+pub(super) struct Shop {
+    pub(super) cluster: Cluster,
     work: WorkDir,
     /// In its bucket, or in a directory.
     gcs: Option<Gcs>,
@@ -37,14 +42,15 @@ struct Shop {
 
 impl Shop {
     /// Saved by one run.
-    fn on(major: u32) -> Self {
-        Self::in_bucket(major, None)
+    pub(super) fn on(major: u32) -> Self {
+        Self::made(Cluster::start(major), None, "")
     }
 
-    fn in_bucket(major: u32, gcs: Option<Gcs>) -> Self {
-        let shop = Shop { cluster: Cluster::start(major), work: WorkDir::new(), gcs };
+    /// Whose databases are made so.
+    pub(super) fn made(cluster: Cluster, gcs: Option<Gcs>, so: &str) -> Self {
+        let shop = Shop { cluster, work: WorkDir::new(), gcs };
         for name in ["shop", "other"] {
-            shop.cluster.psql("postgres", &format!("CREATE DATABASE {name}"));
+            shop.cluster.psql("postgres", &format!("CREATE DATABASE {name} {so}"));
             let keys = SHOP.replace("REFERENCES s.c NOT VALID", "REFERENCES s.a NOT VALID");
             shop.cluster.psql(name, &keys);
         }
@@ -55,7 +61,7 @@ impl Shop {
         shop
     }
 
-    fn with(&self, arguments: &[&str]) -> Bkp {
+    pub(super) fn with(&self, arguments: &[&str]) -> Bkp {
         let bkp = Bkp::new(&self.cluster).env("BKP_DATABASES", "shop,other").env("RUST_LOG", "warn,bkp=debug");
         let bkp = match &self.gcs {
             Some(gcs) => bkp.google(gcs, ""),
@@ -65,11 +71,11 @@ impl Shop {
         bkp.env("BKP_STATE_DIR", self.work.join("state")).env("BKP_KEEP_REPLACED", "never").args(arguments)
     }
 
-    fn bkp(&self, arguments: &[&str]) -> Output {
+    pub(super) fn bkp(&self, arguments: &[&str]) -> Output {
         self.with(arguments).env("BKP_JOBS", "2").run()
     }
 
-    fn content(&self, database: &str) -> Vec<String> {
+    pub(super) fn content(&self, database: &str) -> Vec<String> {
         lines(&self.cluster.pg_dump(database, []))
     }
 
@@ -89,7 +95,7 @@ impl Shop {
         self.cluster.psql(database, &sql).trim() == "t"
     }
 
-    fn dump(&self) -> std::path::PathBuf {
+    pub(super) fn dump(&self) -> std::path::PathBuf {
         let folder = self.work.join("bucket").join("db");
         let mut found = std::fs::read_dir(&folder).expect("the bucket").map(|entry| entry.expect("an entry").path());
         found.next().expect("a dump")
@@ -97,7 +103,7 @@ impl Shop {
 }
 
 #[track_caller]
-fn assert_same(before: &[String], after: &[String]) {
+pub(super) fn assert_same(before: &[String], after: &[String]) {
     if let Some(difference) = difference(before, after) {
         panic!("{difference}");
     }
@@ -111,6 +117,10 @@ fn comes_back(shop: &Shop) {
         let out = shop.with(&["restore", "--yes"]).env("BKP_JOBS", jobs).run().ok();
         assert_eq!(out.stderr.contains(&format!("rows are loaded by {jobs} sessions")), jobs != "1", "{}", out.stderr);
         assert_eq!(out.stderr.contains("read by a session"), jobs != "1", "{}", out.stderr);
+        for table in ["s.a", "s.b", "s.c"] {
+            let copied = out.stderr.matches(&format!("{table} is copied frozen, past psql")).count();
+            assert!(jobs != "2" || copied == 2, "{table} of {copied} databases: {}", out.stderr);
+        }
         for (name, before) in ["shop", "other"].iter().zip(&before) {
             assert_same(before, &shop.content(name));
             // Dealt out they would lie otherwise.
@@ -141,7 +151,7 @@ fn tables_that_sessions_read_by_themselves_come_back_in_their_order_on_18() {
 
 #[test]
 fn tables_that_sessions_read_by_themselves_come_back_from_an_object_store() {
-    comes_back(&Shop::in_bucket(16, Some(Gcs::start())));
+    comes_back(&Shop::made(Cluster::start(16), Some(Gcs::start()), ""));
 }
 
 #[test]
@@ -160,7 +170,7 @@ fn a_large_table_that_has_rows_already_keeps_them() {
     std::fs::write(shop.dump(), with_members(&good, &members, Says::All)).expect("written");
 
     let out = shop.bkp(&["restore", "--only", "shop", "--yes"]).ok();
-    let out = out.says("s.a is copied as ever").says("s.b is copied frozen");
+    let out = out.says("s.a is copied as ever, past psql").says("s.b is copied frozen, past psql");
     let found = shop.cluster.psql("shop", "SELECT count(*), sum(i), min(t) FILTER (WHERE i = 0) FROM s.a");
     assert_eq!(found.trim(), "60001|1800030000|before", "{}", out.stderr);
 }
@@ -214,7 +224,7 @@ const NOTHING: Fault = Fault::KeepOnly(0);
 
 #[test]
 fn a_store_that_fails_whoever_reads_leaves_everything_as_it_was() {
-    let shop = Shop::in_bucket(17, Some(Gcs::start()));
+    let shop = Shop::made(Cluster::start(17), Some(Gcs::start()), "");
     let gcs = shop.gcs.as_ref().expect("a bucket");
     let before = shop.content("shop");
     let mut failed = Vec::new();

@@ -10,7 +10,10 @@
 //! From lenient to strict there is a barrier: psql is asked to say, on its standard error, a key that nobody can know together with
 //! the state that it is in. Not before that is heard, with nothing failed before it, is a row written. A failed replay is never
 //! finished: psql is killed there.
+//!
+//! Rows of large tables may go to the server past psql ([`Loader::goes_directly`]).
 
+mod direct;
 mod heard;
 mod place;
 mod proof;
@@ -29,6 +32,8 @@ use crate::error::statements::Failed;
 use crate::process::{Consumer, Program};
 use crate::settings::Postgres;
 
+use self::direct::Direct;
+pub use self::direct::Twin;
 use self::heard::Heard;
 pub use self::proof::prove_rows;
 
@@ -47,6 +52,8 @@ pub struct Loader {
     answers: bool,
     asked: u64,
     collecting: Option<Collecting>,
+    /// Who takes psql's place for a while.
+    direct: Direct,
     /// Statements have failed, and psql is not to go on, though it would.
     given_up: bool,
 }
@@ -95,10 +102,8 @@ SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE
 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout');\n";
 
 /// Errors are told from notices by the server's own words for them, so these have to be English. A superuser may choose.
-const SPEAKS: &str =
-    "SELECT pg_catalog.set_config('lc_messages', 'C', false) WHERE pg_catalog.current_setting('is_superuser') = 'on';
-SELECT 'bkp-returns speaks ' || pg_catalog.current_setting('lc_messages');
-";
+const ENGLISH: &str = "SELECT pg_catalog.set_config('lc_messages', 'C', false) WHERE pg_catalog.current_setting('is_superuser') = 'on';\n";
+const SPEAKS: &str = "SELECT 'bkp-returns speaks ' || pg_catalog.current_setting('lc_messages');\n";
 
 impl Loader {
     /// Starts psql in `database`: stops at the first error, reads no configuration of the user.
@@ -142,6 +147,7 @@ impl Loader {
             answers: client.major >= 13,
             asked: 0,
             collecting: None,
+            direct: Direct::Not,
             given_up: false,
         };
         if !loader.restrict.is_empty() {
@@ -161,7 +167,7 @@ impl Loader {
         if !self.answers {
             return Ok(());
         }
-        self.write(SPEAKS.as_bytes()).await?;
+        self.write([ENGLISH, SPEAKS].concat().as_bytes()).await?;
         let language = self.returned("speaks ").await?;
         self.collecting = is_english(&language).then_some(Collecting { copies: (copies, 0), lenient: false });
         Ok(())
@@ -170,9 +176,13 @@ impl Loader {
     /// Feeds SQL.
     ///
     /// # Errors
-    /// When psql no longer reads; [`Loader::failure`] says why.
+    /// When psql no longer reads, or who has its place has failed; [`Loader::failure`] says why.
     pub async fn write(&mut self, sql: &[u8]) -> Result<(), Broken> {
-        self.heard.state().places.written += memchr::memchr_iter(b'\n', sql).count() as u64;
+        self.heard.state().places.wrote(sql);
+        if let Some(session) = self.direct() {
+            let done = session.batch_execute(&String::from_utf8_lossy(sql)).await;
+            return done.map_err(|error| self.refused(&error));
+        }
         self.psql.write(sql).await.map_err(|_| Broken)
     }
 
@@ -294,7 +304,8 @@ impl Loader {
             false => format!("\n\\unrestrict {key}\n{command}\\restrict {key}\n"),
         };
         self.at(None);
-        self.write(lines.as_bytes()).await
+        self.heard.state().places.wrote(lines.as_bytes());
+        self.psql.write(lines.as_bytes()).await.map_err(|_| Broken)
     }
 
     /// What is fed is no dump but single tables: an error has no place in one, and may mean something else.
@@ -360,6 +371,10 @@ impl Loader {
     /// # Errors
     /// When a statement failed before, or the question itself.
     pub async fn answer(&mut self, question: &str) -> Result<String, Broken> {
+        if let Some(session) = self.direct() {
+            let value = session.query_one(&format!("SELECT pg_catalog.concat(({question}))"), &[]).await;
+            return value.and_then(|row| row.try_get(0)).map_err(|error| self.refused(&error));
+        }
         self.asked += 1;
         let mark = format!("{} {} ", self.returns, self.asked);
         self.write(format!("SELECT pg_catalog.concat('{RETURNED}{mark}', ({question}));\n").as_bytes()).await?;

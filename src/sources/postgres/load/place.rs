@@ -8,7 +8,7 @@ use crate::sources::postgres::statement::Manner;
 /// How many statements are remembered: more than fit between us and psql.
 pub const REMEMBERED: usize = 16 * 1024;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sent {
     from: u64,
     to: Option<u64>,
@@ -19,7 +19,7 @@ struct Sent {
 }
 
 /// What was written to psql.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Places {
     /// Lines that were written.
     pub written: u64,
@@ -31,6 +31,11 @@ pub struct Places {
 }
 
 impl Places {
+    /// So much was written.
+    pub fn wrote(&mut self, sql: &[u8]) {
+        self.written += memchr::memchr_iter(b'\n', sql).count() as u64;
+    }
+
     /// What is written next begins in this line of the dump; nothing: it is ours.
     pub fn at(&mut self, dump: Option<u64>) {
         let from = self.written + 1;

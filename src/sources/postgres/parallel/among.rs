@@ -39,6 +39,8 @@ impl Replay {
                     self.rest().await?;
                 }
                 let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+                // Not every setting can be compared.
+                several.twin = None;
                 let is_alone = several.alone;
                 let mut lanes = several.lanes.iter_mut().skip(usize::from(is_alone));
                 let given = lanes.try_for_each(|lane| lane.give(job(begun.clone(), sql)));
@@ -142,7 +144,7 @@ impl Replay {
                     self.bytes.entry(table.clone()).or_default();
                 }
                 let oid = rows.table.as_ref().and_then(|table| several.facts.oid(table));
-                self.block = Some(Block::new(number, rows.table, begun, sql, dealt).of(oid));
+                self.block = Some(Block::new(number, rows.table, begun, sql, dealt).of(oid, several.twin.clone()));
                 Ok(())
             }
         }

@@ -5,29 +5,35 @@
 //!
 //! Nothing is emptied but what has no byte: the server is asked under a lock that nobody else can have.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::touches::Qualified;
-use crate::sources::postgres::load::{Broken, Loader};
+use crate::sources::postgres::load::{Broken, Loader, Twin};
+use crate::sources::postgres::rewrite::Begun;
 
 /// COPYs its rows frozen if the server lets it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Frozen {
     /// The table.
     pub table: Qualified,
     /// Its number in the catalogue.
     pub oid: u32,
-    /// What the dump says to copy it, without an option and what ends it.
+    /// The dump's statement.
+    pub begun: Begun,
+    /// How many COPYs have come before it.
+    pub come: usize,
+    /// What it says, without an option and what ends it.
     pub copy: Bytes,
-    /// The dump's line of that.
-    pub line: Option<u64>,
+    /// Who may take its rows past psql.
+    pub twin: Option<Arc<Twin>>,
 }
 
 /// What ends a COPY's statement, so that an option can stand before it.
 pub const ENDS: &[u8] = b";\n";
 
-/// Ends the transaction, after the rows' end.
-pub const COMMIT: &str = "COMMIT;\n";
+const COMMIT: &str = "COMMIT;\n";
 
 /// At any other level the server's first answer within the transaction would forbid to freeze.
 const BEGIN: &str = "\nBEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;\n";
@@ -36,18 +42,36 @@ impl Frozen {
     /// Begins a transaction and the table's COPY in it.
     ///
     /// # Errors
-    /// When psql no longer reads.
+    /// As [`Loader::write`].
     pub async fn begin(&self, loader: &mut Loader) -> Result<(), Broken> {
+        if let Some(twin) = &self.twin {
+            loader.goes_directly(twin).await?;
+        }
+        loader.come(self.come);
+        loader.begins(self.begun.clone()).await?;
         loader.at(None);
         loader.write(BEGIN.as_bytes()).await?;
         let is_frozen = self.may_be(loader).await? && self.is_empty(loader).await?;
         if is_frozen {
             loader.write(&self.says("TRUNCATE ONLY", "")).await?;
         }
-        tracing::debug!("{}.{} is copied {}", self.table.0, self.table.1, if is_frozen { "frozen" } else { "as ever" });
-        loader.at(self.line);
+        let (how, by) = (if is_frozen { "frozen" } else { "as ever" }, if loader.is_direct() { "past" } else { "by" });
+        tracing::debug!("{}.{} is copied {how}, {by} psql", self.table.0, self.table.1);
+        loader.at(self.begun.line);
         let option: &[u8] = if is_frozen { b" WITH (FREEZE)" } else { b"" };
-        loader.write(&[&self.copy, option, ENDS].concat()).await
+        loader.copy(&[&self.copy, option, ENDS].concat()).await
+    }
+
+    /// Ends the COPY, with the line that ends its rows, and its transaction.
+    ///
+    /// # Errors
+    /// As [`Loader::write`].
+    pub async fn end(loader: &mut Loader, mark: &[u8]) -> Result<(), Broken> {
+        loader.end_copy(mark).await?;
+        loader.at(None);
+        loader.write(COMMIT.as_bytes()).await?;
+        loader.goes_through_psql();
+        Ok(())
     }
 
     /// Whether this session may empty it, and the server's own way to keep tables (number 2, before 12 none) keeps it.

@@ -33,7 +33,9 @@ pub enum Part {
     /// Bytes.
     Sql(Bytes),
     /// A COPY begins whose rows are frozen, where they may be.
-    Frozen(Frozen),
+    Frozen(Box<Frozen>),
+    /// It ends, with this line.
+    FrozenEnd(Bytes),
     /// So many bytes of rows, which the lane reads by itself.
     Stretch(u64, Stretch),
 }
@@ -84,7 +86,7 @@ struct InHand {
     bytes: AtomicU64,
 }
 
-/// One psql. At rest it is nobody's; at work a task has it.
+/// One psql, and who takes its place for large tables. At rest it is nobody's; at work a task has it.
 pub struct Lane {
     /// Its number, by which it tells.
     pub at: usize,
@@ -242,6 +244,7 @@ async fn work(
         in_hand.jobs.fetch_sub(1, Ordering::SeqCst);
         told.tell.room.notify_one();
     }
+    loader.ends_direct();
     match loader.settled().await {
         Ok(()) => {
             told.is_well = true;
@@ -263,13 +266,14 @@ async fn write(loader: &mut Loader, part: Part, (tell, in_hand): (&Tell, &InHand
         Part::At(line) => loader.at(line),
         Part::Rows(first) => loader.rows(first),
         Part::Frozen(copy) => copy.begin(loader).await?,
+        Part::FrozenEnd(mark) => Frozen::end(loader, &mark).await?,
         Part::Sql(sql) => {
-            loader.write(&sql).await?;
+            loader.write_rows(sql.clone()).await?;
             is_written(&sql);
         }
         Part::Stretch(_, mut rows) => {
             while let Some(rows) = rows.try_next().await.map_err(Stopped::Rows)? {
-                loader.write(&rows).await?;
+                loader.write_rows(rows.clone()).await?;
                 is_written(&rows);
                 // Whoever waits until it has little left.
                 tell.room.notify_one();

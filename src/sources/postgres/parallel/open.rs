@@ -54,8 +54,11 @@ impl Replay {
         tracing::info!("rows are loaded by {} sessions", lanes.len());
         let schedule = Schedule::default();
         self.is_loaded_by(facts.calls);
+        // One more for each of them, and one that asks.
+        let twin = settings::twin(&self.target, &self.session).filter(|_| facts.spare >= 2 * lanes.len());
         self.mode = Mode::Several(Box::new(Several {
             facts,
+            twin,
             lanes,
             tell,
             over,

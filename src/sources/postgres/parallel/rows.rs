@@ -1,6 +1,7 @@
 //! The rows of one COPY, dealt out to lanes in whole rows, each lane with a COPY of its own. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::{memchr_iter, memrchr};
@@ -9,6 +10,7 @@ use super::facts::Dealt;
 use super::frozen::{self, Frozen};
 use super::lane::Part;
 use super::touches::Qualified;
+use crate::sources::postgres::load::Twin;
 use crate::sources::postgres::rewrite::Begun;
 
 /// How many bytes of rows go to a lane at once: enough that giving them costs nothing, little enough that all lanes end together.
@@ -48,6 +50,8 @@ pub struct Block {
     goes_on: bool,
     /// The number of a table whose rows may be frozen where one lane gets all of them.
     oid: Option<u32>,
+    /// Who may load those past psql.
+    twin: Option<Arc<Twin>>,
     /// Whether they are to be, in a transaction of their own.
     is_frozen: bool,
     /// The lanes that have an open COPY, and how many bytes they got.
@@ -83,22 +87,25 @@ impl Block {
             lane: (dealt == Dealt::First).then_some(0),
             goes_on: false,
             oid: None,
+            twin: None,
             is_frozen: false,
             open: BTreeMap::new(),
         }
     }
 
-    /// The same where the table is known by a number and keeps rows itself: it may come frozen.
+    /// The same where the table is known by a number and keeps rows itself: it may come frozen, and past psql.
     #[must_use]
-    pub fn of(self, oid: Option<u32>) -> Block {
+    pub fn of(self, oid: Option<u32>, twin: Option<Arc<Twin>>) -> Block {
         let may_be = self.table.is_some() && self.header.ends_with(frozen::ENDS);
-        Block { oid: oid.filter(|_| may_be), ..self }
+        // Only psql takes bytes that are no UTF-8, and says what is wrong with them.
+        let is_text = self.begun.guarded.is_none() && std::str::from_utf8(&self.header).is_ok();
+        Block { oid: oid.filter(|_| may_be), twin: twin.filter(|_| is_text), ..self }
     }
 
     fn frozen(&self) -> Option<Frozen> {
         let copy = self.header.slice(..self.header.len().checked_sub(frozen::ENDS.len())?);
         let (table, oid) = (self.table.clone()?, self.oid.filter(|_| self.is_frozen)?);
-        Some(Frozen { table, oid, copy, line: self.begun.line })
+        Some(Frozen { table, oid, begun: self.begun.clone(), come: self.number, copy, twin: self.twin.clone() })
     }
 
     /// More rows; their first line in the dump.
@@ -161,9 +168,14 @@ impl Block {
         }
         if !self.open.contains_key(&lane) {
             blocks.push(self.number);
-            parts.push(Part::Begins(self.begun.clone(), self.number));
-            parts.push(Part::At(self.begun.line));
-            parts.push(self.frozen().map_or_else(|| Part::Sql(self.header.clone()), Part::Frozen));
+            parts.extend(match self.frozen() {
+                Some(frozen) => vec![Part::Frozen(Box::new(frozen))],
+                None => vec![
+                    Part::Begins(self.begun.clone(), self.number),
+                    Part::At(self.begun.line),
+                    Part::Sql(self.header.clone()),
+                ],
+            });
             parts.push(Part::Rows(self.first));
         }
         *self.open.entry(lane).or_default() += cut.rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
@@ -190,11 +202,8 @@ impl Block {
 
     /// What ends a COPY, as the dump has it, and its transaction.
     pub fn end(&self, mark: &[u8]) -> Vec<Part> {
-        let mut parts = vec![Part::Sql(Bytes::copy_from_slice(mark))];
-        if self.is_frozen {
-            parts.extend([Part::At(None), Part::Sql(frozen::COMMIT.into())]);
-        }
-        parts
+        let mark = Bytes::copy_from_slice(mark);
+        vec![if self.is_frozen { Part::FrozenEnd(mark) } else { Part::Sql(mark) }]
     }
 
     /// Whether this lane has an open COPY of it.
@@ -335,7 +344,7 @@ mod tests {
     #[test]
     fn a_copy_is_frozen_when_one_lane_has_all_of_it() {
         for (given, is_frozen) in [(None, true), (Some(0), false), (Some(1), false)] {
-            let (mut block, mut blocks) = (block(true).of(Some(16384)), Vec::new());
+            let (mut block, mut blocks) = (block(true).of(Some(16384), None), Vec::new());
             if let Some(lane) = given {
                 block.push(12, [vec![b'a'; FIRST], b"\n".to_vec()].concat().into());
                 let cut = block.cut().unwrap();
@@ -350,8 +359,8 @@ mod tests {
             let is_in_one = block.parts(1, last, &mut blocks).len() == 2;
             assert_eq!(is_in_one, is_frozen, "one COPY in one transaction");
             let ends = block.end(b"\\.\n");
-            assert!(matches!(&ends[0], Part::Sql(sql) if sql == "\\.\n"));
-            assert_eq!(matches!(ends.last(), Some(Part::Sql(sql)) if sql == "COMMIT;\n"), is_frozen);
+            assert_eq!(matches!(&ends[..], [Part::FrozenEnd(mark)] if mark == "\\.\n"), is_frozen);
+            assert_eq!(matches!(&ends[..], [Part::Sql(mark)] if mark == "\\.\n"), !is_frozen);
         }
     }
 

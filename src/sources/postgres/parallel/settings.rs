@@ -1,9 +1,11 @@
 //! How further sessions are opened, and what all that load set for themselves.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 use super::replay::Target;
-use crate::sources::postgres::load::{Broken, Loader};
+use crate::sources::postgres::load::{Broken, Loader, Twin};
 
 /// Set in every session that loads a side database beside others; anybody may. A database of 307 tables is at its first rows after
 /// 1.8 s instead of 4.1 s: each of 2,000 small statements waits for the disk else. More `maintenance_work_mem` (256 MB) and no parallel
@@ -26,8 +28,18 @@ pub async fn open(target: &Target, session: &[u8]) -> Result<Loader> {
 }
 
 async fn set(loader: &mut Loader, blocks: usize, session: &[u8]) -> Result<(), Broken> {
-    loader.write(FASTER.as_bytes()).await?;
     loader.collect(blocks).await?;
-    loader.write(session).await?;
+    loader.write(&set_by(session)).await?;
     loader.settled().await
+}
+
+/// How to open one without psql; nothing where the dump's text is not in that one's encoding.
+pub fn twin(target: &Target, session: &[u8]) -> Option<Arc<Twin>> {
+    let Target { postgres, database, session_name, encoding, .. } = target;
+    let session = String::from_utf8(set_by(session)).ok().filter(|_| encoding.as_deref() == Some("UTF8"))?;
+    Some(Arc::new(Twin { opened: (postgres.clone(), database.clone(), session_name.clone()), session }))
+}
+
+fn set_by(session: &[u8]) -> Vec<u8> {
+    [FASTER.as_bytes(), session].concat()
 }

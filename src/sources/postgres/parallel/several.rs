@@ -1,6 +1,7 @@
 //! Several sessions, and which statement goes to which of them when.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures::future::try_join_all;
@@ -11,7 +12,7 @@ use super::facts::Facts;
 use super::lane::{Job, Lane, Over, Tell};
 use super::schedule::{Hold, Schedule};
 use super::touches::{Qualified, Thing, Touched};
-use crate::sources::postgres::load::Broken;
+use crate::sources::postgres::load::{Broken, Twin};
 
 /// A statement about no more rows than this is a light one, in bytes.
 pub const LIGHT: u64 = 1 << 20;
@@ -22,6 +23,8 @@ const TOGETHER: usize = 16;
 pub struct Several {
     /// What the catalogue said.
     pub facts: Facts,
+    /// How to open a session that is like theirs, as long as it is known.
+    pub twin: Option<Arc<Twin>>,
     /// The sessions; the first is the one that everything began with.
     pub lanes: Vec<Lane>,
     /// Where they tell.

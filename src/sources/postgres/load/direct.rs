@@ -1,0 +1,207 @@
+//! A large table's rows, given to the server by a session of ours instead of psql: psql reads each line by itself, 4 KiB at a time, and
+//! costs a twentieth of a restore.
+//!
+//! The session is like psql's, or it is not used: both are asked who they are and for all settings. Those that nobody has listed
+//! (`shop.tenant`) are for the caller to know. What the server says of a failure is heard as if psql had said it, with the lines that
+//! psql would have counted.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use bytes::Bytes;
+use futures::SinkExt;
+use tokio::time::timeout;
+use tokio_postgres::CopyInSink;
+
+use super::place::Places;
+use super::{Broken, ENGLISH, Loader};
+use crate::settings::Postgres;
+use crate::sources::postgres::connect::Session;
+
+/// Rows are sent in pieces of this length, in bytes: the server copies each once more, and a longer one would not stay in its cache.
+const PIECE: usize = 64 << 10;
+
+/// How long such a session is waited for: a pooler may let us wait as long as psql has the last one.
+const OPENED_WITHIN: Duration = Duration::from_secs(10);
+
+/// All that may decide how rows are read: who the session is, and every setting that is not as it was made, but for those that name it or
+/// its transaction, or say in which words it tells what happens. Settings of a library are listed only where it has been loaded, so those
+/// that nobody has set do not count. As a number: values may hold line ends.
+const LIKENESS: &str = "SELECT pg_catalog.hashtext(pg_catalog.concat(current_user, '/', session_user, '/', \
+    pg_catalog.string_agg(pg_catalog.concat(s.name, '=', s.setting), ',' ORDER BY s.name))) FROM pg_catalog.pg_settings s \
+    WHERE pg_catalog.concat('=', s.setting) OPERATOR(pg_catalog.<>) pg_catalog.concat('=', s.boot_val) AND s.name OPERATOR(pg_catalog.<>) ALL \
+    ('{application_name,lc_messages,client_min_messages,transaction_isolation,transaction_read_only,transaction_deferrable}')";
+
+/// How to open a session that is like psql's.
+#[derive(Debug)]
+pub struct Twin {
+    /// The server, the database, and what the session is called.
+    pub opened: (Postgres, String, String),
+    /// What sets it.
+    pub session: String,
+}
+
+impl Twin {
+    async fn open(&self) -> Result<Session> {
+        let (postgres, database, session_name) = &self.opened;
+        let session = Session::connect(postgres, database, session_name).await?;
+        session.batch_execute(ENGLISH).await?;
+        session.batch_execute(&self.session).await?;
+        Ok(session)
+    }
+}
+
+/// What may take psql's place.
+#[derive(Default)]
+pub enum Direct {
+    /// Nothing yet.
+    #[default]
+    Not,
+    /// Nothing ever: none was to be had, or it was another.
+    Never,
+    /// A session that waits.
+    Idle(Session),
+    /// A session that has it, perhaps amid a COPY; where psql stands.
+    InPlace(Session, Option<Pin<Box<CopyInSink<Bytes>>>>, Places),
+}
+
+impl Loader {
+    /// From here on a session of ours takes what is written, if it can be had and is like psql's in all that matters. Once it is not, it
+    /// is not tried again.
+    ///
+    /// # Errors
+    /// When psql is gone.
+    pub async fn goes_directly(&mut self, twin: &Twin) -> Result<(), Broken> {
+        let had = match std::mem::replace(&mut self.direct, Direct::Never) {
+            Direct::Never => return Ok(()),
+            Direct::Idle(session) => Some(session),
+            _ => None,
+        };
+        // No command of psql's is to come meanwhile.
+        self.strict().await?;
+        self.settled().await?;
+        // With this all that psql has counted is read, too: rows that are counted by us come behind it.
+        let wanted = self.answer(LIKENESS).await?;
+        let like = timeout(OPENED_WITHIN, like(had, &wanted, twin));
+        match like.await.unwrap_or_else(|_| bail!("no further session was to be had")) {
+            Ok(session) => self.direct = Direct::InPlace(session, None, self.heard.state().places.clone()),
+            Err(error) => tracing::debug!("rows go through psql: {error:#}"),
+        }
+        Ok(())
+    }
+
+    /// psql has its place again.
+    pub fn goes_through_psql(&mut self) {
+        self.direct = match std::mem::take(&mut self.direct) {
+            Direct::InPlace(session, _, before) => {
+                self.heard.state().places = before;
+                Direct::Idle(session)
+            }
+            other => other,
+        }
+    }
+
+    /// Ends the session of ours.
+    pub fn ends_direct(&mut self) {
+        self.direct = Direct::Not;
+    }
+
+    /// The session that has psql's place.
+    pub(super) fn direct(&self) -> Option<&Session> {
+        match &self.direct {
+            Direct::InPlace(session, ..) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Whether a session of ours takes what is written.
+    pub fn is_direct(&self) -> bool {
+        self.direct().is_some()
+    }
+
+    /// Begins a COPY; what is written next are its rows.
+    ///
+    /// # Errors
+    /// As [`Loader::write`].
+    pub async fn copy(&mut self, sql: &[u8]) -> Result<(), Broken> {
+        let Direct::InPlace(session, copying, _) = &mut self.direct else { return self.write(sql).await };
+        self.heard.state().places.wrote(sql);
+        match session.copy_in(&*String::from_utf8_lossy(sql)).await {
+            Ok(sink) => {
+                *copying = Some(Box::pin(sink));
+                Ok(())
+            }
+            Err(error) => Err(self.refused(&error)),
+        }
+    }
+
+    /// Rows of a COPY.
+    ///
+    /// # Errors
+    /// As [`Loader::write`].
+    pub async fn write_rows(&mut self, mut rows: Bytes) -> Result<(), Broken> {
+        let Direct::InPlace(_, Some(sink), _) = &mut self.direct else { return self.write(&rows).await };
+        self.heard.state().places.wrote(&rows);
+        while !rows.is_empty() {
+            let piece = rows.split_to(rows.len().min(PIECE));
+            if let Err(error) = sink.send(piece).await {
+                return Err(self.refused(&error));
+            }
+        }
+        Ok(())
+    }
+
+    /// The line that ends a COPY's rows.
+    ///
+    /// # Errors
+    /// As [`Loader::write`].
+    pub async fn end_copy(&mut self, mark: &[u8]) -> Result<(), Broken> {
+        let Direct::InPlace(_, copying, _) = &mut self.direct else { return self.write(mark).await };
+        let Some(mut sink) = copying.take() else { return self.write(mark).await };
+        self.heard.state().places.wrote(mark);
+        match sink.as_mut().finish().await {
+            Ok(rows) => {
+                self.said.extend_from_slice(format!("COPY {rows}\n").as_bytes());
+                Ok(())
+            }
+            Err(error) => Err(self.refused(&error)),
+        }
+    }
+
+    /// The server has refused something: what psql would have said of it.
+    pub(super) fn refused(&mut self, error: &tokio_postgres::Error) -> Broken {
+        let line = self.heard.state().places.written;
+        let said = match error.as_db_error() {
+            Some(told) => {
+                let fields = [("DETAIL", told.detail()), ("HINT", told.hint()), ("CONTEXT", told.where_())];
+                let more = fields.iter().filter_map(|(field, text)| Some(format!("\n{field}:  {}", (*text)?)));
+                format!("{}:  {}: {}{}", told.severity(), told.code().code(), told.message(), more.collect::<String>())
+            }
+            None => {
+                let why = error.source().map(|source| format!(" ({source})")).unwrap_or_default();
+                let is_gone = error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>());
+                let gone = if is_gone { "server closed the connection unexpectedly: " } else { "" };
+                format!("error: {gone}{error}{why}")
+            }
+        };
+        for line in format!("psql:<stdin>:{line}: {said}").lines() {
+            self.heard.hear(Some(line.as_bytes()));
+        }
+        self.heard.hear(None);
+        self.given_up = true;
+        Broken
+    }
+}
+
+/// The session that was had before, or a new one.
+async fn like(had: Option<Session>, wanted: &str, twin: &Twin) -> Result<Session> {
+    let session = match had {
+        Some(session) => session,
+        None => twin.open().await?,
+    };
+    let found: i32 = session.query_one(LIKENESS, &[]).await?.try_get(0)?;
+    ensure!(found.to_string() == wanted, "no session like its own can be had");
+    Ok(session)
+}

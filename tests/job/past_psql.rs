@@ -1,0 +1,146 @@
+//! Rows of large tables go to the server past psql, where that makes no difference: the same content, the same failures, and nothing left.
+
+use bkp::repository::bucket::member;
+use rustix::process::Signal;
+
+use super::gunzip;
+use super::members::{Says, members, with_members};
+use super::stretches::{Shop, assert_same};
+use crate::support::bkp::Running;
+use crate::support::cluster::Cluster;
+use crate::support::wait::until;
+
+impl Shop {
+    /// Puts other lines into the dump's SQL, sealed as if they had been there.
+    fn rewrite(&self, from: &str, to: &str) {
+        let good = std::fs::read(self.dump()).expect("the dump");
+        let mut members: Vec<Vec<u8>> = members(&good).into_iter().map(gunzip).collect();
+        members.pop().expect("a seal");
+        let place = |sql: &Vec<u8>| memchr::memmem::find(sql, from.as_bytes());
+        let (first, at) = members.iter().enumerate().find_map(|(first, sql)| Some((first, place(sql)?))).expect(from);
+        members[first].splice(at..at + from.len(), to.bytes());
+        // One must not become longer than they may be.
+        let behind = members[first].split_off(at + to.find('\n').expect("a line") + 1);
+        members.insert(first + 1, behind);
+        let members: Vec<Vec<u8>> = members.iter().map(|sql| member::packed(sql, 1).expect("packed")).collect();
+        std::fs::write(self.dump(), with_members(&good, &members, Says::All)).expect("written");
+    }
+
+    fn counts(&self, of: &str) -> String {
+        self.cluster.psql("postgres", &format!("SELECT count(*) FROM {of}")).trim().to_owned()
+    }
+
+    /// A restore in the middle of a table that waits for a minute there.
+    fn slow(&self) -> Running {
+        let mut running =
+            self.with(&["restore", "--only", "shop", "--as", "slow", "--yes"]).env("BKP_JOBS", "2").spawn();
+        until("a COPY that waits", || {
+            assert!(running.running(), "it has ended");
+            self.counts("pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE 'COPY s.a %FREEZE%'") == "1"
+        });
+        running
+    }
+
+    fn nothing_is_left(&self) {
+        until("no session of ours", || self.counts("pg_stat_activity WHERE application_name ~ '^bkp '") == "0");
+        assert_eq!(self.counts("pg_database WHERE datname ~ 'slow|wrong|__'"), "0", "{:?}", self.cluster.databases());
+    }
+}
+
+#[test]
+fn what_is_bad_is_told_in_the_same_words() {
+    let shop = Shop::on(16);
+    let good = std::fs::read(shop.dump()).expect("the dump");
+    let text = shop.cluster.psql("shop", "SELECT left(t, 9) FROM s.c WHERE i = 34567");
+    let told = |jobs: &str, code: &str| {
+        let restore = shop.with(&["restore", "--only", "shop", "--as", "wrong", "--yes"]).env("BKP_JOBS", jobs);
+        let out = restore.run().fails_with(1).never_says("now one does");
+        shop.nothing_is_left();
+        assert_eq!(out.stderr.contains("s.c is copied frozen, past psql"), jobs == "2", "{}", out.stderr);
+        let line = out.stderr.lines().find(|line| line.contains(code)).expect(code);
+        line[line.find("line ").expect("a place")..].to_owned()
+    };
+    // A value; behind the rows, a key on them; each with its line of the dump.
+    for (bad, code, says) in [("no number", "22P02", "row 34567"), ("34566", "23505", "ADD CONSTRAINT")] {
+        std::fs::write(shop.dump(), &good).expect("the dump");
+        shop.rewrite(&format!("\n34567\t{}", text.trim()), &format!("\n{bad}\t"));
+        let by_psql = told("1", code);
+        assert!(by_psql.contains(says), "{by_psql}");
+        assert!(!by_psql.contains("no number"), "a value is told: {by_psql}");
+        assert_eq!(by_psql, told("2", code));
+    }
+}
+
+#[test]
+fn a_session_past_psql_that_is_ended_fails_the_load() {
+    let shop = Shop::on(17);
+    let running = shop.slow();
+    shop.cluster.psql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE 'COPY s.a %'",
+    );
+    // By the words of whichever comes first, the server's or the connection's end.
+    let out = running.wait().fails_with(1).says("s.a is copied frozen, past psql");
+    out.says("the server went away; when it is back, run the restore again");
+    shop.nothing_is_left();
+}
+
+#[test]
+fn a_load_past_psql_that_is_stopped_leaves_nothing_and_one_that_is_killed_is_cleared_by_the_next() {
+    let shop = Shop::on(18);
+    let running = shop.slow();
+    running.kill(Signal::TERM);
+    running.wait().fails_with(143).says("s.a is copied frozen, past psql");
+    shop.nothing_is_left();
+    let running = shop.slow();
+    running.kill(Signal::KILL);
+    running.wait().fails_with(137).says("s.a is copied frozen, past psql");
+    assert_eq!(shop.counts("pg_database WHERE datname ~ '^slow__'"), "1", "a load was killed");
+    let before = shop.content("shop");
+    shop.bkp(&["restore", "--only", "shop", "--as", "after", "--yes"]).ok();
+    assert_same(&before, &shop.content("after"));
+    shop.nothing_is_left();
+}
+
+#[test]
+fn where_its_text_is_not_utf_8_or_the_server_has_few_free_sessions_psql_has_all_rows() {
+    let latin = "ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'";
+    let few = Cluster::options(15).conf("max_connections = 16").start();
+    for shop in [Shop::made(Cluster::start(15), None, latin), Shop::made(few, None, "")] {
+        let before = shop.content("shop");
+        shop.cluster.psql("shop", "DROP TABLE s.b");
+        let out = shop.bkp(&["restore", "--only", "shop", "--yes"]).ok().says("rows are loaded by 2 sessions");
+        out.says("s.a is copied frozen, by psql").never_says("past psql");
+        assert_same(&before, &shop.content("shop"));
+    }
+}
+
+#[test]
+fn where_a_session_is_set_psql_has_all_rows_from_there_on() {
+    let shop = Shop::on(15);
+    // A table's rows may depend on it, and no catalogue lists it.
+    let first = ["a", "b", "c"].map(|table| format!("\nCOPY s.{table} ("));
+    shop.rewrite(&first[1], &format!("\nSET shop.tenant = 'x';\n{}", first[1]));
+    let before = shop.content("shop");
+    let out = shop.bkp(&["restore", "--only", "shop", "--yes"]).ok();
+    let out = out.says("s.a is copied frozen, past psql").says("s.b is copied frozen, by psql");
+    out.says("s.c is copied frozen, by psql");
+    assert_same(&before, &shop.content("shop"));
+}
+
+#[test]
+fn where_no_session_like_its_own_can_be_had_psql_has_all_rows() {
+    let shop = Shop::on(16);
+    let slow = "UPDATE pg_catalog.pg_language SET lanname = lanname WHERE CASE lanname WHEN 'c' THEN pg_catalog.pg_sleep(5) IS NULL END;";
+    shop.rewrite("\nCREATE TABLE s.a (", &format!("\n{slow}\nCREATE TABLE s.a ("));
+    let before = shop.content("shop");
+    let restore = shop.with(&["restore", "--only", "shop", "--yes"]).env("BKP_JOBS", "2").spawn();
+    until("the first session", || shop.counts("pg_stat_activity WHERE wait_event = 'PgSleep'") == "1");
+    // From here on every session is another.
+    shop.cluster.psql("postgres", "ALTER ROLE postgres SET work_mem = '7MB'");
+    let out =
+        restore.wait().ok().says("rows go through psql: no session like its own can be had").says("frozen, by psql");
+    // The second one has been opened since.
+    out.says("frozen, past psql");
+    assert_same(&before, &shop.content("shop"));
+}

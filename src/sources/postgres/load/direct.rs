@@ -103,9 +103,11 @@ impl Loader {
         }
     }
 
-    /// Ends the session of ours.
+    /// Ends a session of ours that waits.
     pub fn ends_direct(&mut self) {
-        self.direct = Direct::Not;
+        if let Direct::Idle(_) = self.direct {
+            self.direct = Direct::Not;
+        }
     }
 
     /// The session that has psql's place.

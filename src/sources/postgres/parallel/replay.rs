@@ -255,7 +255,7 @@ impl Replay {
         }
         let Mode::Several(several) = &mut self.mode else { return Ok(()) };
         let mut ends = several.lanes.iter_mut().enumerate().filter(|(at, _)| block.is_open(*at));
-        let ended = ends.try_for_each(|(_, lane)| lane.give(Job { parts: block.end(mark), numbers: Vec::new() }));
+        let ended = ends.try_for_each(|(_, lane)| lane.give(Job { parts: vec![block.end(mark)], numbers: Vec::new() }));
         self.goes_on(ended).await
     }
 

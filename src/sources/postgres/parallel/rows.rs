@@ -164,7 +164,7 @@ impl Block {
         // A row that goes on cannot be in two COPYs.
         if !self.goes_on && !self.is_frozen && self.open.get(&lane).is_some_and(|bytes| *bytes >= COPY_MAX) {
             self.open.remove(&lane);
-            parts.extend(self.end(if ends_with_crlf(&cut.rows) { END_CRLF } else { END }));
+            parts.push(self.end(if ends_with_crlf(&cut.rows) { END_CRLF } else { END }));
         }
         if !self.open.contains_key(&lane) {
             blocks.push(self.number);
@@ -201,9 +201,9 @@ impl Block {
     }
 
     /// What ends a COPY, as the dump has it, and its transaction.
-    pub fn end(&self, mark: &[u8]) -> Vec<Part> {
+    pub fn end(&self, mark: &[u8]) -> Part {
         let mark = Bytes::copy_from_slice(mark);
-        vec![if self.is_frozen { Part::FrozenEnd(mark) } else { Part::Sql(mark) }]
+        if self.is_frozen { Part::FrozenEnd(mark) } else { Part::Sql(mark) }
     }
 
     /// Whether this lane has an open COPY of it.
@@ -359,8 +359,8 @@ mod tests {
             let is_in_one = block.parts(1, last, &mut blocks).len() == 2;
             assert_eq!(is_in_one, is_frozen, "one COPY in one transaction");
             let ends = block.end(b"\\.\n");
-            assert_eq!(matches!(&ends[..], [Part::FrozenEnd(mark)] if mark == "\\.\n"), is_frozen);
-            assert_eq!(matches!(&ends[..], [Part::Sql(mark)] if mark == "\\.\n"), !is_frozen);
+            assert_eq!(matches!(&ends, Part::FrozenEnd(mark) if mark == "\\.\n"), is_frozen);
+            assert_eq!(matches!(&ends, Part::Sql(mark) if mark == "\\.\n"), !is_frozen);
         }
     }
 

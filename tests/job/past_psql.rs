@@ -72,6 +72,19 @@ fn what_is_bad_is_told_in_the_same_words() {
 }
 
 #[test]
+fn what_several_sessions_have_collected_is_told_together() {
+    let shop = Shop::on(16);
+    // The key that another one refers to: whichever session makes which, both have failed before the next database begins.
+    shop.rewrite("\n34567\t", "\n34566\t");
+    for _ in 0..6 {
+        let restore = shop.with(&["restore", "--only", "shop", "--as", "wrong", "--yes"]).env("BKP_JOBS", "2");
+        let out = restore.run().fails_with(1).says("rows are loaded by 2 sessions").never_says("now one does");
+        out.says("2 statements failed").says("23505").says("42830");
+        shop.nothing_is_left();
+    }
+}
+
+#[test]
 fn a_session_past_psql_that_is_ended_fails_the_load() {
     let shop = Shop::on(17);
     let running = shop.slow();

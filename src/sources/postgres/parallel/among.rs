@@ -34,10 +34,8 @@ impl Replay {
         match way {
             Way::Rows(rows) => return self.rows_come(rows, begun, sql).await,
             Way::Session => {
-                let Mode::Several(several) = &mut self.mode else { return Ok(()) };
-                if !several.schedule.is_empty() {
-                    self.rest().await?;
-                }
+                // What has failed by now is told here, of all lanes: each would end with its own.
+                self.strict().await?;
                 let Mode::Several(several) = &mut self.mode else { return Ok(()) };
                 // Not every setting can be compared.
                 several.twin = None;

@@ -64,15 +64,7 @@ impl Replay {
         }
         self.rest().await?;
         let Mode::Several(several) = &mut self.mode else { return Ok(()) };
-        let mut errors = Vec::new();
-        for lane in &mut several.lanes {
-            if let Some(loader) = lane.loader()
-                && loader.strict().await.is_err()
-                && let Some(loader) = lane.take()
-            {
-                errors.push(loader.failure().await);
-            }
-        }
+        let errors = several.collected().await;
         if errors.is_empty() {
             return Ok(());
         }

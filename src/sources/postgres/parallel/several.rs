@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::end::Taken;
 use super::facts::Facts;
+use super::failures;
 use super::lane::{Job, Lane, Over, Tell};
 use super::schedule::{Hold, Schedule};
 use super::touches::{Qualified, Thing, Touched};
@@ -135,12 +136,28 @@ impl Several {
         Ok(())
     }
 
-    /// The failure of a lane that is written to directly, or that is about to end.
+    /// What has failed in lanes that are at rest and went on in spite of it.
+    pub async fn collected(&mut self) -> Vec<anyhow::Error> {
+        let mut errors = Vec::new();
+        for lane in &mut self.lanes {
+            if let Some(loader) = lane.loader()
+                && loader.strict().await.is_err()
+                && let Some(loader) = lane.take()
+            {
+                errors.push(loader.failure().await);
+            }
+        }
+        errors
+    }
+
+    /// The failure of a lane that is written to directly, with what others have collected, or of one that is about to end.
     pub async fn first_failure(&mut self) -> anyhow::Error {
         // Told before its jobs are refused.
         let is_at_rest = self.alone && !self.tell.has_failed.load(Ordering::SeqCst);
         if is_at_rest && let Some(loader) = self.lanes[0].take() {
-            return loader.failure().await;
+            let mut errors = vec![loader.failure().await];
+            errors.extend(self.collected().await);
+            return failures::together(errors);
         }
         match try_join_all(self.lanes.iter_mut().map(Lane::rest)).await {
             Err(error) => error,

@@ -100,6 +100,21 @@ impl Shop {
         let mut found = std::fs::read_dir(&folder).expect("the bucket").map(|entry| entry.expect("an entry").path());
         found.next().expect("a dump")
     }
+
+    /// Puts other lines into the dump's SQL, sealed as if they had been there.
+    pub(super) fn rewrite(&self, from: &str, to: &str) {
+        let good = std::fs::read(self.dump()).expect("the dump");
+        let mut members: Vec<Vec<u8>> = members(&good).into_iter().map(gunzip).collect();
+        members.pop().expect("a seal");
+        let place = |sql: &Vec<u8>| memchr::memmem::find(sql, from.as_bytes());
+        let (first, at) = members.iter().enumerate().find_map(|(first, sql)| Some((first, place(sql)?))).expect(from);
+        members[first].splice(at..at + from.len(), to.bytes());
+        // One must not become longer than they may be.
+        let behind = members[first].split_off(at + to.find('\n').expect("a line") + 1);
+        members.insert(first + 1, behind);
+        let members: Vec<Vec<u8>> = members.iter().map(|sql| member::packed(sql, 1).expect("packed")).collect();
+        std::fs::write(self.dump(), with_members(&good, &members, Says::All)).expect("written");
+    }
 }
 
 #[track_caller]
@@ -157,18 +172,8 @@ fn tables_that_sessions_read_by_themselves_come_back_from_an_object_store() {
 #[test]
 fn a_large_table_that_has_rows_already_keeps_them() {
     let shop = Shop::on(15);
-    let good = std::fs::read(shop.dump()).expect("the dump");
-    let mut members: Vec<Vec<u8>> = members(&good).into_iter().map(gunzip).collect();
-    members.pop().expect("a seal");
     // Nobody writes such a dump; but were it there, nothing of it may be lost.
-    let header = b"\nCOPY s.a (";
-    let place = |sql: &Vec<u8>| memchr::memmem::find(sql, header);
-    let (first, at) = members.iter().enumerate().find_map(|(first, sql)| Some((first, place(sql)?))).expect("rows");
-    let copy = members[first].split_off(at);
-    members.splice(first + 1..first + 1, [b"\nINSERT INTO s.a VALUES (0, 'before');\n".to_vec(), copy]);
-    let members: Vec<Vec<u8>> = members.iter().map(|sql| member::packed(sql, 1).expect("packed")).collect();
-    std::fs::write(shop.dump(), with_members(&good, &members, Says::All)).expect("written");
-
+    shop.rewrite("\nCOPY s.a (", "\nINSERT INTO s.a VALUES (0, 'before');\nCOPY s.a (");
     let out = shop.bkp(&["restore", "--only", "shop", "--yes"]).ok();
     let out = out.says("s.a is copied as ever, past psql").says("s.b is copied frozen, past psql");
     let found = shop.cluster.psql("shop", "SELECT count(*), sum(i), min(t) FILTER (WHERE i = 0) FROM s.a");

@@ -178,11 +178,14 @@ impl Loader {
     /// # Errors
     /// When psql no longer reads, or who has its place has failed; [`Loader::failure`] says why.
     pub async fn write(&mut self, sql: &[u8]) -> Result<(), Broken> {
+        let Some(session) = self.direct() else { return self.write_to_psql(sql).await };
         self.heard.state().places.wrote(sql);
-        if let Some(session) = self.direct() {
-            let done = session.batch_execute(&String::from_utf8_lossy(sql)).await;
-            return done.map_err(|error| self.refused(&error));
-        }
+        let done = session.batch_execute(&String::from_utf8_lossy(sql)).await;
+        done.map_err(|error| self.refused(&error))
+    }
+
+    async fn write_to_psql(&mut self, sql: &[u8]) -> Result<(), Broken> {
+        self.heard.state().places.wrote(sql);
         self.psql.write(sql).await.map_err(|_| Broken)
     }
 
@@ -304,8 +307,7 @@ impl Loader {
             false => format!("\n\\unrestrict {key}\n{command}\\restrict {key}\n"),
         };
         self.at(None);
-        self.heard.state().places.wrote(lines.as_bytes());
-        self.psql.write(lines.as_bytes()).await.map_err(|_| Broken)
+        self.write_to_psql(lines.as_bytes()).await
     }
 
     /// What is fed is no dump but single tables: an error has no place in one, and may mean something else.

@@ -1,8 +1,13 @@
 //! How many sessions may be opened beside those that are needed: the application wants some of the server's, too.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use super::connect::Session;
+
+/// How long further sessions are waited for: a pooler may let us wait as long as those that we have need the last one.
+pub const OPENED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Of the sessions that the server still has to give, one in so many is for us.
 const SHARE: i32 = 4;

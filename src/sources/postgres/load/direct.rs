@@ -7,7 +7,6 @@
 
 use std::error::Error;
 use std::pin::Pin;
-use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
@@ -19,12 +18,10 @@ use super::place::Places;
 use super::{Broken, ENGLISH, Loader};
 use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
+use crate::sources::postgres::spare::OPENED_WITHIN;
 
 /// Rows are sent in pieces of this length, in bytes: the server copies each once more, and a longer one would not stay in its cache.
 const PIECE: usize = 64 << 10;
-
-/// How long such a session is waited for: a pooler may let us wait as long as psql has the last one.
-const OPENED_WITHIN: Duration = Duration::from_secs(10);
 
 /// All that may decide how rows are read: who the session is, and every setting that is not as it was made, but for those that name it or
 /// its transaction, or say in which words it tells what happens. Settings of a library are listed only where it has been loaded, so those

@@ -5,8 +5,9 @@
 //!   foreign key or an event trigger there, one session goes on. A table whose rows are taken with functions that may read others comes
 //!   alone ([`doubts`]).
 //! - **Rows** go by the table ([`deal`]) where the store lets every session read its own; there they are frozen where the server lets us
-//!   ([`frozen`]), and go past psql where that makes no difference. They are dealt out otherwise ([`rows`]): whole rows, a mebibyte at a time, to whichever session has room,
-//!   so that any stream fills all of them, whatever the sizes of its tables. Of a table with a unique index all go to one session.
+//!   ([`frozen`]), and go past psql where that makes no difference. They are dealt out otherwise ([`rows`]): whole rows, a mebibyte at a
+//!   time, to whichever session has room, so that any stream fills all of them, whatever the sizes of its tables. Of a table with a unique
+//!   index all go to one session.
 //! - **After the data** a statement that is known ([`touches`]) begins when no earlier one that is not over touches the same
 //!   ([`schedule`]). What is not known waits for all before it, and all after it wait for that. What may change a session, or what later
 //!   statements do, ends the parallel way.

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::{Bytes, BytesMut};
@@ -18,6 +17,7 @@ use super::still::{Names, are_still_there};
 use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server::{literal, told};
+use crate::sources::postgres::spare::OPENED_WITHIN;
 
 /// Rows are handed on in pieces of about this length.
 pub const PIECE_BYTES: usize = 256 << 10;
@@ -38,9 +38,6 @@ SELECT pg_catalog.set_config(name, 'view, foreign-table', true) FROM pg_catalog.
 
 /// How long a table that somebody wants for himself is waited for. He waits for pg_dump.
 const LOCK_WAIT: &str = "1s";
-
-/// How long further sessions are waited for.
-const OPENED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where to read.
 pub struct Reading<'a> {

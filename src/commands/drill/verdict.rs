@@ -3,6 +3,7 @@
 use crate::error::statements::failures_of;
 use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
+use crate::repository::restic::refusal::is_changed;
 
 /// Classes of SQLSTATE that speak of the server's state and our rights, not of the dump: connection, resources, intervention, system.
 const NOT_THE_DUMP: [&str; 5] = ["08", "53", "57", "58", "42501"];
@@ -15,7 +16,7 @@ pub fn is_of_the_server(code: &str) -> bool {
 /// restic's words for data that is there and is not what was written, and for data that is gone.
 fn damaged(said: &str) -> bool {
     let is_gone = ["no such file", "does not exist", "NoSuchKey"].iter().any(|words| said.contains(words));
-    said.contains("ciphertext verification failed") || (said.contains("Load(<data/") && is_gone)
+    is_changed(said) || (said.contains("Load(<data/") && is_gone)
 }
 
 /// A statement of a sealed dump that fails is a backup that does not restore, unless the server or our rights are why; so is a
@@ -73,6 +74,7 @@ mod tests {
 
     #[test]
     fn a_store_that_cannot_be_reached_is_not_taken_for_damage() {
+        assert!(damaged("read blob <data/970b> from 8460: wrong data returned, hash is c1e3"));
         assert!(damaged("decrypting blob <tree/b4bf> from 7fd2 failed: ciphertext verification failed"));
         assert!(damaged("Load(<data/7fd2>, 0, 0) failed: open /r/data/7f/7fd2: no such file or directory"));
         assert!(!damaged("Load(<data/7fd2>, 0, 0) failed: dial tcp: connection refused"));

@@ -8,6 +8,16 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::process::ended;
 
+/// restic's words for what it was given back and did not write, whatever finds it out: the key, the digest, the compression.
+const CHANGED: [&str; 6] = [
+    "invalid data returned",
+    "wrong data returned",
+    "ciphertext verification failed",
+    "trying to decrypt invalid data",
+    "hash does not match",
+    "decompressing blob",
+];
+
 /// What restic 0.17.0 says where later ones exit with 12.
 const WRONG_PASSWORD: &str = "wrong password or no key found";
 
@@ -50,12 +60,24 @@ fn unlockable(said: &str) -> bool {
     said.contains("unable to create lock in backend") && why.iter().any(|words| said.contains(words))
 }
 
+/// Whether restic says that it was given back something else than it wrote.
+pub fn is_changed(said: &str) -> bool {
+    CHANGED.iter().any(|words| said.contains(words))
+}
+
 /// What restic's words say of a repository that does not give back what it was given; nothing when they speak of something else. restic
 /// knows its files by their digests, so what was cut and what was mixed up is changed to it, as a rule.
 fn damage(said: &str) -> Option<&'static str> {
+    // A lock is nothing that was saved; another's may go while restic reads it, beside what it fails of.
+    let said = said
+        .lines()
+        .filter(|line| !line.contains("<lock/") && !line.contains("invalid lock file"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let said = said.as_str();
     let has = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
-    // Of the store or the network, or a lock: nothing that was saved.
-    if network(said) || has(&["invalid lock file"]) {
+    // Nor is what is of the store or the network.
+    if network(said) {
         None
     } else if has(&["not found in repository"])
         || (has(&["Load(<", "LoadRaw(<"]) && has(&["no such file", "does not exist", "NoSuchKey"]))
@@ -66,7 +88,7 @@ fn damage(said: &str) -> Option<&'static str> {
     } else if has(&["walker.walk("]) && has(&["panic: "]) {
         // restic 0.18 goes on with a directory that it could not read.
         Some("is damaged: restic dies of a directory in it that cannot be read")
-    } else if has(&["invalid data returned", "ciphertext verification failed", "hash does not match"]) {
+    } else if is_changed(said) {
         Some("is damaged: something in it is not what was written")
     } else {
         None
@@ -247,12 +269,18 @@ mod tests {
             ("cached file <data/11> is too short\nReadFull(<data/11>)", Some("cut short")),
             ("LoadRaw(<index/11>): invalid data returned", Some("not what was written")),
             ("decrypting blob <tree/11> from 22 failed: ciphertext verification failed", Some("not what was written")),
+            ("read blob <data/11> from 22: wrong data returned, hash is 33", Some("not what was written")),
             (
                 "panic: runtime error: nil pointer\ngithub.com/restic/restic/internal/walker.walk({0x1})",
                 Some("cannot be read"),
             ),
             ("panic: runtime error: nil pointer\ngithub.com/restic/restic/cmd/restic.runLs({0x1})", None),
             ("invalid lock file: LoadRaw(<lock/11>): invalid data returned", None),
+            ("Load(<lock/11>, 0, 0) failed: open locks/11: no such file or directory", None),
+            (
+                "Load(<lock/1>) failed: no such file\nLoadRaw(<index/22>): invalid data returned",
+                Some("not what was written"),
+            ),
             ("Load(<data/11>) failed: dial tcp: no such host", None),
             ("lstat b: no such file or directory", None),
         ] {

@@ -2,6 +2,7 @@
 
 mod beside;
 mod between;
+mod binary_rows;
 pub(crate) mod bucket;
 mod damage;
 mod drill;

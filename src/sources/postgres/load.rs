@@ -13,6 +13,7 @@
 //!
 //! Rows of large tables may go to the server past psql ([`Loader::goes_directly`]).
 
+mod copying;
 mod direct;
 mod heard;
 mod place;
@@ -32,6 +33,7 @@ use crate::error::statements::Failed;
 use crate::process::{Consumer, Program};
 use crate::settings::Postgres;
 
+pub use self::copying::Copy;
 use self::direct::Direct;
 pub use self::direct::Twin;
 use self::heard::Heard;

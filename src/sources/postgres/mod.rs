@@ -1,5 +1,6 @@
 //! PostgreSQL: dumps that are proven whole, and restores beside the live data.
 
+pub mod binary;
 pub mod carry;
 mod certificate;
 pub mod clients;

@@ -6,22 +6,17 @@
 //! psql would have counted.
 
 use std::error::Error;
-use std::pin::Pin;
 
 use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
-use futures::SinkExt;
 use tokio::time::timeout;
-use tokio_postgres::CopyInSink;
 
+use super::copying::{Copy, Copying};
 use super::place::Places;
 use super::{Broken, ENGLISH, Loader};
 use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::spare::OPENED_WITHIN;
-
-/// Rows are sent in pieces of this length, in bytes: the server copies each once more, and a longer one would not stay in its cache.
-const PIECE: usize = 64 << 10;
 
 /// All that may decide how rows are read: who the session is, and every setting that is not as it was made, but for those that name it or
 /// its transaction, or say in which words it tells what happens. Settings of a library are listed only where it has been loaded, so those
@@ -61,7 +56,7 @@ pub enum Direct {
     /// A session that waits.
     Idle(Session),
     /// A session that has it, perhaps amid a COPY; where psql stands.
-    InPlace(Session, Option<Pin<Box<CopyInSink<Bytes>>>>, Places),
+    InPlace(Session, Option<Box<Copying>>, Places),
 }
 
 impl Loader {
@@ -124,12 +119,13 @@ impl Loader {
     ///
     /// # Errors
     /// As [`Loader::write`].
-    pub async fn copy(&mut self, sql: &[u8]) -> Result<(), Broken> {
-        let Direct::InPlace(session, copying, _) = &mut self.direct else { return self.write(sql).await };
-        self.heard.state().places.wrote(sql);
-        match session.copy_in(&*String::from_utf8_lossy(sql)).await {
-            Ok(sink) => {
-                *copying = Some(Box::pin(sink));
+    pub async fn copy(&mut self, copy: Copy) -> Result<(), Broken> {
+        let sql = copy.text();
+        let Direct::InPlace(session, copying, _) = &mut self.direct else { return self.write(&sql).await };
+        self.heard.state().places.wrote(&sql);
+        match Copying::begin(session, copy).await {
+            Ok(begun) => {
+                *copying = Some(Box::new(begun));
                 Ok(())
             }
             Err(error) => Err(self.refused(&error)),
@@ -140,16 +136,11 @@ impl Loader {
     ///
     /// # Errors
     /// As [`Loader::write`].
-    pub async fn write_rows(&mut self, mut rows: Bytes) -> Result<(), Broken> {
-        let Direct::InPlace(_, Some(sink), _) = &mut self.direct else { return self.write(&rows).await };
+    pub async fn write_rows(&mut self, rows: Bytes) -> Result<(), Broken> {
+        let Direct::InPlace(session, Some(copying), _) = &mut self.direct else { return self.write(&rows).await };
         self.heard.state().places.wrote(&rows);
-        while !rows.is_empty() {
-            let piece = rows.split_to(rows.len().min(PIECE));
-            if let Err(error) = sink.send(piece).await {
-                return Err(self.refused(&error));
-            }
-        }
-        Ok(())
+        let taken = copying.rows(session, rows).await;
+        taken.map_err(|error| self.refused(&error))
     }
 
     /// The line that ends a COPY's rows.
@@ -157,24 +148,28 @@ impl Loader {
     /// # Errors
     /// As [`Loader::write`].
     pub async fn end_copy(&mut self, mark: &[u8]) -> Result<(), Broken> {
-        let Direct::InPlace(_, copying, _) = &mut self.direct else { return self.write(mark).await };
-        let Some(mut sink) = copying.take() else { return self.write(mark).await };
+        let Direct::InPlace(session, Some(copying), _) = &mut self.direct else { return self.write(mark).await };
         self.heard.state().places.wrote(mark);
-        match sink.as_mut().finish().await {
-            Ok(rows) => {
-                self.said.extend_from_slice(format!("COPY {rows}\n").as_bytes());
-                Ok(())
-            }
-            Err(error) => Err(self.refused(&error)),
+        let rows = copying.end(session).await;
+        let rows = rows.map_err(|error| self.refused(&error))?;
+        self.said.extend_from_slice(format!("COPY {rows}\n").as_bytes());
+        if let Direct::InPlace(_, copying, _) = &mut self.direct {
+            *copying = None;
         }
+        Ok(())
     }
 
     /// The server has refused something: what psql would have said of it.
     pub(super) fn refused(&mut self, error: &tokio_postgres::Error) -> Broken {
         let line = self.heard.state().places.written;
+        let before = match &self.direct {
+            Direct::InPlace(_, Some(copying), _) => copying.before,
+            _ => 0,
+        };
         let said = match error.as_db_error() {
             Some(told) => {
-                let fields = [("DETAIL", told.detail()), ("HINT", told.hint()), ("CONTEXT", told.where_())];
+                let place = told.where_().map(|place| behind(before, place));
+                let fields = [("DETAIL", told.detail()), ("HINT", told.hint()), ("CONTEXT", place.as_deref())];
                 let more = fields.iter().filter_map(|(field, text)| Some(format!("\n{field}:  {}", (*text)?)));
                 format!("{}:  {}: {}{}", told.severity(), told.code().code(), told.message(), more.collect::<String>())
             }
@@ -194,6 +189,18 @@ impl Loader {
     }
 }
 
+/// Where among the rows something failed, of which so many went by another statement.
+fn behind(before: u64, place: &str) -> String {
+    let counted = |line: &str| {
+        let (table, rest) = line.strip_prefix("COPY ")?.split_once(", line ")?;
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let row = rest[..digits].parse::<u64>().ok()? + before;
+        Some(format!("COPY {table}, line {row}{}", &rest[digits..]))
+    };
+    let lines = place.lines().map(|line| counted(line).unwrap_or_else(|| line.to_owned()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// The session that was had before, or a new one.
 async fn like(had: Option<Session>, wanted: &str, twin: &Twin) -> Result<Session> {
     let session = match had {
@@ -203,4 +210,19 @@ async fn like(had: Option<Session>, wanted: &str, twin: &Twin) -> Result<Session
     let found: i32 = session.query_one(LIKENESS, &[]).await?.try_get(0)?;
     ensure!(found.to_string() == wanted, "no session like its own can be had");
     Ok(session)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::behind;
+
+    #[test]
+    fn rows_are_counted_on_from_those_of_another_statement() {
+        assert_eq!(behind(5, "COPY t, line 2, column i: \"x, line 3\""), "COPY t, line 7, column i: \"x, line 3\"");
+        assert_eq!(
+            behind(5, "PL/pgSQL function f() line 3 at RAISE\nCOPY t, line 1"),
+            "PL/pgSQL function f() line 3 at RAISE\nCOPY t, line 6"
+        );
+        assert_eq!(behind(0, "COPY t, line 2"), "COPY t, line 2");
+    }
 }

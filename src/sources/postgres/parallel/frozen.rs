@@ -10,7 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::touches::Qualified;
-use crate::sources::postgres::load::{Broken, Loader, Twin};
+use crate::sources::postgres::binary::{Encoder, Kind};
+use crate::sources::postgres::load::{Broken, Copy, Loader, Twin};
 use crate::sources::postgres::rewrite::Begun;
 
 /// COPYs its rows frozen if the server lets it.
@@ -38,6 +39,12 @@ const COMMIT: &str = "COMMIT;\n";
 /// At any other level the server's first answer within the transaction would forbid to freeze.
 const BEGIN: &str = "\nBEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;\n";
 
+/// The types of a table's columns and, spelled as pg_dump does, their names. An enum's values are read as text is.
+const COLUMNS: &str = "SELECT pg_catalog.concat(pg_catalog.string_agg(CASE WHEN t.typtype OPERATOR(pg_catalog.=) 'e' THEN '25' \
+    ELSE t.oid::pg_catalog.text END, ',' ORDER BY a.attnum), ' (', pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' \
+    ORDER BY a.attnum), ')') FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
+    WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.attrelid OPERATOR(pg_catalog.=) ";
+
 impl Frozen {
     /// Begins a transaction and the table's COPY in it.
     ///
@@ -55,11 +62,12 @@ impl Frozen {
         if is_frozen {
             loader.write(&self.says("TRUNCATE ONLY", "")).await?;
         }
+        let encoder = if loader.is_direct() { self.encoder(loader).await? } else { None };
         let (how, by) = (if is_frozen { "frozen" } else { "as ever" }, if loader.is_direct() { "past" } else { "by" });
-        tracing::debug!("{}.{} is copied {how}, {by} psql", self.table.0, self.table.1);
+        let form = if encoder.is_some() { ", in binary" } else { "" };
+        tracing::debug!("{}.{} is copied {how}, {by} psql{form}", self.table.0, self.table.1);
         loader.at(self.begun.line);
-        let option: &[u8] = if is_frozen { b" WITH (FREEZE)" } else { b"" };
-        loader.copy(&[&self.copy, option, ENDS].concat()).await
+        loader.copy(Copy { says: self.copy.clone(), is_frozen, encoder }).await
     }
 
     /// Ends the COPY, with the line that ends its rows, and its transaction.
@@ -84,6 +92,18 @@ impl Frozen {
     async fn is_empty(&self, loader: &mut Loader) -> Result<bool, Broken> {
         loader.write(&self.says("LOCK TABLE ONLY", " IN ACCESS EXCLUSIVE MODE")).await?;
         self.ask(loader, "pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.=) 0").await
+    }
+
+    /// What tells its rows in the binary form; nothing where a column's type cannot be told, or the COPY names other columns than all in
+    /// their order.
+    async fn encoder(&self, loader: &mut Loader) -> Result<Option<Encoder>, Broken> {
+        let told = loader.answer(&format!("{COLUMNS}{}", self.oid)).await?;
+        let Some((types, columns)) = told.split_once(' ') else { return Ok(None) };
+        if !self.copy.ends_with(format!(" {columns} FROM stdin").as_bytes()) {
+            return Ok(None);
+        }
+        let kinds: Option<Vec<Kind>> = types.split(',').map(|oid| Kind::of(oid.parse().ok()?)).collect();
+        Ok(kinds.and_then(Encoder::new))
     }
 
     async fn ask(&self, loader: &mut Loader, what: &str) -> Result<bool, Broken> {

@@ -51,7 +51,8 @@ fn element_of<'a>(rest: &mut &'a [u8], unquoted: &mut Vec<u8>) -> Option<Element
         let (bare, more) = rest.split_at(end);
         *rest = more;
         // Whatever else needs quotes: braces are of other dimensions, spaces would not count.
-        let is_bare = !bare.is_empty() && !bare.iter().any(|byte| matches!(byte, b'{' | b'}' | b'"' | b'\\' | b'\t'..=b'\r' | b' '));
+        let is_bare = !bare.is_empty()
+            && !bare.iter().any(|byte| matches!(byte, b'{' | b'}' | b'"' | b'\\' | b'\t'..=b'\r' | b' '));
         return match bare {
             b"NULL" => Some(Element::Null),
             _ if !is_bare || bare.eq_ignore_ascii_case(b"NULL") => None,

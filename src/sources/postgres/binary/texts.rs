@@ -42,18 +42,20 @@ pub fn bytes(text: &[u8], to: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Sixteen bytes of lower-case digits. Without branches, so that a compiler makes it a few instructions for all of them.
+/// Sixteen bytes of lower-case digits: all of their values first, then what they make together, both without a branch. A compiler makes it
+/// a few instructions for all of them so.
 fn sixteen(digits: &[u8; 32]) -> Option<[u8; 16]> {
-    let (mut bytes, mut is_bad) = ([0; 16], false);
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
-        let [high, low] = pair.map(|digit| {
-            let (decimal, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
-            is_bad |= decimal > 9 && letter > 5;
-            if decimal > 9 { letter.wrapping_add(10) } else { decimal }
-        });
-        *byte = high << 4 | low & 15;
+    let (mut values, mut bad) = ([0; 32], 0);
+    for (value, digit) in values.iter_mut().zip(digits) {
+        let (decimal, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+        *value = if decimal > 9 { letter.wrapping_add(10) } else { decimal };
+        bad |= u8::from(decimal > 9) & u8::from(letter > 5);
     }
-    (!is_bad).then_some(bytes)
+    let mut bytes = [0; 16];
+    for (byte, [high, low]) in bytes.iter_mut().zip(values.as_chunks::<2>().0) {
+        *byte = high << 4 | low;
+    }
+    (bad == 0).then_some(bytes)
 }
 
 #[cfg(test)]

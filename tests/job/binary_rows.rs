@@ -130,12 +130,12 @@ fn what_is_not_told_comes_back_as_text_with_all_that_is_before_and_behind_it() {
         ", CASE i % 46000 WHEN 0 THEN 'infinity' ELSE DATE '2024-02-29' + i END",
     );
     table("long", "i integer, t text, u text", ", CASE i WHEN 46000 THEN repeat(E'é\\n', 2000000) END");
-    table("kinds", "i integer, t varchar(500), e real, CHECK (i > 0)", ", i / 7.0");
     table("\"Odd, (names)\"", "i integer, \"t, (x) FROM stdin\" text", "");
     // Neither of a type that can be told, nor of all columns.
     table("none", "i integer, t text, at point", ", point '(1,2)'");
     table("made", "i integer, t text, d integer GENERATED ALWAYS AS (i * 2) STORED", "");
     cluster.psql("shop", &script);
+    cluster.psql("shop", &format!("{ALL} {}", "INSERT INTO kinds SELECT * FROM kinds;".repeat(3)));
     let content = || lines(&cluster.pg_dump("shop", []));
     let before = content();
     let bkp = |arguments: &[&str]| {
@@ -157,4 +157,8 @@ fn what_is_not_told_comes_back_as_text_with_all_that_is_before_and_behind_it() {
     }
     assert_eq!(out.stderr.matches("rows go as text from row ").count(), 2, "{}", out.stderr);
     assert_eq!(out.stderr.matches("rows go as text from row 46000 on").count(), 2, "{}", out.stderr);
+    // Where NULL in an array is a word, only the server reads it, and refuses it of some types.
+    cluster.psql("postgres", "ALTER ROLE postgres SET array_nulls = off");
+    let out = bkp(&["restore", "--yes"]).fails_with(1).says("public.kinds is copied frozen, past psql");
+    out.says("22P02: invalid input syntax for type boolean").never_says("in binary");
 }

@@ -38,14 +38,27 @@ fn what_is_bad_is_told_in_the_same_words() {
         let restore = shop.with(&["restore", "--only", "shop", "--as", "wrong", "--yes"]).env("BKP_JOBS", jobs);
         let out = restore.run().fails_with(1).never_says("now one does");
         shop.nothing_is_left();
-        assert_eq!(out.stderr.contains("s.c is copied frozen, past psql"), jobs == "2", "{}", out.stderr);
+        assert_eq!(out.stderr.contains("s.c is copied frozen, past psql, in binary"), jobs == "2", "{}", out.stderr);
         let line = out.stderr.lines().find(|line| line.contains(code)).expect(code);
         line[line.find("line ").expect("a place")..].to_owned()
     };
-    // A value; behind the rows, a key on them; each with its line of the dump.
-    for (bad, code, says) in [("no number", "22P02", "row 34567"), ("34566", "23505", "ADD CONSTRAINT")] {
+    let row = format!("\n34567\t{}", text.trim());
+    let [table, short] =
+        ["text", "character varying(384)"].map(|t| format!("TABLE s.c (\n    i integer NOT NULL,\n    t {t}\n"));
+    // From here on rows go as text: PostgreSQL writes no such number, and takes it.
+    let odd = ("\n20000\t", "\n 20000\t");
+    // A value; one that is too long for the server; a line end of others; behind the rows, a key on them; each with its line of the dump.
+    for (changes, code, says) in [
+        (&[(&*row, "\nno number\t")][..], "22P02", "row 34567"),
+        (&[odd, (&row, "\nno number\t")], "22P02", "row 34567"),
+        (&[(&table, &short), (&row, "\n34567\t0123456789")], "22001", "row 34567"),
+        (&[(&table, &short), odd, (&row, "\n34567\t0123456789")], "22001", "row 34567"),
+        (&[(&row, "\n34567\t\r")], "22P04", "row 34567"),
+        (&[odd, (&row, "\n34567\t\r")], "22P04", "row 34567"),
+        (&[(&row, "\n34566\t")], "23505", "ADD CONSTRAINT"),
+    ] {
         std::fs::write(shop.dump(), &good).expect("the dump");
-        shop.rewrite(&format!("\n34567\t{}", text.trim()), &format!("\n{bad}\t"));
+        changes.iter().for_each(|(from, to)| shop.rewrite(from, to));
         let by_psql = told("1", code);
         assert!(by_psql.contains(says), "{by_psql}");
         assert!(!by_psql.contains("no number"), "a value is told: {by_psql}");

@@ -3,7 +3,6 @@
 use crate::error::statements::failures_of;
 use crate::error::{Failure, exit_of};
 use crate::exit::Exit;
-use crate::repository::restic::refusal::is_changed;
 
 /// Classes of SQLSTATE that speak of the server's state and our rights, not of the dump: connection, resources, intervention, system.
 const NOT_THE_DUMP: [&str; 5] = ["08", "53", "57", "58", "42501"];
@@ -16,7 +15,9 @@ pub fn is_of_the_server(code: &str) -> bool {
 /// restic's words for data that is there and is not what was written, and for data that is gone.
 fn damaged(said: &str) -> bool {
     let is_gone = ["no such file", "does not exist", "NoSuchKey"].iter().any(|words| said.contains(words));
-    is_changed(said) || (said.contains("Load(<data/") && is_gone)
+    let is_changed =
+        ["ciphertext verification failed", "wrong data returned, hash is"].iter().any(|words| said.contains(words));
+    is_changed || (said.contains("Load(<data/") && is_gone)
 }
 
 /// A statement of a sealed dump that fails is a backup that does not restore, unless the server or our rights are why; so is a

@@ -60,15 +60,14 @@ fn unlockable(said: &str) -> bool {
     said.contains("unable to create lock in backend") && why.iter().any(|words| said.contains(words))
 }
 
-/// Whether restic says that it was given back something else than it wrote.
-pub fn is_changed(said: &str) -> bool {
-    CHANGED.iter().any(|words| said.contains(words))
-}
-
 /// What restic's words say of a repository that does not give back what it was given; nothing when they speak of something else. restic
 /// knows its files by their digests, so what was cut and what was mixed up is changed to it, as a rule.
 fn damage(said: &str) -> Option<&'static str> {
-    // A lock is nothing that was saved; another's may go while restic reads it, beside what it fails of.
+    // Of the store or the network: nothing that was saved.
+    if network(said) {
+        return None;
+    }
+    // Nor is a lock, and another's may go while restic reads it, beside what it fails of.
     let said = said
         .lines()
         .filter(|line| !line.contains("<lock/") && !line.contains("invalid lock file"))
@@ -76,10 +75,7 @@ fn damage(said: &str) -> Option<&'static str> {
         .join("\n");
     let said = said.as_str();
     let has = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
-    // Nor is what is of the store or the network.
-    if network(said) {
-        None
-    } else if has(&["not found in repository"])
+    if has(&["not found in repository"])
         || (has(&["Load(<", "LoadRaw(<"]) && has(&["no such file", "does not exist", "NoSuchKey"]))
     {
         Some("is damaged: something that it should hold is gone")
@@ -88,7 +84,7 @@ fn damage(said: &str) -> Option<&'static str> {
     } else if has(&["walker.walk("]) && has(&["panic: "]) {
         // restic 0.18 goes on with a directory that it could not read.
         Some("is damaged: restic dies of a directory in it that cannot be read")
-    } else if is_changed(said) {
+    } else if has(&CHANGED) {
         Some("is damaged: something in it is not what was written")
     } else {
         None
@@ -281,6 +277,7 @@ mod tests {
                 "Load(<lock/1>) failed: no such file\nLoadRaw(<index/22>): invalid data returned",
                 Some("not what was written"),
             ),
+            ("Load(<lock/1>) failed: connection reset by peer\nLoad(<index/2>): unexpected EOF", None),
             ("Load(<data/11>) failed: dial tcp: no such host", None),
             ("lstat b: no such file or directory", None),
         ] {

@@ -64,7 +64,8 @@ fn element_of<'a>(rest: &mut &'a [u8], unquoted: &mut Vec<u8>) -> Option<Element
     loop {
         match bytes.next()? {
             b'"' => break,
-            b'\\' => unquoted.push(*bytes.next()?),
+            // Of these two alone: another might become part of what stands before it.
+            b'\\' => unquoted.push(*bytes.next().filter(|byte| matches!(byte, b'"' | b'\\'))?),
             byte => unquoted.push(*byte),
         }
     }
@@ -111,6 +112,7 @@ mod tests {
             r#"{"a"b}"#,
             r#"{a"b"}"#,
             r"{a\b}",
+            r#"{"a\b"}"#,
             "{a}}",
         ] {
             assert_eq!(put(25, other), None, "{other}");

@@ -8,9 +8,9 @@
 //! | `field` | where a value ends, and what was escaped in it |
 //! | `numbers`, `times`, `texts`, `arrays` | a value of each kind |
 //!
-//! A value is told only if its text is what the server writes of that type, to the letter. At the first that is not, the encoder gives up:
-//! that row and those behind it go as text, and it is the server that takes or refuses them. So nothing is taken that it would refuse, and
-//! what it refuses is told in its words.
+//! A value is told only if its text is as the server writes values of that type, so that there is one way to read it. At the first that is
+//! not, the encoder gives up: that row and those behind it go as text, and it is the server that takes or refuses them. So nothing is taken
+//! that it would refuse, and what it refuses is told in its words.
 //!
 //! The formats: PostgreSQL's manual on COPY, "Binary Format", and the `…send` functions of each type in its `src/backend/utils/adt`.
 

@@ -17,9 +17,15 @@ pub fn integer(text: &[u8]) -> Option<i64> {
     if is_negative { Some(value) } else { value.checked_neg() }
 }
 
+/// The longest has 24 characters. Far beyond that, who reads it may lose count.
+const FLOAT_MAX: usize = 32;
+
 /// Digits, perhaps with a fraction and an exponent; or no number, or an infinite one.
 pub fn float<T: Float>(text: &[u8]) -> Option<T> {
     let (_, digits) = signed(text);
+    if text.len() > FLOAT_MAX || matches!(digits, [b'0', b'0'..=b'9', ..]) {
+        return None;
+    }
     if matches!((text, digits), (b"NaN", _) | (_, b"Infinity")) {
         return std::str::from_utf8(text).ok()?.parse().ok();
     }
@@ -88,7 +94,10 @@ pub fn numeric(text: &[u8], to: &mut Vec<u8>) -> Option<()> {
     let last = groups.iter().rposition(|group| *group != 0).map_or(first, |last| last + 1);
     let stored = &groups[first..last];
     let weight = if stored.is_empty() { 0 } else { i16::try_from(before).ok()? - 1 - i16::try_from(first).ok()? };
-    let sign: u16 = if is_negative && !stored.is_empty() { 0x4000 } else { 0 };
+    if is_negative && stored.is_empty() {
+        return None;
+    }
+    let sign: u16 = if is_negative { 0x4000 } else { 0 };
     to.extend_from_slice(&i16::try_from(stored.len()).ok()?.to_be_bytes());
     to.extend_from_slice(&weight.to_be_bytes());
     to.extend_from_slice(&sign.to_be_bytes());
@@ -146,9 +155,16 @@ mod tests {
         }
         assert_eq!(float::<f64>(b"NaN").map(f64::to_bits), Some(0x7ff8_0000_0000_0000));
         for other in
-            ["", "-", "-NaN", "nan", "inf", "1e400", "1e-400", "1e5", "1.e+5", ".5", "1.", "0x1p+3", "1e+", " 1"]
+            ["", "-", "-NaN", "nan", "inf", "1e400", "1e-400", "1e5", "1.e+5", ".5", "1.", "0x1p+3", "1e+", " 1", "007"]
         {
             assert_eq!(float::<f64>(other.as_bytes()), None, "{other}");
+        }
+        for (digits, exponent) in [("1", "e-700000"), ("0.", "1e+700000")] {
+            assert_eq!(
+                float::<f64>(format!("{digits}{}{exponent}", "0".repeat(70_000)).as_bytes()),
+                None,
+                "{exponent}"
+            );
         }
         assert_eq!(float::<f32>(b"1e+39"), None, "too large for four bytes");
         assert_eq!(float::<f32>(b"0.1"), Some(0.1_f32));
@@ -172,7 +188,7 @@ mod tests {
         ] {
             assert_eq!(put(text).as_deref(), Some(groups), "{text}");
         }
-        for other in ["", "-", "NaN", "Infinity", "1.", ".1", "01", "1e5", "1,5", "1.2.3", " 1"] {
+        for other in ["", "-", "-0", "-0.00", "NaN", "Infinity", "1.", ".1", "01", "1e5", "1,5", "1.2.3", " 1"] {
             assert_eq!(put(other), None, "{other}");
         }
         assert_eq!(put(&"9".repeat(NUMERIC_MAX + 1)), None);

@@ -1,5 +1,5 @@
 //! A COPY of ours amid its rows. They go in the binary form as long as they can be told in it, and from the first that cannot on as text,
-//! by a second COPY in the same transaction.
+//! by a second COPY in the same transaction. What is refused is told as if one COPY had had all of them as text.
 
 use std::pin::Pin;
 
@@ -14,8 +14,9 @@ use crate::sources::postgres::connect::Session;
 const PIECE: usize = 64 << 10;
 
 /// How a COPY is said.
-#[derive(Debug, Clone)]
 pub struct Copy {
+    /// The table's name, as the server tells it of a row.
+    pub table: String,
     /// The dump's words, without what ends them.
     pub says: Bytes,
     /// Whether its rows are to come frozen.
@@ -39,14 +40,33 @@ impl Copy {
     }
 }
 
+/// Why a COPY does not take its rows.
+pub enum Refusal {
+    /// By the server.
+    Server(Error),
+    /// As the server would have: a carriage return in this row, which is not escaped and ended no row before. A second COPY would take it for
+    /// a line's end.
+    Return(u64),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Server(error)
+    }
+}
+
 /// What takes its rows.
 pub struct Copying {
     sink: Pin<Box<CopyInSink<Bytes>>>,
     encoder: Option<Encoder>,
     /// The statement that takes text.
     text: Vec<u8>,
+    /// The table's name.
+    pub table: String,
     /// How many rows another statement has taken before.
     pub before: u64,
+    /// Amid the first row of the second statement: whether its next byte is escaped.
+    first: Option<bool>,
 }
 
 impl Copying {
@@ -57,7 +77,8 @@ impl Copying {
     pub async fn begin(session: &Session, copy: Copy) -> Result<Copying, Error> {
         let text = copy.text();
         let sql = if copy.encoder.is_some() { copy.binary() } else { text.clone() };
-        let mut copying = Copying { sink: sink(session, &sql).await?, encoder: copy.encoder, text, before: 0 };
+        let sink = sink(session, &sql).await?;
+        let mut copying = Copying { sink, encoder: copy.encoder, text, table: copy.table, before: 0, first: None };
         if copying.encoder.is_some() {
             copying.sink.send(Bytes::from_static(HEADER)).await?;
         }
@@ -67,9 +88,9 @@ impl Copying {
     /// Takes rows.
     ///
     /// # Errors
-    /// When the server refuses some.
-    pub async fn rows(&mut self, session: &Session, rows: Bytes) -> Result<(), Error> {
-        let Some(encoder) = &mut self.encoder else { return self.send(rows).await };
+    /// When some are refused.
+    pub async fn rows(&mut self, session: &Session, rows: Bytes) -> Result<(), Refusal> {
+        let Some(encoder) = &mut self.encoder else { return self.text(rows).await };
         encoder.push(rows);
         while let Some(rows) = encoder.next(PIECE) {
             send(&mut self.sink, rows).await?;
@@ -80,8 +101,8 @@ impl Copying {
     /// Ends it, and says how many rows it took.
     ///
     /// # Errors
-    /// When the server refuses some.
-    pub async fn end(&mut self, session: &Session) -> Result<u64, Error> {
+    /// When some are refused.
+    pub async fn end(&mut self, session: &Session) -> Result<u64, Refusal> {
         match &self.encoder {
             // A row that does not end is the server's to judge.
             Some(encoder) if encoder.has_open() => self.goes_on_as_text(session).await?,
@@ -91,21 +112,39 @@ impl Copying {
         Ok(self.before + self.sink.as_mut().finish().await?)
     }
 
-    async fn goes_on_as_text(&mut self, session: &Session) -> Result<(), Error> {
+    async fn goes_on_as_text(&mut self, session: &Session) -> Result<(), Refusal> {
         let Some(encoder) = self.encoder.take() else { return Ok(()) };
         self.sink.send(Bytes::from_static(TRAILER)).await?;
         self.before = self.sink.as_mut().finish().await?;
         tracing::debug!("rows go as text from row {} on", self.before + 1);
         self.sink = sink(session, &self.text).await?;
+        self.first = (self.before > 0).then_some(false);
         for rows in encoder.rest() {
-            self.send(rows).await?;
+            self.text(rows).await?;
         }
         Ok(())
     }
 
-    async fn send(&mut self, rows: Bytes) -> Result<(), Error> {
-        send(&mut self.sink, rows).await
+    async fn text(&mut self, rows: Bytes) -> Result<(), Refusal> {
+        if self.first.is_some() && returns(&mut self.first, &rows) {
+            return Err(Refusal::Return(self.before + 1));
+        }
+        Ok(send(&mut self.sink, rows).await?)
     }
+}
+
+/// Whether a carriage return that is not escaped comes before the first row ends.
+fn returns(first: &mut Option<bool>, rows: &[u8]) -> bool {
+    for byte in rows {
+        *first = match (*first, byte) {
+            (None, _) => return false,
+            (Some(false), b'\r') => return true,
+            (Some(false), b'\n') => None,
+            (Some(false), b'\\') => Some(true),
+            (Some(_), _) => Some(false),
+        };
+    }
+    false
 }
 
 async fn sink(session: &Session, sql: &[u8]) -> Result<Pin<Box<CopyInSink<Bytes>>>, Error> {
@@ -117,4 +156,27 @@ async fn send(sink: &mut Pin<Box<CopyInSink<Bytes>>>, mut rows: Bytes) -> Result
         sink.send(rows.split_to(rows.len().min(PIECE))).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::returns;
+
+    #[test]
+    fn a_bare_carriage_return_is_found_in_the_first_row_alone() {
+        for (rows, is_found) in [
+            (&b"a\r\n"[..], true),
+            (b"a\rb\n", true),
+            (b"a\nb\r\n", false),
+            (b"a\\\rb\n", false),
+            (b"a\\\\\rb\n", true),
+            (b"a\\\nb\r\n", true),
+            (b"a", false),
+        ] {
+            // In one piece, and byte by byte.
+            assert_eq!(returns(&mut Some(false), rows), is_found, "{rows:?}");
+            let mut first = Some(false);
+            assert_eq!(rows.chunks(1).any(|byte| returns(&mut first, byte)), is_found, "{rows:?}");
+        }
+    }
 }

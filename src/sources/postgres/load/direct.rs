@@ -11,7 +11,7 @@ use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::copying::{Copy, Copying};
+use super::copying::{Copy, Copying, Refusal};
 use super::place::Places;
 use super::{Broken, ENGLISH, Loader};
 use crate::settings::Postgres;
@@ -140,7 +140,7 @@ impl Loader {
         let Direct::InPlace(session, Some(copying), _) = &mut self.direct else { return self.write(&rows).await };
         self.heard.state().places.wrote(&rows);
         let taken = copying.rows(session, rows).await;
-        taken.map_err(|error| self.refused(&error))
+        taken.map_err(|refusal| self.refuses(refusal))
     }
 
     /// The line that ends a COPY's rows.
@@ -151,7 +151,7 @@ impl Loader {
         let Direct::InPlace(session, Some(copying), _) = &mut self.direct else { return self.write(mark).await };
         self.heard.state().places.wrote(mark);
         let rows = copying.end(session).await;
-        let rows = rows.map_err(|error| self.refused(&error))?;
+        let rows = rows.map_err(|refusal| self.refuses(refusal))?;
         self.said.extend_from_slice(format!("COPY {rows}\n").as_bytes());
         if let Direct::InPlace(_, copying, _) = &mut self.direct {
             *copying = None;
@@ -161,14 +161,12 @@ impl Loader {
 
     /// The server has refused something: what psql would have said of it.
     pub(super) fn refused(&mut self, error: &tokio_postgres::Error) -> Broken {
-        let line = self.heard.state().places.written;
-        let before = match &self.direct {
-            Direct::InPlace(_, Some(copying), _) => copying.before,
-            _ => 0,
-        };
         let said = match error.as_db_error() {
             Some(told) => {
-                let place = told.where_().map(|place| behind(before, place));
+                let place = told.where_().map(|place| match &self.direct {
+                    Direct::InPlace(_, Some(copying), _) => behind(copying.before, &copying.table, place),
+                    _ => place.to_owned(),
+                });
                 let fields = [("DETAIL", told.detail()), ("HINT", told.hint()), ("CONTEXT", place.as_deref())];
                 let more = fields.iter().filter_map(|(field, text)| Some(format!("\n{field}:  {}", (*text)?)));
                 format!("{}:  {}: {}{}", told.severity(), told.code().code(), told.message(), more.collect::<String>())
@@ -180,6 +178,27 @@ impl Loader {
                 format!("error: {gone}{error}{why}")
             }
         };
+        self.tells(&said)
+    }
+
+    /// A COPY does not take its rows.
+    fn refuses(&mut self, refusal: Refusal) -> Broken {
+        match (refusal, &self.direct) {
+            (Refusal::Server(error), _) => self.refused(&error),
+            (Refusal::Return(row), Direct::InPlace(_, Some(copying), _)) => {
+                let table = &copying.table;
+                let said = format!(
+                    "ERROR:  22P04: literal carriage return found in data\nHINT:  Use \"\\r\" to represent carriage return.\n\
+                     CONTEXT:  COPY {table}, line {row}"
+                );
+                self.tells(&said)
+            }
+            (Refusal::Return(_), _) => Broken,
+        }
+    }
+
+    fn tells(&mut self, said: &str) -> Broken {
+        let line = self.heard.state().places.written;
         for line in format!("psql:<stdin>:{line}: {said}").lines() {
             self.heard.hear(Some(line.as_bytes()));
         }
@@ -189,10 +208,10 @@ impl Loader {
     }
 }
 
-/// Where among the rows something failed, of which so many went by another statement.
-fn behind(before: u64, place: &str) -> String {
+/// Where among a table's rows something failed, of which so many went by another statement.
+fn behind(before: u64, table: &str, place: &str) -> String {
     let counted = |line: &str| {
-        let (table, rest) = line.strip_prefix("COPY ")?.split_once(", line ")?;
+        let rest = line.strip_prefix("COPY ")?.strip_prefix(table)?.strip_prefix(", line ")?;
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let row = rest[..digits].parse::<u64>().ok()? + before;
         Some(format!("COPY {table}, line {row}{}", &rest[digits..]))
@@ -218,11 +237,16 @@ mod tests {
 
     #[test]
     fn rows_are_counted_on_from_those_of_another_statement() {
-        assert_eq!(behind(5, "COPY t, line 2, column i: \"x, line 3\""), "COPY t, line 7, column i: \"x, line 3\"");
-        assert_eq!(
-            behind(5, "PL/pgSQL function f() line 3 at RAISE\nCOPY t, line 1"),
-            "PL/pgSQL function f() line 3 at RAISE\nCOPY t, line 6"
-        );
-        assert_eq!(behind(0, "COPY t, line 2"), "COPY t, line 2");
+        for (place, counted) in [
+            ("COPY t, line 2, column i: \"x, line 3\"", "COPY t, line 7, column i: \"x, line 3\""),
+            (
+                "PL/pgSQL function f() line 3 at RAISE\nCOPY t, line 1",
+                "PL/pgSQL function f() line 3 at RAISE\nCOPY t, line 6",
+            ),
+            ("COPY other, line 2", "COPY other, line 2"),
+        ] {
+            assert_eq!(behind(5, "t", place), counted);
+        }
+        assert_eq!(behind(5, "a, line 5", "COPY a, line 5, line 2"), "COPY a, line 5, line 7");
     }
 }

@@ -39,11 +39,12 @@ const COMMIT: &str = "COMMIT;\n";
 /// At any other level the server's first answer within the transaction would forbid to freeze.
 const BEGIN: &str = "\nBEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;\n";
 
-/// The types of a table's columns and, spelled as pg_dump does, their names. An enum's values are read as text is.
+/// The types of a table's columns and, spelled as pg_dump does, their names; none where NULL in an array means a word. An enum's values are
+/// read as text is.
 const COLUMNS: &str = "SELECT pg_catalog.concat(pg_catalog.string_agg(CASE WHEN t.typtype OPERATOR(pg_catalog.=) 'e' THEN '25' \
     ELSE t.oid::pg_catalog.text END, ',' ORDER BY a.attnum), ' (', pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' \
     ORDER BY a.attnum), ')') FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
-    WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.attrelid OPERATOR(pg_catalog.=) ";
+    WHERE pg_catalog.current_setting('array_nulls')::pg_catalog.bool AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.attrelid OPERATOR(pg_catalog.=) ";
 
 impl Frozen {
     /// Begins a transaction and the table's COPY in it.
@@ -67,7 +68,8 @@ impl Frozen {
         let form = if encoder.is_some() { ", in binary" } else { "" };
         tracing::debug!("{}.{} is copied {how}, {by} psql{form}", self.table.0, self.table.1);
         loader.at(self.begun.line);
-        loader.copy(Copy { says: self.copy.clone(), is_frozen, encoder }).await
+        let table = String::from_utf8_lossy(self.table.1.as_bytes()).into_owned();
+        loader.copy(Copy { table, says: self.copy.clone(), is_frozen, encoder }).await
     }
 
     /// Ends the COPY, with the line that ends its rows, and its transaction.

@@ -6,7 +6,7 @@ use bkp::sources::postgres::binary::{Encoder, HEADER, Kind, TRAILER};
 use bytes::Bytes;
 
 use super::stretches::assert_same;
-use crate::support::bkp::Bkp;
+use crate::support::bkp::{Bkp, Running};
 use crate::support::cluster::Cluster;
 use crate::support::normal::lines;
 use crate::support::parts::MAJORS;
@@ -46,6 +46,7 @@ fn encoded(kinds: &[Kind], text: &[u8], length: usize) -> (Vec<u8>, Vec<u8>) {
         encoder.push(Bytes::copy_from_slice(rows));
         while let Some(rows) = encoder.next(64 << 10) {
             binary.extend_from_slice(&rows);
+            encoder.ends_batch();
         }
     }
     binary.extend_from_slice(TRAILER);
@@ -134,6 +135,8 @@ fn what_is_not_told_comes_back_as_text_with_all_that_is_before_and_behind_it() {
     // Neither of a type that can be told, nor of all columns.
     table("none", "i integer, t text, at point", ", point '(1,2)'");
     table("made", "i integer, t text, d integer GENERATED ALWAYS AS (i * 2) STORED", "");
+    // What comes last may be dealt out among sessions.
+    table("tail", "i integer, t text", "");
     cluster.psql("shop", &script);
     cluster.psql("shop", &format!("{ALL} {}", "INSERT INTO kinds SELECT * FROM kinds;".repeat(3)));
     let content = || lines(&cluster.pg_dump("shop", []));
@@ -161,4 +164,50 @@ fn what_is_not_told_comes_back_as_text_with_all_that_is_before_and_behind_it() {
     cluster.psql("postgres", "ALTER ROLE postgres SET array_nulls = off");
     let out = bkp(&["restore", "--yes"]).fails_with(1).says("public.kinds is copied frozen, past psql");
     out.says("22P02: invalid input syntax for type boolean").never_says("in binary");
+}
+
+/// The most memory of its own, in bytes, that any process of a server has while `running` runs.
+fn most_memory(cluster: &Cluster, running: &mut Running) -> u64 {
+    let server = std::fs::read_to_string(cluster.data_dir().join("postmaster.pid")).expect("a server");
+    let server = format!("PPid:\t{}", server.lines().next().expect("its number"));
+    let kilobytes = |status: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    };
+    let mut most = 0;
+    while running.running() {
+        let all = std::fs::read_dir("/proc").expect("processes").flatten();
+        let status = all.filter_map(|process| std::fs::read_to_string(process.path().join("status")).ok());
+        let ours = status.filter(|status| status.lines().any(|line| line == server));
+        most = ours.filter_map(|status| kilobytes(&status)).fold(most, u64::max);
+    }
+    most * 1024
+}
+
+#[test]
+fn the_server_keeps_few_long_rows_in_memory() {
+    let (cluster, work) = (Cluster::start(17), WorkDir::new());
+    cluster.psql("postgres", "CREATE DATABASE shop");
+    // What is as long as all behind it is one session's.
+    for table in ["long", "more", "tail"] {
+        let rows = "SELECT i, repeat(md5(i::text), 32768) FROM generate_series(1, 70) i";
+        cluster.psql(
+            "shop",
+            &format!("CREATE TABLE {table} (i integer, t text); ALTER TABLE {table} ALTER t SET STORAGE EXTERNAL; INSERT INTO {table} {rows}"),
+        );
+    }
+    let bkp = |arguments: &[&str]| {
+        let bkp = Bkp::new(&cluster).bucket(&work.join("bucket")).env("POSTGRES_DB", "shop").env("BKP_JOBS", "2");
+        bkp.env("RUST_LOG", "warn,bkp=debug").env("BKP_STATE_DIR", work.join("state")).args(arguments)
+    };
+    bkp(&["init"]).run().ok();
+    bkp(&["backup"]).run().ok();
+    let mut restore = bkp(&["restore", "--as", "again", "--yes"]).spawn();
+    let most = most_memory(&cluster, &mut restore);
+    restore.wait().ok().says("public.long is copied frozen, past psql, in binary").never_says("rows go as text");
+    let sums = ["shop", "again"]
+        .map(|name| cluster.psql(name, "SELECT count(*), md5(string_agg(t, '' ORDER BY i)) FROM long"));
+    assert_eq!(sums[0], sums[1]);
+    // Of 150 MB; eight, a row, and what a process has anyway.
+    assert!(most < 40 << 20, "{most} bytes");
 }

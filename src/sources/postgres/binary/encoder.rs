@@ -15,8 +15,14 @@ pub const TRAILER: &[u8] = &(-1_i16).to_be_bytes();
 /// Of a row that comes in several pieces so many bytes are kept until it is whole; longer ones go as text.
 const ROW_MAX: usize = 4 << 20;
 
+/// The server stores binary rows by the thousand, however long they are, and keeps them in memory until then; of text rows it keeps 64 KiB
+/// (`CopyMultiInsertInfoIsFull` in its `copyfrom.c` counts the bytes of lines, and there are none). A COPY that ends stores them at once.
+const BATCH_ROWS: usize = 1000;
+
+/// So many bytes it may have to keep.
+const BATCH_BYTES: usize = 8 << 20;
+
 /// Takes text rows in pieces as they come and gives binary ones, until it cannot.
-#[derive(Clone)]
 pub struct Encoder {
     kinds: Vec<Kind>,
     /// How many values a row has, as it is written before each.
@@ -26,6 +32,8 @@ pub struct Encoder {
     /// Rows that wait.
     rows: Bytes,
     given_up: bool,
+    /// How many rows the server may keep in memory, and their bytes.
+    batch: (usize, usize),
     binary: Vec<u8>,
     unescaped: Vec<u8>,
 }
@@ -50,6 +58,7 @@ impl Encoder {
             open: BytesMut::new(),
             rows: Bytes::new(),
             given_up: false,
+            batch: (0, 0),
             binary: Vec::new(),
             unescaped: Vec::new(),
         })
@@ -61,11 +70,11 @@ impl Encoder {
         self.rows = rows;
     }
 
-    /// The next binary rows: as many as are at hand, about `piece` bytes of them. Nothing where more text has to come, or where it has given
-    /// up.
+    /// The next binary rows: as many as are at hand, about `piece` bytes of them. Nothing where more text has to come, where it has given up,
+    /// or where the COPY has to end first: see [`Encoder::ends_batch`].
     pub fn next(&mut self, piece: usize) -> Option<Bytes> {
         self.binary.reserve(piece + piece / 4);
-        while !self.given_up && self.binary.len() < piece && !self.rows.is_empty() {
+        while !self.given_up && self.wants_more(piece) && !self.rows.is_empty() {
             if self.open.is_empty() {
                 self.in_place(piece);
             } else {
@@ -73,6 +82,19 @@ impl Encoder {
             }
         }
         (!self.binary.is_empty()).then(|| Bytes::from(std::mem::take(&mut self.binary)))
+    }
+
+    /// Whether the server has as many rows in memory as it may: another COPY must take the next ones. Said once.
+    pub fn ends_batch(&mut self) -> bool {
+        let is_full = self.batch.1 >= BATCH_BYTES;
+        if is_full {
+            self.batch = (0, 0);
+        }
+        is_full
+    }
+
+    fn wants_more(&self, piece: usize) -> bool {
+        self.binary.len() < piece && self.batch.1 < BATCH_BYTES
     }
 
     /// Whether what [`Encoder::rest`] holds, and all that comes, has to go as text.
@@ -94,7 +116,7 @@ impl Encoder {
     fn in_place(&mut self, piece: usize) {
         let text = std::mem::take(&mut self.rows);
         let mut at = 0;
-        while at < text.len() && self.binary.len() < piece {
+        while at < text.len() && self.wants_more(piece) {
             match self.row(&text[at..]) {
                 Row::Written(bytes) => at += bytes,
                 Row::Open => {
@@ -140,7 +162,10 @@ impl Encoder {
         let row = self.values(text);
         if !matches!(row, Row::Written(_)) {
             self.binary.truncate(from);
+            return row;
         }
+        let (rows, bytes) = self.batch;
+        self.batch = if rows + 1 < BATCH_ROWS { (rows + 1, bytes + self.binary.len() - from) } else { (0, 0) };
         row
     }
 
@@ -201,6 +226,7 @@ mod tests {
             encoder.push(Bytes::copy_from_slice(rows));
             while let Some(rows) = encoder.next(piece) {
                 binary.extend_from_slice(&rows);
+                encoder.ends_batch();
             }
         }
         let given_up = encoder.has_given_up();
@@ -248,6 +274,29 @@ mod tests {
         assert_eq!(rest, long);
         // In one piece it need not be kept.
         assert!(!encode(&INT4_TEXT_BYTEA, &long, long.len(), 1 << 16).2);
+    }
+
+    #[test]
+    fn a_batch_ends_before_the_server_keeps_too_much() {
+        let ends = |bytes: usize, rows: usize| {
+            let (mut encoder, mut ends) = (encoder(&[25]), Vec::new());
+            let row = [&b"a".repeat(bytes)[..], b"\n"].concat();
+            let mut written = 0;
+            for _ in 0..rows {
+                encoder.push(Bytes::copy_from_slice(&row));
+                while let Some(rows) = encoder.next(1) {
+                    written += rows.len() / (bytes + 6);
+                    if encoder.ends_batch() {
+                        ends.push(written);
+                    }
+                }
+            }
+            assert_eq!(written, rows);
+            ends
+        };
+        assert!(ends(8000, 2500).is_empty(), "a thousand rows are stored before");
+        assert_eq!(ends(1 << 20, 20), [8, 16]);
+        assert_eq!(ends(9000, 2500), [932, 1864]);
     }
 
     #[test]

@@ -9,10 +9,16 @@ pub enum Kind {
     Bool,
     /// `\x` and digits.
     Bytes,
-    /// Of so many bytes.
-    Integer(usize),
-    /// Of 4 or 8 bytes.
-    Float(usize),
+    /// Of two bytes.
+    Int2,
+    /// Of four.
+    Int4,
+    /// Of eight.
+    Int8,
+    /// Of four bytes.
+    Float4,
+    /// Of eight.
+    Float8,
     /// Any digits.
     Numeric,
     /// As it is: text, JSON, an enum's labels.
@@ -37,13 +43,13 @@ impl Kind {
         Some(match oid {
             16 => Kind::Bool,
             17 => Kind::Bytes,
-            20 => Kind::Integer(8),
-            21 => Kind::Integer(2),
-            23 => Kind::Integer(4),
+            20 => Kind::Int8,
+            21 => Kind::Int2,
+            23 => Kind::Int4,
             // text, json, bpchar, varchar
             25 | 114 | 1042 | 1043 => Kind::Text,
-            700 => Kind::Float(4),
-            701 => Kind::Float(8),
+            700 => Kind::Float4,
+            701 => Kind::Float8,
             1082 => Kind::Date,
             1114 => Kind::Timestamp,
             1184 => Kind::TimestampTz,
@@ -74,12 +80,12 @@ impl Kind {
     /// Appends a value's length and bytes; nothing, and then anything may have been appended, where the server would write another text.
     pub(super) fn put(self, text: &[u8], to: &mut Vec<u8>) -> Option<()> {
         match self {
-            Kind::Integer(4) => fixed(i32::try_from(numbers::integer(text)?).ok()?.to_be_bytes(), to),
-            Kind::Integer(8) => fixed(numbers::integer(text)?.to_be_bytes(), to),
-            Kind::Integer(_) => fixed(i16::try_from(numbers::integer(text)?).ok()?.to_be_bytes(), to),
+            Kind::Int2 => fixed(i16::try_from(numbers::integer(text)?).ok()?.to_be_bytes(), to),
+            Kind::Int4 => fixed(i32::try_from(numbers::integer(text)?).ok()?.to_be_bytes(), to),
+            Kind::Int8 => fixed(numbers::integer(text)?.to_be_bytes(), to),
             Kind::Bool => fixed([u8::from(texts::boolean(text)?)], to),
-            Kind::Float(4) => fixed(numbers::float::<f32>(text)?.to_be_bytes(), to),
-            Kind::Float(_) => fixed(numbers::float::<f64>(text)?.to_be_bytes(), to),
+            Kind::Float4 => fixed(numbers::float::<f32>(text)?.to_be_bytes(), to),
+            Kind::Float8 => fixed(numbers::float::<f64>(text)?.to_be_bytes(), to),
             Kind::Date => fixed(times::date(text)?.to_be_bytes(), to),
             Kind::Timestamp => fixed(times::timestamp(text)?.to_be_bytes(), to),
             Kind::TimestampTz => fixed(times::timestamp_tz(text)?.to_be_bytes(), to),

@@ -21,7 +21,7 @@ pub fn integer(text: &[u8]) -> Option<i64> {
 const FLOAT_MAX: usize = 32;
 
 /// Digits, perhaps with a fraction and an exponent; or no number, or an infinite one.
-pub fn float<T: Float>(text: &[u8]) -> Option<T> {
+pub fn float<T: FromStr + Copy + Into<f64>>(text: &[u8]) -> Option<T> {
     let (_, digits) = signed(text);
     if text.len() > FLOAT_MAX || matches!(digits, [b'0', b'0'..=b'9', ..]) {
         return None;
@@ -42,25 +42,8 @@ pub fn float<T: Float>(text: &[u8]) -> Option<T> {
     // The server refuses what is too large for it, or too small.
     let mantissa = digits.split(|byte| *byte == b'e').next()?;
     let is_zero = mantissa.iter().all(|byte| matches!(byte, b'0' | b'.'));
-    value.is_as(is_zero).then_some(value)
-}
-
-/// What both kinds of floats can say.
-pub trait Float: FromStr {
-    /// Whether it is finite, and zero where that is meant.
-    fn is_as(&self, is_zero: bool) -> bool;
-}
-
-impl Float for f32 {
-    fn is_as(&self, is_zero: bool) -> bool {
-        self.is_finite() && (*self == 0.0) == is_zero
-    }
-}
-
-impl Float for f64 {
-    fn is_as(&self, is_zero: bool) -> bool {
-        self.is_finite() && (*self == 0.0) == is_zero
-    }
+    let found: f64 = value.into();
+    (found.is_finite() && (found == 0.0) == is_zero).then_some(value)
 }
 
 /// Longer ones are rare, and the server's to judge.

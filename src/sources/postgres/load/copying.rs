@@ -44,9 +44,9 @@ impl Copy {
 pub enum Refusal {
     /// By the server.
     Server(Error),
-    /// As the server would have: a carriage return in this row, which is not escaped and ended no row before. A second COPY would take it for
-    /// a line's end.
-    Return(u64),
+    /// As the server would have: a carriage return in this table's row of this number, which is not escaped and ended no row before. A second
+    /// COPY would take it for a line's end.
+    Return(String, u64),
 }
 
 impl From<Error> for Refusal {
@@ -59,8 +59,8 @@ impl From<Error> for Refusal {
 pub struct Copying {
     sink: Pin<Box<CopyInSink<Bytes>>>,
     encoder: Option<Encoder>,
-    /// The statement that takes text.
-    text: Vec<u8>,
+    /// The statements that take binary rows, and text.
+    sql: [Vec<u8>; 2],
     /// The table's name.
     pub table: String,
     /// How many rows another statement has taken before.
@@ -75,14 +75,10 @@ impl Copying {
     /// # Errors
     /// When the server refuses it.
     pub async fn begin(session: &Session, copy: Copy) -> Result<Copying, Error> {
-        let text = copy.text();
-        let sql = if copy.encoder.is_some() { copy.binary() } else { text.clone() };
-        let sink = sink(session, &sql).await?;
-        let mut copying = Copying { sink, encoder: copy.encoder, text, table: copy.table, before: 0, first: None };
-        if copying.encoder.is_some() {
-            copying.sink.send(Bytes::from_static(HEADER)).await?;
-        }
-        Ok(copying)
+        let sql = [copy.binary(), copy.text()];
+        let sink =
+            if copy.encoder.is_some() { binary(session, &sql[0]).await? } else { sink(session, &sql[1]).await? };
+        Ok(Copying { sink, encoder: copy.encoder, sql, table: copy.table, before: 0, first: None })
     }
 
     /// Takes rows.
@@ -94,6 +90,11 @@ impl Copying {
         encoder.push(rows);
         while let Some(rows) = encoder.next(PIECE) {
             send(&mut self.sink, rows).await?;
+            if encoder.ends_batch() {
+                self.sink.send(Bytes::from_static(TRAILER)).await?;
+                self.before += self.sink.as_mut().finish().await?;
+                self.sink = binary(session, &self.sql[0]).await?;
+            }
         }
         if encoder.has_given_up() { self.goes_on_as_text(session).await } else { Ok(()) }
     }
@@ -115,9 +116,9 @@ impl Copying {
     async fn goes_on_as_text(&mut self, session: &Session) -> Result<(), Refusal> {
         let Some(encoder) = self.encoder.take() else { return Ok(()) };
         self.sink.send(Bytes::from_static(TRAILER)).await?;
-        self.before = self.sink.as_mut().finish().await?;
+        self.before += self.sink.as_mut().finish().await?;
         tracing::debug!("rows go as text from row {} on", self.before + 1);
-        self.sink = sink(session, &self.text).await?;
+        self.sink = sink(session, &self.sql[1]).await?;
         self.first = (self.before > 0).then_some(false);
         for rows in encoder.rest() {
             self.text(rows).await?;
@@ -127,7 +128,7 @@ impl Copying {
 
     async fn text(&mut self, rows: Bytes) -> Result<(), Refusal> {
         if self.first.is_some() && returns(&mut self.first, &rows) {
-            return Err(Refusal::Return(self.before + 1));
+            return Err(Refusal::Return(self.table.clone(), self.before + 1));
         }
         Ok(send(&mut self.sink, rows).await?)
     }
@@ -149,6 +150,13 @@ fn returns(first: &mut Option<bool>, rows: &[u8]) -> bool {
 
 async fn sink(session: &Session, sql: &[u8]) -> Result<Pin<Box<CopyInSink<Bytes>>>, Error> {
     Ok(Box::pin(session.copy_in(&*String::from_utf8_lossy(sql)).await?))
+}
+
+/// Begins a COPY of binary rows.
+async fn binary(session: &Session, sql: &[u8]) -> Result<Pin<Box<CopyInSink<Bytes>>>, Error> {
+    let mut sink = sink(session, sql).await?;
+    sink.send(Bytes::from_static(HEADER)).await?;
+    Ok(sink)
 }
 
 async fn send(sink: &mut Pin<Box<CopyInSink<Bytes>>>, mut rows: Bytes) -> Result<(), Error> {

@@ -148,15 +148,17 @@ impl Loader {
     /// # Errors
     /// As [`Loader::write`].
     pub async fn end_copy(&mut self, mark: &[u8]) -> Result<(), Broken> {
-        let Direct::InPlace(session, Some(copying), _) = &mut self.direct else { return self.write(mark).await };
+        let Direct::InPlace(session, copying @ Some(_), _) = &mut self.direct else { return self.write(mark).await };
         self.heard.state().places.wrote(mark);
-        let rows = copying.end(session).await;
-        let rows = rows.map_err(|refusal| self.refuses(refusal))?;
-        self.said.extend_from_slice(format!("COPY {rows}\n").as_bytes());
-        if let Direct::InPlace(_, copying, _) = &mut self.direct {
-            *copying = None;
+        let Some(begun) = copying else { return Ok(()) };
+        match begun.end(session).await {
+            Ok(rows) => {
+                *copying = None;
+                self.said.extend_from_slice(format!("COPY {rows}\n").as_bytes());
+                Ok(())
+            }
+            Err(refusal) => Err(self.refuses(refusal)),
         }
-        Ok(())
     }
 
     /// The server has refused something: what psql would have said of it.
@@ -183,17 +185,15 @@ impl Loader {
 
     /// A COPY does not take its rows.
     fn refuses(&mut self, refusal: Refusal) -> Broken {
-        match (refusal, &self.direct) {
-            (Refusal::Server(error), _) => self.refused(&error),
-            (Refusal::Return(row), Direct::InPlace(_, Some(copying), _)) => {
-                let table = &copying.table;
+        match refusal {
+            Refusal::Server(error) => self.refused(&error),
+            Refusal::Return(table, row) => {
                 let said = format!(
                     "ERROR:  22P04: literal carriage return found in data\nHINT:  Use \"\\r\" to represent carriage return.\n\
                      CONTEXT:  COPY {table}, line {row}"
                 );
                 self.tells(&said)
             }
-            (Refusal::Return(_), _) => Broken,
         }
     }
 

@@ -33,7 +33,7 @@ use crate::error::statements::Failed;
 use crate::process::{Consumer, Program};
 use crate::settings::Postgres;
 
-pub use self::copying::Copy;
+pub use self::copying::{Copy, ENDS};
 use self::direct::Direct;
 pub use self::direct::Twin;
 use self::heard::Heard;

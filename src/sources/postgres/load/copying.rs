@@ -13,6 +13,9 @@ use crate::sources::postgres::connect::Session;
 /// Rows are sent in pieces of this length, in bytes: the server copies each once more, and a longer one would not stay in its cache.
 const PIECE: usize = 64 << 10;
 
+/// What ends a COPY's statement; options stand before it.
+pub const ENDS: &[u8] = b";\n";
+
 /// How a COPY is said.
 pub struct Copy {
     /// The table's name, as the server tells it of a row.
@@ -36,7 +39,7 @@ impl Copy {
     }
 
     fn with(&self, options: &str) -> Vec<u8> {
-        [&self.says, options.as_bytes(), b";\n"].concat()
+        [&self.says, options.as_bytes(), ENDS].concat()
     }
 }
 
@@ -59,8 +62,10 @@ impl From<Error> for Refusal {
 pub struct Copying {
     sink: Pin<Box<CopyInSink<Bytes>>>,
     encoder: Option<Encoder>,
-    /// The statements that take binary rows, and text.
-    sql: [Vec<u8>; 2],
+    /// The statement that takes binary rows.
+    in_binary: Vec<u8>,
+    /// The one that takes text.
+    as_text: Vec<u8>,
     /// The table's name.
     pub table: String,
     /// How many rows another statement has taken before.
@@ -75,10 +80,12 @@ impl Copying {
     /// # Errors
     /// When the server refuses it.
     pub async fn begin(session: &Session, copy: Copy) -> Result<Copying, Error> {
-        let sql = [copy.binary(), copy.text()];
-        let sink =
-            if copy.encoder.is_some() { binary(session, &sql[0]).await? } else { sink(session, &sql[1]).await? };
-        Ok(Copying { sink, encoder: copy.encoder, sql, table: copy.table, before: 0, first: None })
+        let (in_binary, as_text) = (copy.binary(), copy.text());
+        let sink = match copy.encoder {
+            Some(_) => binary(session, &in_binary).await?,
+            None => sink(session, &as_text).await?,
+        };
+        Ok(Copying { sink, encoder: copy.encoder, in_binary, as_text, table: copy.table, before: 0, first: None })
     }
 
     /// Takes rows.
@@ -91,9 +98,8 @@ impl Copying {
         while let Some(rows) = encoder.next(PIECE) {
             send(&mut self.sink, rows).await?;
             if encoder.ends_batch() {
-                self.sink.send(Bytes::from_static(TRAILER)).await?;
-                self.before += self.sink.as_mut().finish().await?;
-                self.sink = binary(session, &self.sql[0]).await?;
+                self.before += ended(&mut self.sink).await?;
+                self.sink = binary(session, &self.in_binary).await?;
             }
         }
         if encoder.has_given_up() { self.goes_on_as_text(session).await } else { Ok(()) }
@@ -104,21 +110,22 @@ impl Copying {
     /// # Errors
     /// When some are refused.
     pub async fn end(&mut self, session: &Session) -> Result<u64, Refusal> {
-        match &self.encoder {
-            // A row that does not end is the server's to judge.
-            Some(encoder) if encoder.has_open() => self.goes_on_as_text(session).await?,
-            Some(_) => self.sink.send(Bytes::from_static(TRAILER)).await?,
-            None => {}
+        // A row that does not end is the server's to judge.
+        if self.encoder.as_ref().is_some_and(Encoder::has_open) {
+            self.goes_on_as_text(session).await?;
         }
-        Ok(self.before + self.sink.as_mut().finish().await?)
+        let rows = match self.encoder {
+            Some(_) => ended(&mut self.sink).await?,
+            None => self.sink.as_mut().finish().await?,
+        };
+        Ok(self.before + rows)
     }
 
     async fn goes_on_as_text(&mut self, session: &Session) -> Result<(), Refusal> {
         let Some(encoder) = self.encoder.take() else { return Ok(()) };
-        self.sink.send(Bytes::from_static(TRAILER)).await?;
-        self.before += self.sink.as_mut().finish().await?;
+        self.before += ended(&mut self.sink).await?;
         tracing::debug!("rows go as text from row {} on", self.before + 1);
-        self.sink = sink(session, &self.sql[1]).await?;
+        self.sink = sink(session, &self.as_text).await?;
         self.first = (self.before > 0).then_some(false);
         for rows in encoder.rest() {
             self.text(rows).await?;
@@ -157,6 +164,12 @@ async fn binary(session: &Session, sql: &[u8]) -> Result<Pin<Box<CopyInSink<Byte
     let mut sink = sink(session, sql).await?;
     sink.send(Bytes::from_static(HEADER)).await?;
     Ok(sink)
+}
+
+/// Ends one, and says how many rows it took.
+async fn ended(sink: &mut Pin<Box<CopyInSink<Bytes>>>) -> Result<u64, Error> {
+    sink.send(Bytes::from_static(TRAILER)).await?;
+    sink.as_mut().finish().await
 }
 
 async fn send(sink: &mut Pin<Box<CopyInSink<Bytes>>>, mut rows: Bytes) -> Result<(), Error> {

@@ -31,9 +31,6 @@ pub struct Frozen {
     pub twin: Option<Arc<Twin>>,
 }
 
-/// What ends a COPY's statement, so that an option can stand before it.
-pub const ENDS: &[u8] = b";\n";
-
 const COMMIT: &str = "COMMIT;\n";
 
 /// At any other level the server's first answer within the transaction would forbid to freeze.

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use memchr::{memchr_iter, memrchr};
 
 use super::facts::Dealt;
-use super::frozen::{self, Frozen};
+use super::frozen::Frozen;
 use super::lane::Part;
 use super::touches::Qualified;
-use crate::sources::postgres::load::Twin;
+use crate::sources::postgres::load::{ENDS, Twin};
 use crate::sources::postgres::rewrite::Begun;
 
 /// How many bytes of rows go to a lane at once: enough that giving them costs nothing, little enough that all lanes end together.
@@ -96,14 +96,14 @@ impl Block {
     /// The same where the table is known by a number and keeps rows itself: it may come frozen, and past psql.
     #[must_use]
     pub fn of(self, oid: Option<u32>, twin: Option<Arc<Twin>>) -> Block {
-        let may_be = self.table.is_some() && self.header.ends_with(frozen::ENDS);
+        let may_be = self.table.is_some() && self.header.ends_with(ENDS);
         // Only psql takes bytes that are no UTF-8, and says what is wrong with them.
         let is_text = self.begun.guarded.is_none() && std::str::from_utf8(&self.header).is_ok();
         Block { oid: oid.filter(|_| may_be), twin: twin.filter(|_| is_text), ..self }
     }
 
     fn frozen(&self) -> Option<Frozen> {
-        let copy = self.header.slice(..self.header.len().checked_sub(frozen::ENDS.len())?);
+        let copy = self.header.slice(..self.header.len().checked_sub(ENDS.len())?);
         let (table, oid) = (self.table.clone()?, self.oid.filter(|_| self.is_frozen)?);
         Some(Frozen { table, oid, begun: self.begun.clone(), come: self.number, copy, twin: self.twin.clone() })
     }

@@ -257,6 +257,16 @@ fn a_killed_restore_takes_its_restic_along() {
 }
 
 #[test]
+fn a_restic_that_takes_a_while_to_end_is_outlasted() {
+    // Once it has made something it goes on for half a second, whatever is removed meanwhile.
+    let script = "trap '' TERM; kill -9 $PPID; cd $D/../files/.bkp-*/new
+        for n in $(seq 50); do mkdir -p $PWD/$n; : >$PWD/$n/file; sleep 0.01; done; exit 1";
+    let (plain, _) = killed_in_restore(script);
+    plain.bkp(["resume"]).run().ok().says("nothing is left");
+    assert_eq!(left_among(&plain), [""; 0]);
+}
+
+#[test]
 fn what_a_restic_makes_anew_behind_a_dead_restore_is_removed_by_a_later_start() {
     let (plain, before) = killed_in_restore(
         "trap '' TERM; kill -9 $PPID; while [ ! -e $D/go ]; do sleep 0.02; done; $REAL \"$@\"; touch $D/over; exit 1",

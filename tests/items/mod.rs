@@ -127,8 +127,8 @@ pub fn tree(root: &Path) -> Vec<String> {
         Command::new("sh")
             .arg("-c")
             .arg(
-                "find . -mindepth 1 -not -path './.bkp-*' -printf '%P %y %m %U:%G %l\\n' | sort; \
-             find . -type f -not -path './.bkp-*' -print0 | sort -z | xargs -0 -r md5sum",
+                "find . -mindepth 1 -path './.bkp-*' -prune -o -printf '%P %y %m %U:%G %l\\n' | sort; \
+             find . -path './.bkp-*' -prune -o -type f -print0 | sort -z | xargs -0 -r md5sum",
             )
             .current_dir(root),
         b"",

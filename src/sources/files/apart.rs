@@ -73,7 +73,7 @@ impl Apart {
 
 impl Drop for Apart {
     fn drop(&mut self) {
-        if let Err(error) = walk::remove(&self.directory, &self.hidden) {
+        if let Err(error) = walk::outlast(|| walk::remove(&self.directory, &self.hidden)) {
             tracing::warn!("{} is left and may be removed: {error}", self.target().display());
         }
     }

@@ -213,11 +213,13 @@ fn remove(base: &Path, name: &OsStr, app: &str) -> io::Result<()> {
     if let Some(data) = server_data(&directory) {
         end_all_in(data)?;
     }
-    walk::remove(&directory, OsStr::new(SERVER))?;
-    walk::remove(&directory, OsStr::new(TREES))?;
-    walk::remove(&directory, OsStr::new(&marker(app)))?;
-    // Of what is in it now, nothing is ours.
-    std::fs::remove_dir(base.join(name))
+    walk::outlast(|| {
+        walk::remove(&directory, OsStr::new(SERVER))?;
+        walk::remove(&directory, OsStr::new(TREES))?;
+        walk::remove(&directory, OsStr::new(&marker(app)))?;
+        // Of what is in it now, nothing is ours.
+        std::fs::remove_dir(base.join(name))
+    })
 }
 
 /// The device and inode of a server's data, by no link: another one's server may be at its end.

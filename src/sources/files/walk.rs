@@ -5,6 +5,7 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, Stat};
 use rustix::io::Errno;
@@ -113,6 +114,25 @@ fn remove_once(base: &OwnedFd, name: &OsStr) -> io::Result<()> {
         let flags = if entry.is_directory() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         Ok(rustix::fs::unlinkat(entry.directory, entry.name, flags)?)
     })
+}
+
+/// How long whoever fills what is being removed is waited for. A restic that is told to end is gone in far less.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// Removes with `remove`, again as long as somebody puts things there meanwhile: a restic may outlive its run by a moment.
+///
+/// # Errors
+/// Those of `remove`; that a directory is not empty after ten seconds.
+pub fn outlast(mut remove: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    let end = Instant::now() + ENDING;
+    loop {
+        match remove() {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Bytes on the volume that everything below `base/name` takes; files with several names count once for each.

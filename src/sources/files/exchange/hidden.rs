@@ -185,7 +185,7 @@ impl Hidden {
                     .hint("unmount it; the next run removes the rest")
             );
         }
-        let mut gone = || -> io::Result<()> {
+        let gone = walk::outlast(|| {
             for side in [STRAY, NEW, OLD, UNFINISHED] {
                 watch(Step::Remove)?;
                 walk::remove(&self.directory, OsStr::new(side))?;
@@ -195,8 +195,8 @@ impl Hidden {
             walk::remove(&self.directory, OsStr::new(JOURNAL))?;
             watch(Step::Remove)?;
             Ok(rustix::fs::unlinkat(&self.root, &self.name, AtFlags::REMOVEDIR)?)
-        };
-        gone().with_context(|| format!("removing {}", shown.display()))
+        });
+        gone.with_context(|| format!("removing {}", shown.display()))
     }
 }
 

@@ -48,7 +48,9 @@ pub async fn replaced(context: &Context) -> Result<Vec<Copy>> {
     if let Some(postgres) = &settings.postgres {
         let asked = async {
             let session = server::maintenance(postgres, "bkp list").await?;
-            server::databases(&session).await
+            let mut here = server::databases(&session).await?;
+            server::measure(&session, &mut here, |database| database.journal().is_some()).await?;
+            anyhow::Ok(here)
         };
         for database in tokio::time::timeout(PATIENCE, asked).await.context("the database server does not answer")?? {
             let Some(journal) = database.journal() else { continue };

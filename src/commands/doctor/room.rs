@@ -14,9 +14,10 @@ use crate::sources::postgres::server;
 
 /// Room for a second copy of the databases on the server.
 pub async fn on_server(session: &Session, postgres: &Postgres, databases: &[String]) -> Result<Vec<Finding>> {
-    let here = server::databases(session).await?;
-    let sizes = here.iter().filter(|database| databases.contains(&database.name)).filter_map(|database| database.bytes);
-    let needed: u64 = sizes.map(|bytes| u64::try_from(bytes).unwrap_or(0)).sum();
+    let mut here = server::databases(session).await?;
+    server::measure(session, &mut here, |database| databases.contains(&database.name)).await?;
+    let needed: u64 =
+        here.iter().filter_map(|database| database.bytes).map(|bytes| u64::try_from(bytes).unwrap_or(0)).sum();
     let room = Room::ask_for(session, postgres.port, needed).await?;
     let Some(free) = room.free() else {
         let what = format!(

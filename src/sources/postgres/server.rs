@@ -1,6 +1,6 @@
 //! What a server holds: questions to the catalogue that a backup and a restore ask before they act.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context, Result, bail};
 
@@ -22,7 +22,7 @@ pub struct Database {
     pub connectable: bool,
     /// Its comment.
     pub comment: Option<String>,
-    /// Its size, where we may know it.
+    /// Its size, where it was [measured](measure) and we may know it.
     pub bytes: Option<i64>,
 }
 
@@ -132,8 +132,7 @@ pub async fn databases(session: &Session) -> Result<Vec<Database>> {
     let rows = session
         .query(
             "SELECT pg_catalog.textsend(datname::text), datallowconn AND datconnlimit <> -2,
-                    pg_catalog.textsend(pg_catalog.shobj_description(oid, 'pg_database')),
-                    CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT') THEN pg_catalog.pg_database_size(oid) END, oid
+                    pg_catalog.textsend(pg_catalog.shobj_description(oid, 'pg_database')), oid
              FROM pg_catalog.pg_database WHERE datname <> 'template0' ORDER BY datname",
             &[],
         )
@@ -145,10 +144,26 @@ pub async fn databases(session: &Session) -> Result<Vec<Database>> {
             name: text(row.get(0)),
             connectable: row.get(1),
             comment: row.get::<_, Option<&[u8]>>(2).map(text),
-            bytes: row.get(3),
-            oid: row.get(4),
+            oid: row.get(3),
+            bytes: None,
         })
         .collect())
+}
+
+/// Asks for the sizes of some. The server looks at every file of a database for that, so nobody asks it of all.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn measure(session: &Session, databases: &mut [Database], of: impl Fn(&Database) -> bool) -> Result<()> {
+    let wanted: Vec<u32> = databases.iter().filter(|database| of(database)).map(|database| database.oid).collect();
+    let query = "SELECT oid, pg_catalog.pg_database_size(oid) FROM pg_catalog.pg_database
+                 WHERE oid = ANY ($1) AND pg_catalog.has_database_privilege(oid, 'CONNECT')";
+    let sizes = session.query(query, &[&wanted]).await.context("asking for sizes of databases")?;
+    let sizes: HashMap<u32, i64> = sizes.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for database in databases {
+        database.bytes = sizes.get(&database.oid).copied();
+    }
+    Ok(())
 }
 
 /// What all databases share is kept in the encoding of the database that it was written in, and a server hands it out as it is.

@@ -61,7 +61,11 @@ pub async fn undo(context: &Context, request: &Request) -> Result<Exit> {
     context.stop.or_soon(super::leftovers::give_back(context, &held, request.dry_run)).await?;
 
     refuse_undecided(context)?;
-    let mut last = context.stop.or(see(context, &held)).await?.last(&settings.app)?;
+    let mut seen = context.stop.or(see(context, &held)).await?;
+    if let (Some(session), Some(databases)) = (&held.session, &mut seen.databases) {
+        server::measure(session, databases, |database| database.journal().is_some()).await?;
+    }
+    let mut last = seen.last(&settings.app)?;
     let mut faults = std::mem::take(&mut last.faults);
     let mut databases = match &held.session {
         Some(main) if !last.turns.is_empty() => {

@@ -24,6 +24,9 @@ impl Replay {
         self.goes_on(settled).await?;
         let Some(facts) = self.facts().await else { return self.one_session("").await };
         let Mode::Before(_) = &self.mode else { return Ok(()) };
+        self.session.extend_from_slice(facts.sets.as_bytes());
+        let set = self.first()?.write(facts.sets.as_bytes()).await;
+        self.goes_on(set).await?;
         let (over_tell, over) = unbounded_channel();
         let tell = Tell { room: Arc::default(), over: over_tell, has_failed: Arc::default() };
         let mut more = Vec::new();
@@ -78,7 +81,9 @@ impl Replay {
         let target = &self.target;
         let encoding = target.encoding.as_deref().unwrap_or("UTF8");
         let rows_come = self.begun < target.blocks;
-        match Facts::ask((&target.postgres, &target.database, &target.session_name), encoding, rows_come).await {
+        match Facts::ask((&target.postgres, &target.database, &target.session_name), encoding, rows_come, target.jobs)
+            .await
+        {
             Ok(Ok(facts)) => {
                 if matches!(self.mode, Mode::Several(_)) {
                     self.is_loaded_by(facts.calls);

@@ -8,6 +8,7 @@ use super::replay::{Mode, Replay};
 use super::rows::Block;
 use super::schedule::Hold;
 use super::several::LIGHT;
+use super::shapes;
 use super::touches::{Rows, Thing, Way};
 use crate::sources::postgres::rewrite::Begun;
 
@@ -34,12 +35,18 @@ impl Replay {
         match way {
             Way::Rows(rows) => return self.rows_come(rows, begun, sql).await,
             Way::Session => {
-                // What has failed by now is told here, of all lanes: each would end with its own.
-                self.strict().await?;
+                let is_alone = matches!(&self.mode, Mode::Several(several) if several.alone);
+                if self.rows_came || !is_alone {
+                    // What has failed by now is told here, of all lanes: each would end with its own.
+                    self.strict().await?;
+                }
+                if !self.rows_came {
+                    self.turns = self.turns.saturating_add(1);
+                    self.remember(sql).await?;
+                }
                 let Mode::Several(several) = &mut self.mode else { return Ok(()) };
                 // Not every setting can be compared.
                 several.twin = None;
-                let is_alone = several.alone;
                 let mut lanes = several.lanes.iter_mut().skip(usize::from(is_alone));
                 let given = lanes.try_for_each(|lane| lane.give(job(begun.clone(), sql)));
                 self.goes_on(given).await?;
@@ -79,7 +86,28 @@ impl Replay {
                     return self.bounded().await;
                 }
             }
-            Way::Alone { changes } => self.stale |= changes,
+            Way::Shapes(tables) => {
+                if let Mode::Several(several) = &mut self.mode
+                    && several.alone
+                {
+                    // What this one is made of may have been made just now.
+                    self.turns = self.turns.saturating_add(1);
+                    self.rest().await?;
+                }
+                let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+                several.alone = false;
+                // Rows ask what became of it.
+                self.changed = true;
+                let things = tables.into_iter().map(|table| (Thing::Table(table), Hold::Alone));
+                several.schedule.add(job(begun, sql), things, 0);
+                return self.bounded().await;
+            }
+            Way::Alone { changes } => {
+                if shapes::sees_to_more(sql) {
+                    self.turns = usize::MAX;
+                }
+                self.stale |= changes;
+            }
             Way::Begin | Way::End | Way::Serial => {}
         }
         self.alone().await?;
@@ -127,6 +155,11 @@ impl Replay {
         let Mode::Several(several) = &mut self.mode else { bail!("the load is over") };
         if several.alone || !several.schedule.is_empty() {
             self.rest().await?;
+        }
+        if !std::mem::replace(&mut self.rows_came, true) {
+            // A COPY ends badly at the first failure that comes before it: here all are told.
+            self.strict().await?;
+            self.knows_twin();
         }
         let Mode::Several(several) = &mut self.mode else { bail!("the load is over") };
         match several.facts.dealt(&rows) {

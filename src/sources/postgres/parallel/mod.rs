@@ -1,6 +1,7 @@
 //! The replay of a dump into a side database by several psql at once, from one plain stream.
 //!
-//! - **Before the data** one session ([`replay::Replay`]'s first) takes everything in order, as ever.
+//! - **Before the data** one session ([`replay::Replay`]'s first) takes everything in order, as ever; where hundreds of tables come, several
+//!   make them ([`shapes`]).
 //! - **At the first rows** the side database's own catalogue is asked whether the order of rows can matter ([`facts`]): with a trigger, a
 //!   foreign key or an event trigger there, one session goes on. A table whose rows are taken with functions that may read others comes
 //!   alone ([`doubts`]).
@@ -30,6 +31,7 @@ mod rows;
 mod schedule;
 mod settings;
 mod several;
+mod shapes;
 mod touches;
 
 pub use self::end::Taken;

@@ -57,11 +57,9 @@ impl Replay {
         tracing::info!("rows are loaded by {} sessions", lanes.len());
         let schedule = Schedule::default();
         self.is_loaded_by(facts.calls);
-        // One more for each of them, and one that asks.
-        let twin = settings::twin(&self.target, &self.session).filter(|_| facts.spare >= 2 * lanes.len());
         self.mode = Mode::Several(Box::new(Several {
             facts,
-            twin,
+            twin: None,
             lanes,
             tell,
             over,
@@ -72,6 +70,15 @@ impl Replay {
             for_good: false,
         }));
         Ok(())
+    }
+
+    /// All that sets the sessions has come: others can be opened that are like them.
+    pub(super) fn knows_twin(&mut self) {
+        if let Mode::Several(several) = &mut self.mode {
+            // One more for each of them, and one that asks.
+            let has_room = several.facts.spare >= 2 * several.lanes.len();
+            several.twin = settings::twin(&self.target, &self.session).filter(|_| has_room);
+        }
     }
 
     /// What the catalogue says; nothing when the dump's order has to be kept, which is said.

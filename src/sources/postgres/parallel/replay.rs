@@ -12,7 +12,7 @@ use super::lane::Job;
 use super::rows::Block;
 use super::several::Several;
 use super::touches::{self, Qualified, Way};
-use super::{failures, settings};
+use super::{failures, settings, shapes};
 use crate::settings::Postgres;
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::load::{Broken, Loader};
@@ -23,6 +23,10 @@ use crate::sources::postgres::statement::Manner;
 const SESSION_MAX: usize = 1 << 20;
 /// The longest statement that may wait with others, in bytes.
 const HELD_MAX: usize = 1 << 16;
+/// From so many tables with rows on several sessions make them: what that saves is more than asking the catalogue once more.
+const MANY: usize = 200;
+/// So often all sessions wait for one before the data; then that one makes all the rest.
+const TURNS_MAX: usize = 64;
 
 /// What a replay needs to know.
 #[derive(Debug, Clone)]
@@ -53,6 +57,10 @@ pub struct Replay {
     pub(super) in_transaction: bool,
     /// COPYs that have begun.
     pub(super) begun: usize,
+    /// Whether rows have come that several sessions take.
+    pub(super) rows_came: bool,
+    /// How often what makes tables had to wait for what goes alone.
+    pub(super) turns: usize,
     /// Whether what the catalogue said may be old.
     pub(super) stale: bool,
     /// Whether it may be old for rows.
@@ -93,6 +101,8 @@ impl Replay {
             session: Vec::new(),
             in_transaction: false,
             begun: 0,
+            rows_came: false,
+            turns: 0,
             stale: false,
             changed: false,
             asked: 0,
@@ -122,24 +132,39 @@ impl Replay {
                     return self.rows_come(rows, begun, sql).await;
                 }
             }
-            Some(Way::Session) if is_before => {
-                self.session.extend_from_slice(sql);
-                self.session.push(b'\n');
-                if self.session.len() > SESSION_MAX {
-                    self.one_session("too much sets its sessions").await?;
+            Some(Way::Shapes(tables)) if is_before => {
+                self.several().await?;
+                if matches!(self.mode, Mode::Several(_)) {
+                    return self.among_several(Way::Shapes(tables), begun, at, sql).await;
                 }
             }
+            Some(Way::Session) if is_before => self.remember(sql).await?,
             Some(way) if !is_before => return self.among_several(way, begun, at, sql).await,
             _ => {}
         }
         self.direct(begun, at, sql, is_rows).await
     }
 
+    /// Keeps what sets a session for those that come later.
+    pub(super) async fn remember(&mut self, sql: &[u8]) -> Result<()> {
+        self.session.extend_from_slice(sql);
+        self.session.push(b'\n');
+        if self.session.len() > SESSION_MAX {
+            self.one_session("too much sets its sessions").await?;
+        }
+        Ok(())
+    }
+
     /// Where the way of a statement is known, with what it says of transactions taken in.
     fn way(&mut self, begun: &Begun, sql: &[u8]) -> Way {
         let way = touches::way(sql, true);
         let is_long = begun.lines.is_none() && begun.act != "COPY";
+        let makes_many = self.begun == 0 && self.target.blocks >= MANY;
+        let may_wait = self.turns < TURNS_MAX && !self.in_transaction && !is_long && sql.len() <= HELD_MAX;
         let way = match way {
+            Way::Alone { .. } if makes_many && may_wait => shapes::shaped(sql).map_or(way, Way::Shapes),
+            // What it touches may wait to be made.
+            Way::Beside(_) | Way::Free if makes_many => Way::Alone { changes: true },
             Way::Alone { .. } if is_long => Way::Alone { changes: true },
             // Only its beginning was read.
             _ if is_long => Way::Serial,

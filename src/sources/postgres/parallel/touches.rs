@@ -31,6 +31,8 @@ pub enum Way {
     Free,
     /// It goes beside what does not touch the same.
     Beside(Touched),
+    /// It makes or shapes these tables and sequences, before any rows, and goes beside what does so with others.
+    Shapes(Vec<Qualified>),
     /// It goes alone.
     Alone {
         /// Whether tables, keys or triggers may have changed.
@@ -288,7 +290,7 @@ fn rows(sql: &[u8], standard_strings: bool) -> Rows {
 }
 
 /// `schema.name` at a place, and the place after it.
-fn qualified(statement: &Statement<'_>, at: usize) -> Option<(Qualified, usize)> {
+pub fn qualified(statement: &Statement<'_>, at: usize) -> Option<(Qualified, usize)> {
     let point = statement.token(at + 1)?.is_punct(b'.');
     let more = statement.token(at + 3).is_some_and(|t| t.is_punct(b'.'));
     (point && !more).then_some(())?;

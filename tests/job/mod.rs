@@ -13,6 +13,7 @@ mod foreign;
 mod fresh;
 mod last_words;
 mod managed;
+mod many_tables;
 mod members;
 mod names;
 mod odd_servers;

@@ -317,7 +317,7 @@ fn failures_are_told_as_by_one_session() {
 }
 
 /// A line without what every run has for itself: the time, and the name of what it loads into.
-fn unnamed(line: &str) -> String {
+pub(super) fn unnamed(line: &str) -> String {
     let line = line.find("the replay").map_or(line, |at| &line[at..]);
     line.split(' ').filter(|word| !word.contains("__bkp_")).collect::<Vec<_>>().join(" ")
 }

@@ -123,12 +123,27 @@ fn what_fails_among_hundreds_of_tables_is_told_as_by_one_session() {
 }
 
 #[test]
+fn tables_that_want_the_names_of_others_arrays_get_what_they_would_have_got() {
+    let server = Foreign::on(14);
+    let pairs = (0..60)
+        .map(|n| format!("CREATE TABLE s.a{n} (i integer);\nCREATE TABLE s._a{n} (i integer);\n"))
+        .collect::<String>();
+    let dump = plain(200, &[(100, &pairs)], "");
+    for jobs in ["1", "4"] {
+        server.load(&format!("by{jobs}"), dump.as_bytes(), jobs).ok().never_says("now one does");
+    }
+    let arrays = "SELECT string_agg(format('%s %s', c.relname, a.typname), ',' ORDER BY c.relname) FROM pg_class c JOIN pg_type t ON t.oid = c.reltype JOIN pg_type a ON a.oid = t.typarray WHERE c.relname ~ '^_?a'";
+    assert_eq!(server.cluster.psql("by1", arrays), server.cluster.psql("by4", arrays));
+}
+
+#[test]
 fn what_is_set_between_tables_holds_for_those_behind_it_in_every_session() {
     let server = Foreign::of(watched(15));
     server.cluster.psql("postgres", "CREATE ROLE rich SUPERUSER");
-    // Who made them owns them: nothing else is said.
+    // Who made them owns them: nothing else is said. What is set comes behind what goes alone, too.
     let sets = [
         (60, "SET SESSION AUTHORIZATION 'rich';\nCREATE TABLE s.a (i integer);\n"),
+        (90, "CREATE VIEW s.v AS SELECT 1;\nRESET SESSION AUTHORIZATION;\nSET SESSION AUTHORIZATION 'rich';\n"),
         (61, "CREATE TABLE s.b (i integer);\n"),
         (120, "RESET SESSION AUTHORIZATION;\nCREATE TABLE s.c (i integer);\n"),
     ];

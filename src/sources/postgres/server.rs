@@ -159,9 +159,10 @@ pub async fn measure(session: &Session, databases: &mut [Database], of: impl Fn(
     let query = "SELECT oid, pg_catalog.pg_database_size(oid) FROM pg_catalog.pg_database
                  WHERE oid = ANY ($1) AND pg_catalog.has_database_privilege(oid, 'CONNECT')";
     let sizes = session.query(query, &[&wanted]).await.context("asking for sizes of databases")?;
-    let sizes: HashMap<u32, i64> = sizes.iter().map(|row| (row.get(0), row.get(1))).collect();
+    // Of one that is being dropped the server says nothing.
+    let sizes: HashMap<u32, Option<i64>> = sizes.iter().map(|row| (row.get(0), row.get(1))).collect();
     for database in databases {
-        database.bytes = sizes.get(&database.oid).copied();
+        database.bytes = sizes.get(&database.oid).copied().flatten();
     }
     Ok(())
 }

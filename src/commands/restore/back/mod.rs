@@ -63,7 +63,7 @@ pub async fn undo(context: &Context, request: &Request) -> Result<Exit> {
     refuse_undecided(context)?;
     let mut seen = context.stop.or(see(context, &held)).await?;
     if let (Some(session), Some(databases)) = (&held.session, &mut seen.databases) {
-        server::measure(session, databases, |database| database.journal().is_some()).await?;
+        context.stop.or(server::measure(session, databases, |database| database.journal().is_some())).await?;
     }
     let mut last = seen.last(&settings.app)?;
     let mut faults = std::mem::take(&mut last.faults);

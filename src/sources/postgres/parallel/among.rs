@@ -24,7 +24,10 @@ impl Replay {
         if self.in_transaction || matches!(way, Way::End) {
             // The dump's own transaction is one session's.
             self.alone().await?;
-            self.stale = true;
+            if is_rows {
+                self.rows_begin().await?;
+            }
+            (self.stale, self.turns) = (true, usize::MAX);
             return self.direct(begun, at, sql, is_rows).await;
         }
         let line = begun.line;
@@ -35,11 +38,15 @@ impl Replay {
         match way {
             Way::Rows(rows) => return self.rows_come(rows, begun, sql).await,
             Way::Session => {
-                let is_alone = matches!(&self.mode, Mode::Several(several) if several.alone);
-                if self.rows_came || !is_alone {
-                    // What has failed by now is told here, of all lanes: each would end with its own.
-                    self.strict().await?;
+                if !self.rows_came && matches!(&self.mode, Mode::Several(several) if several.alone) {
+                    if let Mode::Several(several) = &mut self.mode {
+                        several.owed.extend_from_slice(&[sql, b"\n"].concat());
+                    }
+                    self.remember(sql).await?;
+                    return self.direct(begun, at, sql, false).await;
                 }
+                // What has failed by now is told here, of all lanes: each would end with its own.
+                self.strict().await?;
                 if !self.rows_came {
                     self.turns = self.turns.saturating_add(1);
                     self.remember(sql).await?;
@@ -47,6 +54,7 @@ impl Replay {
                 let Mode::Several(several) = &mut self.mode else { return Ok(()) };
                 // Not every setting can be compared.
                 several.twin = None;
+                let is_alone = several.alone;
                 let mut lanes = several.lanes.iter_mut().skip(usize::from(is_alone));
                 let given = lanes.try_for_each(|lane| lane.give(job(begun.clone(), sql)));
                 self.goes_on(given).await?;
@@ -86,19 +94,20 @@ impl Replay {
                     return self.bounded().await;
                 }
             }
-            Way::Shapes(tables) => {
+            Way::Shapes(things) => {
                 if let Mode::Several(several) = &mut self.mode
                     && several.alone
                 {
                     // What this one is made of may have been made just now.
                     self.turns = self.turns.saturating_add(1);
                     self.rest().await?;
+                    self.follow().await?;
                 }
                 let Mode::Several(several) = &mut self.mode else { return Ok(()) };
                 several.alone = false;
                 // Rows ask what became of it.
                 self.changed = true;
-                let things = tables.into_iter().map(|table| (Thing::Table(table), Hold::Alone));
+                let things = things.into_iter().map(|(table, hold)| (Thing::Table(table), hold));
                 several.schedule.add(job(begun, sql), things, 0);
                 return self.bounded().await;
             }
@@ -148,18 +157,34 @@ impl Replay {
         Ok(is_known)
     }
 
+    /// Before the first rows: what has failed is told of all lanes, and what was set is theirs, too.
+    async fn rows_begin(&mut self) -> Result<()> {
+        if !self.rows_came {
+            self.follow().await?;
+            self.strict().await?;
+            self.rows_came = true;
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self) -> Result<()> {
+        let Mode::Several(several) = &mut self.mode else { return Ok(()) };
+        let follows = several.follow();
+        self.goes_on(follows).await
+    }
+
     pub(super) async fn rows_come(&mut self, rows: Rows, begun: Begun, sql: &[u8]) -> Result<()> {
+        let are_first = !self.rows_came;
+        self.rows_begin().await?;
         if (self.stale || self.changed) && !self.look_again().await? {
             return self.direct(begun.clone(), begun.line, sql, true).await;
+        }
+        if are_first {
+            self.knows_twin();
         }
         let Mode::Several(several) = &mut self.mode else { bail!("the load is over") };
         if several.alone || !several.schedule.is_empty() {
             self.rest().await?;
-        }
-        if !std::mem::replace(&mut self.rows_came, true) {
-            // A COPY ends badly at the first failure that comes before it: here all are told.
-            self.strict().await?;
-            self.knows_twin();
         }
         let Mode::Several(several) = &mut self.mode else { bail!("the load is over") };
         match several.facts.dealt(&rows) {

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 
 use super::doubts::Doubts;
-use super::settings;
 use super::touches::{Qualified, Rows, Thing};
 use crate::settings::Postgres;
 use crate::sources::postgres::connect::Session;
@@ -70,8 +69,6 @@ pub struct Facts {
     tables: BTreeMap<Qualified, Table>,
     /// How many further sessions may be opened.
     pub spare: usize,
-    /// What as many sessions as are wanted set besides.
-    pub sets: &'static str,
     /// Whether functions are called for rows, which may read whatever they like.
     pub calls: bool,
 }
@@ -105,8 +102,7 @@ pub enum Dealt {
 }
 
 impl Facts {
-    /// Asks the side database, which so many sessions are wanted in; or says why everything has to come in the dump's order. Whether rows
-    /// still come.
+    /// Asks the side database; or says why everything has to come in the dump's order. Whether rows still come.
     ///
     /// # Errors
     /// When it cannot be asked.
@@ -114,7 +110,6 @@ impl Facts {
         (postgres, database, session_name): (&Postgres, &str, &str),
         encoding: &str,
         rows_come: bool,
-        wanted: usize,
     ) -> Result<Result<Facts, &'static str>> {
         let session = Session::connect(postgres, database, session_name).await.map_err(server::told)?;
         for (what, question) in ORDERS.iter().filter(|_| rows_come).chain([&EVENTS]) {
@@ -138,9 +133,8 @@ impl Facts {
             ((name(1), name(2)), Table { oid, columns, unique, alone, partitioned, family: None })
         });
         let spare = spare::sessions(&session).await?;
-        let sets = settings::crowded(&session, wanted.min(spare + 1)).await?;
         let facts = Facts::of(tables, kin.iter().map(|row| (row.get(0), row.get(1))));
-        Ok(Ok(Facts { spare, sets, calls: doubts.calls, ..facts }))
+        Ok(Ok(Facts { spare, calls: doubts.calls, ..facts }))
     }
 
     fn of(tables: impl IntoIterator<Item = (Qualified, Table)>, kin: impl IntoIterator<Item = (u32, u32)>) -> Facts {

@@ -47,6 +47,8 @@ pub enum By {
     Itself,
     /// Functions were called for rows, which may have read what was there, or not yet.
     Functions,
+    /// No rows have come: tables were made, each beside others, and what the server names for itself depends on who was first.
+    Making,
 }
 
 /// Failures that no order makes: a line that is lost, a server without room for sessions, that is ended or cannot read its disk.

@@ -22,11 +22,8 @@ impl Replay {
         self.goes_on(strict).await?;
         let settled = self.first()?.settled().await;
         self.goes_on(settled).await?;
-        let Some(facts) = self.facts().await else { return self.one_session("").await };
+        let Some(mut facts) = self.facts().await else { return self.one_session("").await };
         let Mode::Before(_) = &self.mode else { return Ok(()) };
-        self.session.extend_from_slice(facts.sets.as_bytes());
-        let set = self.first()?.write(facts.sets.as_bytes()).await;
-        self.goes_on(set).await?;
         let (over_tell, over) = unbounded_channel();
         let tell = Tell { room: Arc::default(), over: over_tell, has_failed: Arc::default() };
         let mut more = Vec::new();
@@ -55,6 +52,7 @@ impl Replay {
         let mut lanes = vec![Lane::new(0, first, blocks, tell.clone())];
         lanes.extend(more.into_iter().zip(1..).map(|(loader, at)| Lane::new(at, loader, Vec::new(), tell.clone())));
         tracing::info!("rows are loaded by {} sessions", lanes.len());
+        facts.spare -= lanes.len() - 1;
         let schedule = Schedule::default();
         self.is_loaded_by(facts.calls);
         self.mode = Mode::Several(Box::new(Several {
@@ -66,6 +64,7 @@ impl Replay {
             schedule,
             indexes: BTreeMap::new(),
             alone: false,
+            owed: Vec::new(),
             last: 0,
             for_good: false,
         }));
@@ -76,7 +75,7 @@ impl Replay {
     pub(super) fn knows_twin(&mut self) {
         if let Mode::Several(several) = &mut self.mode {
             // One more for each of them, and one that asks.
-            let has_room = several.facts.spare >= 2 * several.lanes.len();
+            let has_room = several.facts.spare > several.lanes.len();
             several.twin = settings::twin(&self.target, &self.session).filter(|_| has_room);
         }
     }
@@ -88,9 +87,7 @@ impl Replay {
         let target = &self.target;
         let encoding = target.encoding.as_deref().unwrap_or("UTF8");
         let rows_come = self.begun < target.blocks;
-        match Facts::ask((&target.postgres, &target.database, &target.session_name), encoding, rows_come, target.jobs)
-            .await
-        {
+        match Facts::ask((&target.postgres, &target.database, &target.session_name), encoding, rows_come).await {
             Ok(Ok(facts)) => {
                 if matches!(self.mode, Mode::Several(_)) {
                     self.is_loaded_by(facts.calls);

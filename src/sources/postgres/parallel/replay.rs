@@ -57,6 +57,8 @@ pub struct Replay {
     pub(super) in_transaction: bool,
     /// COPYs that have begun.
     pub(super) begun: usize,
+    /// Whether statements name all that is not the server's own with its schema.
+    pub(super) qualifies: bool,
     /// Whether rows have come that several sessions take.
     pub(super) rows_came: bool,
     /// How often what makes tables had to wait for what goes alone.
@@ -101,6 +103,7 @@ impl Replay {
             session: Vec::new(),
             in_transaction: false,
             begun: 0,
+            qualifies: false,
             rows_came: false,
             turns: 0,
             stale: false,
@@ -133,7 +136,14 @@ impl Replay {
                 }
             }
             Some(Way::Shapes(tables)) if is_before => {
-                self.several().await?;
+                let settled = self.first()?.settled().await;
+                self.goes_on(settled).await?;
+                if self.first()?.is_well() {
+                    self.several().await?;
+                } else {
+                    // It fails in any case, and one session tells all that does.
+                    self.turns = usize::MAX;
+                }
                 if matches!(self.mode, Mode::Several(_)) {
                     return self.among_several(Way::Shapes(tables), begun, at, sql).await;
                 }
@@ -160,11 +170,17 @@ impl Replay {
         let way = touches::way(sql, true);
         let is_long = begun.lines.is_none() && begun.act != "COPY";
         let makes_many = self.begun == 0 && self.target.blocks >= MANY;
-        let may_wait = self.turns < TURNS_MAX && !self.in_transaction && !is_long && sql.len() <= HELD_MAX;
+        let is_known = self.turns < TURNS_MAX && self.qualifies && !self.in_transaction;
+        let may_wait = makes_many && is_known && !is_long && sql.len() <= HELD_MAX;
+        if makes_many && let Some(qualifies) = shapes::path(sql) {
+            self.qualifies = qualifies;
+        }
         let way = match way {
-            Way::Alone { .. } if makes_many && may_wait => shapes::shaped(sql).map_or(way, Way::Shapes),
+            Way::Alone { .. } | Way::Beside(_) if may_wait && let Some(things) = shapes::shaped(sql) => {
+                Way::Shapes(things)
+            }
             // What it touches may wait to be made.
-            Way::Beside(_) | Way::Free if makes_many => Way::Alone { changes: true },
+            Way::Beside(_) | Way::Free if makes_many && !is_long => Way::Alone { changes: true },
             Way::Alone { .. } if is_long => Way::Alone { changes: true },
             // Only its beginning was read.
             _ if is_long => Way::Serial,
@@ -303,7 +319,7 @@ impl Replay {
 
     /// By what several sessions have loaded, if they have.
     pub fn loaded_by(&self) -> Option<By> {
-        self.loaded_by
+        self.loaded_by.map(|by| if self.rows_came { by } else { By::Making })
     }
 
     pub(super) fn first(&mut self) -> Result<&mut Loader> {

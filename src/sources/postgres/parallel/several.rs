@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use futures::future::try_join_all;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::end::Taken;
 use super::facts::Facts;
 use super::failures;
-use super::lane::{Job, Lane, Over, Tell};
+use super::lane::{Job, Lane, Over, Part, Tell};
 use super::schedule::{Hold, Schedule};
 use super::touches::{Qualified, Thing, Touched};
 use crate::sources::postgres::load::{Broken, Twin};
@@ -38,6 +39,8 @@ pub struct Several {
     pub indexes: BTreeMap<Qualified, Qualified>,
     /// Whether the first lane alone is written to, directly.
     pub alone: bool,
+    /// What has set the first lane while it was alone, before any rows: the others follow when something is theirs to do.
+    pub owed: Vec<u8>,
     /// The lane that was given rows last.
     pub last: usize,
     /// Whether the first lane alone is written to, to the end.
@@ -104,6 +107,19 @@ impl Several {
         let (number, mut job) = self.schedule.begin()?;
         job.numbers.push(number);
         Some(job)
+    }
+
+    /// Gives the other lanes what they owe.
+    ///
+    /// # Errors
+    /// When one has ended.
+    pub fn follow(&mut self) -> Result<(), Broken> {
+        let owed = Bytes::from(std::mem::take(&mut self.owed));
+        if owed.is_empty() {
+            return Ok(());
+        }
+        let job = || Job { parts: vec![Part::At(None), Part::Sql(owed.clone())], numbers: Vec::new() };
+        self.lanes.iter_mut().skip(1).try_for_each(|lane| lane.give(job()))
     }
 
     /// Waits until all is done.

@@ -32,7 +32,7 @@ pub enum Way {
     /// It goes beside what does not touch the same.
     Beside(Touched),
     /// It makes or shapes these tables and sequences, before any rows, and goes beside what does so with others.
-    Shapes(Vec<Qualified>),
+    Shapes(Vec<(Qualified, Hold)>),
     /// It goes alone.
     Alone {
         /// Whether tables, keys or triggers may have changed.

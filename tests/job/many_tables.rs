@@ -125,9 +125,10 @@ fn what_fails_among_hundreds_of_tables_is_told_as_by_one_session() {
 #[test]
 fn tables_that_want_the_names_of_others_arrays_get_what_they_would_have_got() {
     let server = Foreign::on(14);
-    let pairs = (0..60)
-        .map(|n| format!("CREATE TABLE s.a{n} (i integer);\nCREATE TABLE s._a{n} (i integer);\n"))
-        .collect::<String>();
+    // Sixteen go to a session at once: those of a name to one, those that want it to the other.
+    let names =
+        (0..8).flat_map(|of| ["a", "_a"].map(|kind| (0..16).map(move |n| format!("{kind}{}", of * 16 + n)))).flatten();
+    let pairs = names.map(|name| format!("CREATE TABLE s.{name} (i integer);\n")).collect::<String>();
     let dump = plain(200, &[(100, &pairs)], "");
     for jobs in ["1", "4"] {
         server.load(&format!("by{jobs}"), dump.as_bytes(), jobs).ok().never_says("now one does");
@@ -139,18 +140,21 @@ fn tables_that_want_the_names_of_others_arrays_get_what_they_would_have_got() {
 #[test]
 fn what_is_set_between_tables_holds_for_those_behind_it_in_every_session() {
     let server = Foreign::of(watched(15));
-    server.cluster.psql("postgres", "CREATE ROLE rich SUPERUSER");
+    server.cluster.psql("postgres", "CREATE ROLE rich SUPERUSER; CREATE ROLE other; CREATE ROLE richer SUPERUSER");
     // Who made them owns them: nothing else is said. What is set comes behind what goes alone, too.
+    let many = |name: &str| (0..40).map(|n| format!("CREATE TABLE s.{name}{n} (i integer);\n")).collect::<String>();
+    let set = |role: &str| format!("SET SESSION AUTHORIZATION '{role}';\n");
     let sets = [
-        (60, "SET SESSION AUTHORIZATION 'rich';\nCREATE TABLE s.a (i integer);\n"),
-        (90, "CREATE VIEW s.v AS SELECT 1;\nRESET SESSION AUTHORIZATION;\nSET SESSION AUTHORIZATION 'rich';\n"),
-        (61, "CREATE TABLE s.b (i integer);\n"),
-        (120, "RESET SESSION AUTHORIZATION;\nCREATE TABLE s.c (i integer);\n"),
+        (60, set("rich") + &many("a")),
+        (90, "CREATE VIEW s.v AS SELECT 1;\n".to_owned() + &set("other") + &set("richer") + &many("b")),
+        (120, "RESET SESSION AUTHORIZATION;\n".to_owned() + &many("c")),
     ];
+    let sets: Vec<(usize, &str)> = sets.iter().map(|(at, sql)| (*at, sql.as_str())).collect();
     let late = "CREATE SEQUENCE s.q;\nSELECT pg_catalog.setval('s.q', 7, true);\n";
     server.load("new", plain(240, &sets, late).as_bytes(), "4").ok().never_says("now one does");
-    let owners = "SELECT string_agg(tablename || ' ' || tableowner, ',' ORDER BY tablename) FROM pg_tables WHERE tablename IN ('a', 'b', 'c')";
-    assert_eq!(server.cluster.psql("new", owners).trim(), "a rich,b rich,c postgres");
+    let owners = "SELECT string_agg(n, ' ' ORDER BY n) FROM (SELECT format('%s %s %s', left(tablename, 1), tableowner, count(*)) FROM pg_tables
+                  WHERE tablename ~ '^[abc]' GROUP BY left(tablename, 1), tableowner) x (n)";
+    assert_eq!(server.cluster.psql("new", owners).trim(), "a rich 40 b richer 40 c postgres 40");
     assert_eq!(server.cluster.psql("new", "SELECT last_value FROM s.q").trim(), "7");
     assert!(makers(&server.cluster, "new") > 1);
 }

@@ -5,8 +5,8 @@
 //! Both stand in the header's extra field (RFC 1952, 2.3.1.1; subfields `Bm` and `Br`, four bytes each; BGZF has its length in `BC`),
 //! which every gunzip skips.
 
-use anyhow::{Context, Result, ensure};
-use libdeflater::{Decompressor, crc32};
+use anyhow::{Result, ensure};
+use libdeflater::crc32;
 use memchr::{memchr, memchr_iter, memmem};
 
 use super::cut::LONGEST;
@@ -149,7 +149,7 @@ pub fn unpacked(member: &[u8]) -> Result<Vec<u8>> {
     let length = word(4) as usize;
     ensure!(length <= LONGEST, "a member says that it holds {length} bytes");
     let mut piece = vec![0; length];
-    let read = Decompressor::new().deflate_decompress(&rest[head..], &mut piece).context("gunzip")?;
+    let read = deflate::unpack(&rest[head..], &mut piece)?;
     ensure!(read == length, "a member holds {read} bytes instead of {length}");
     ensure!(crc32(&piece) == word(0), "the checksum of a member differs");
     // Whoever counted its lines without unpacking it was told the truth.

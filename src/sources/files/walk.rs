@@ -117,12 +117,12 @@ fn remove_once(base: &OwnedFd, name: &OsStr) -> io::Result<()> {
 }
 
 /// How long whoever fills what is being removed is waited for. A restic that is told to end is gone in far less.
-const ENDING: Duration = Duration::from_secs(10);
+const ENDING: Duration = Duration::from_secs(5);
 
 /// Removes with `remove`, again as long as somebody puts things there meanwhile: a restic may outlive its run by a moment.
 ///
 /// # Errors
-/// Those of `remove`; that a directory is not empty after ten seconds.
+/// Those of `remove`; that a directory is not empty after five seconds.
 pub fn outlast(mut remove: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     let end = Instant::now() + ENDING;
     loop {
@@ -146,4 +146,19 @@ pub fn bytes(base: &OwnedFd, name: &OsStr) -> io::Result<u64> {
         Ok(())
     })?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_fills_a_directory_is_outlasted_and_nothing_else_is_tried_again() {
+        let mut kinds = [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::DirectoryNotEmpty].into_iter();
+        outlast(|| kinds.next().map_or(Ok(()), |kind| Err(kind.into()))).unwrap();
+        assert!(kinds.next().is_none());
+        let mut kinds = [io::ErrorKind::PermissionDenied].into_iter();
+        let refused = outlast(|| kinds.next().map_or(Ok(()), |kind| Err(kind.into())));
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
 }

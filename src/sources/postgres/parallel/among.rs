@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::facts::Dealt;
-use super::lane::{Job, Part};
+use super::lane::Job;
 use super::replay::{Mode, Replay};
 use super::rows::Block;
 use super::schedule::Hold;
@@ -27,30 +27,27 @@ impl Replay {
             if is_rows {
                 self.rows_begin().await?;
             }
-            (self.stale, self.turns) = (true, usize::MAX);
+            self.stale = true;
+            self.makes_no_more();
             return self.direct(begun, at, sql, is_rows).await;
         }
-        let line = begun.line;
-        let job = |begun, sql: &[u8]| {
-            let sql = Part::Sql([sql, b"\n"].concat().into());
-            Job { parts: vec![Part::Begins(begun, come), Part::At(line), sql], numbers: Vec::new() }
-        };
+        let job = |begun, sql: &[u8]| Job::of(begun, come, [sql, b"\n"].concat().into());
         match way {
             Way::Rows(rows) => return self.rows_come(rows, begun, sql).await,
             Way::Session => {
-                if !self.rows_came && matches!(&self.mode, Mode::Several(several) if several.alone) {
-                    if let Mode::Several(several) = &mut self.mode {
-                        several.owed.extend_from_slice(&[sql, b"\n"].concat());
-                    }
+                if !self.rows_came {
                     self.remember(sql).await?;
+                }
+                if !self.rows_came
+                    && let Mode::Several(several) = &mut self.mode
+                    && several.alone
+                {
+                    several.owed.push((begun.clone(), come, [sql, b"\n"].concat().into()));
                     return self.direct(begun, at, sql, false).await;
                 }
                 // What has failed by now is told here, of all lanes: each would end with its own.
                 self.strict().await?;
-                if !self.rows_came {
-                    self.turns = self.turns.saturating_add(1);
-                    self.remember(sql).await?;
-                }
+                self.turns += usize::from(!self.rows_came);
                 let Mode::Several(several) = &mut self.mode else { return Ok(()) };
                 // Not every setting can be compared.
                 several.twin = None;
@@ -99,8 +96,7 @@ impl Replay {
                     && several.alone
                 {
                     // What this one is made of may have been made just now.
-                    self.turns = self.turns.saturating_add(1);
-                    self.rest().await?;
+                    self.turns += 1;
                     self.follow().await?;
                 }
                 let Mode::Several(several) = &mut self.mode else { return Ok(()) };
@@ -113,7 +109,7 @@ impl Replay {
             }
             Way::Alone { changes } => {
                 if shapes::sees_to_more(sql) {
-                    self.turns = usize::MAX;
+                    self.makes_no_more();
                 }
                 self.stale |= changes;
             }
@@ -151,7 +147,12 @@ impl Replay {
         let facts = if self.asked < ASKED_MAX { self.facts().await } else { None };
         let is_known = facts.is_some();
         match (facts, &mut self.mode) {
-            (Some(facts), Mode::Several(several)) => several.facts = facts,
+            // Of the sessions that were to spare some are ours by now.
+            (Some(facts), Mode::Several(several)) => {
+                let spare = several.facts.spare;
+                several.facts = facts;
+                several.facts.spare = spare;
+            }
             _ => self.one_session("tables and rows come by turns, or what was made between them").await?,
         }
         Ok(is_known)
@@ -167,7 +168,9 @@ impl Replay {
         Ok(())
     }
 
+    /// What the first lane has been set to is the others' as well, when it has taken that well.
     async fn follow(&mut self) -> Result<()> {
+        self.rest().await?;
         let Mode::Several(several) = &mut self.mode else { return Ok(()) };
         let follows = several.follow();
         self.goes_on(follows).await

@@ -59,6 +59,14 @@ pub struct Job {
     pub numbers: Vec<u64>,
 }
 
+impl Job {
+    /// A statement, before which so many COPYs have come.
+    pub fn of(begun: Begun, come: usize, sql: Bytes) -> Job {
+        let line = begun.line;
+        Job { parts: vec![Part::Begins(begun, come), Part::At(line), Part::Sql(sql)], numbers: Vec::new() }
+    }
+}
+
 /// What a lane tells.
 #[derive(Debug)]
 pub enum Over {

@@ -1,7 +1,7 @@
 //! The replay of a dump into a side database by several psql at once, from one plain stream.
 //!
 //! - **Before the data** one session ([`replay::Replay`]'s first) takes everything in order, as ever; where hundreds of tables come, several
-//!   make them ([`shapes`]).
+//!   make them ([`shapes`]): the catalogue is asked what is below then, and once more at the first rows.
 //! - **At the first rows** the side database's own catalogue is asked whether the order of rows can matter ([`facts`]): with a trigger, a
 //!   foreign key or an event trigger there, one session goes on. A table whose rows are taken with functions that may read others comes
 //!   alone ([`doubts`]).

@@ -1,4 +1,4 @@
-//! From one session to several, when the first rows come, and back.
+//! From one session to several, when the first rows come or many tables, and back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ impl Replay {
         self.goes_on(strict).await?;
         let settled = self.first()?.settled().await;
         self.goes_on(settled).await?;
-        let Some(mut facts) = self.facts().await else { return self.one_session("").await };
+        let Some(facts) = self.facts().await else { return self.one_session("").await };
         let Mode::Before(_) = &self.mode else { return Ok(()) };
         let (over_tell, over) = unbounded_channel();
         let tell = Tell { room: Arc::default(), over: over_tell, has_failed: Arc::default() };
@@ -52,7 +52,6 @@ impl Replay {
         let mut lanes = vec![Lane::new(0, first, blocks, tell.clone())];
         lanes.extend(more.into_iter().zip(1..).map(|(loader, at)| Lane::new(at, loader, Vec::new(), tell.clone())));
         tracing::info!("rows are loaded by {} sessions", lanes.len());
-        facts.spare -= lanes.len() - 1;
         let schedule = Schedule::default();
         self.is_loaded_by(facts.calls);
         self.mode = Mode::Several(Box::new(Several {
@@ -75,7 +74,7 @@ impl Replay {
     pub(super) fn knows_twin(&mut self) {
         if let Mode::Several(several) = &mut self.mode {
             // One more for each of them, and one that asks.
-            let has_room = several.facts.spare > several.lanes.len();
+            let has_room = several.facts.spare >= 2 * several.lanes.len();
             several.twin = settings::twin(&self.target, &self.session).filter(|_| has_room);
         }
     }
@@ -120,6 +119,8 @@ impl Replay {
                 several.for_good = true;
                 let ended = several.end_idle(&mut self.taken).await;
                 self.mode = Mode::Several(several);
+                // What one session loads it loads in the dump's order.
+                self.rows_came |= matches!(&self.mode, Mode::Several(several) if several.lanes.len() == 1);
                 if let Err(error) = ended {
                     return Err(self.failure(Some(error)).await);
                 }

@@ -142,7 +142,7 @@ impl Replay {
                     self.several().await?;
                 } else {
                     // It fails in any case, and one session tells all that does.
-                    self.turns = usize::MAX;
+                    self.makes_no_more();
                 }
                 if matches!(self.mode, Mode::Several(_)) {
                     return self.among_several(Way::Shapes(tables), begun, at, sql).await;
@@ -165,6 +165,11 @@ impl Replay {
         Ok(())
     }
 
+    /// One session makes what tables still come.
+    pub(super) fn makes_no_more(&mut self) {
+        self.turns = TURNS_MAX;
+    }
+
     /// Where the way of a statement is known, with what it says of transactions taken in.
     fn way(&mut self, begun: &Begun, sql: &[u8]) -> Way {
         let way = touches::way(sql, true);
@@ -172,7 +177,9 @@ impl Replay {
         let makes_many = self.begun == 0 && self.target.blocks >= MANY;
         let is_known = self.turns < TURNS_MAX && self.qualifies && !self.in_transaction;
         let may_wait = makes_many && is_known && !is_long && sql.len() <= HELD_MAX;
-        if makes_many && let Some(qualifies) = shapes::path(sql) {
+        if way == Way::Session
+            && let Some(qualifies) = shapes::path(sql)
+        {
             self.qualifies = qualifies;
         }
         let way = match way {

@@ -11,10 +11,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::end::Taken;
 use super::facts::Facts;
 use super::failures;
-use super::lane::{Job, Lane, Over, Part, Tell};
+use super::lane::{Job, Lane, Over, Tell};
 use super::schedule::{Hold, Schedule};
 use super::touches::{Qualified, Thing, Touched};
 use crate::sources::postgres::load::{Broken, Twin};
+use crate::sources::postgres::rewrite::Begun;
 
 /// A statement about no more rows than this is a light one, in bytes.
 pub const LIGHT: u64 = 1 << 20;
@@ -33,14 +34,14 @@ pub struct Several {
     pub tell: Tell,
     /// What they tell.
     pub over: UnboundedReceiver<Over>,
-    /// Statements after the data.
+    /// Statements that wait for others: before the data and after it.
     pub schedule: Schedule<Thing, Job>,
     /// Which table each index that was made is on.
     pub indexes: BTreeMap<Qualified, Qualified>,
     /// Whether the first lane alone is written to, directly.
     pub alone: bool,
     /// What has set the first lane while it was alone, before any rows: the others follow when something is theirs to do.
-    pub owed: Vec<u8>,
+    pub owed: Vec<(Begun, usize, Bytes)>,
     /// The lane that was given rows last.
     pub last: usize,
     /// Whether the first lane alone is written to, to the end.
@@ -114,12 +115,11 @@ impl Several {
     /// # Errors
     /// When one has ended.
     pub fn follow(&mut self) -> Result<(), Broken> {
-        let owed = Bytes::from(std::mem::take(&mut self.owed));
-        if owed.is_empty() {
-            return Ok(());
+        for (begun, come, sql) in std::mem::take(&mut self.owed) {
+            let mut others = self.lanes.iter_mut().skip(1);
+            others.try_for_each(|lane| lane.give(Job::of(begun.clone(), come, sql.clone())))?;
         }
-        let job = || Job { parts: vec![Part::At(None), Part::Sql(owed.clone())], numbers: Vec::new() };
-        self.lanes.iter_mut().skip(1).try_for_each(|lane| lane.give(job()))
+        Ok(())
     }
 
     /// Waits until all is done.

@@ -30,6 +30,10 @@ const UNSURE: [&str; 16] = [
     "references",
 ];
 
+/// What brings a sequence or an index to a table that is named after it, or otherwise where that name is taken.
+const NAMED_BY_THE_SERVER: [&str; 10] =
+    ["serial", "serial2", "serial4", "serial8", "smallserial", "bigserial", "identity", "primary", "unique", "exclude"];
+
 /// What a statement makes or shapes, alone, and what it asks for.
 pub fn shaped(sql: &[u8]) -> Option<Vec<(Qualified, Hold)>> {
     let statement = Statement::parse(sql, true);
@@ -52,7 +56,8 @@ pub fn shaped(sql: &[u8]) -> Option<Vec<(Qualified, Hold)>> {
         () => return None,
     };
     let rest = statement.tokens().get(at..).unwrap_or_default();
-    if rest.iter().any(|token| UNSURE.iter().any(|word| token.is(word))) {
+    let holds = |words: &[&str]| rest.iter().any(|token| words.iter().any(|word| token.is(word)));
+    if holds(&UNSURE) || (is(0, "create") && holds(&NAMED_BY_THE_SERVER)) {
         return None;
     }
     let named = (at..statement.tokens().len()).filter_map(|at| pair(&statement, at));
@@ -63,7 +68,8 @@ pub fn shaped(sql: &[u8]) -> Option<Vec<(Qualified, Hold)>> {
     Some([vec![(table, Hold::Alone)], made.into_iter().collect(), asked].concat())
 }
 
-/// The type of its rows' arrays, which a table of that name would take the name from: who comes first decides what the other one gets.
+/// The type of its rows' arrays, which a table of that name would take the name from: who comes first decides what the other one gets. (The
+/// server cuts what is too long between characters.)
 fn array((schema, name): &Qualified) -> Qualified {
     let mut array = [b"_", name.as_bytes()].concat();
     array.truncate(NAME_BYTES);
@@ -75,9 +81,10 @@ pub fn sees_to_more(sql: &[u8]) -> bool {
     matches!(Statement::parse(sql, true).class, Class::Extension { act: Act::Create, .. })
 }
 
-/// Where it sets the search path: whether that is empty, so that names say their schemas.
+/// Where what sets a session sets the search path: whether that is empty, so that names say their schemas.
 pub fn path(sql: &[u8]) -> Option<bool> {
-    let is_path = memchr::memmem::find(&sql.to_ascii_lowercase(), b"search_path").is_some();
+    let sets = |name: &str| matches!(Statement::parse(sql, true).class, Class::Set(setting) if setting.name == name);
+    let is_path = memchr::memmem::find(&sql.to_ascii_lowercase(), b"search_path").is_some() || sets("schema");
     is_path.then(|| sql.trim_ascii() == b"SELECT pg_catalog.set_config('search_path', '', false);")
 }
 
@@ -98,7 +105,8 @@ fn altered_table(statement: &Statement<'_>) -> Option<(Qualified, usize)> {
     let opens = statement.token(at + 4).is_some_and(|token| token.is_punct(b'('));
     let set =
         of_column && is(3, "set") && (opens || ["storage", "compression", "statistics"].iter().any(|what| is(4, what)));
-    let identity = of_column && is(3, "add") && is(4, "generated");
+    let is_named = || statement.tokens().windows(2).any(|pair| pair[0].is("sequence") && pair[1].is("name"));
+    let identity = of_column && is(3, "add") && is(4, "generated") && is_named();
     let replica = is(0, "replica") && is(1, "identity") && (is(2, "full") || is(2, "nothing"));
     let several = statement.tokens().iter().any(|token| token.depth == 0 && token.is_punct(b','));
     ((is(0, "owner") || set || identity || replica) && !several).then_some((table, at))
@@ -178,6 +186,11 @@ mod tests {
             "CREATE TABLE s.t (a integer DEFAULT nextval('s.q'));",
             "CREATE TABLE s.t (a integer CHECK (a > ('s.q'::pg_catalog.regclass)::integer));",
             "CREATE TABLE s.t (a integer REFERENCES s.u);",
+            "CREATE TABLE s.t (a bigserial);",
+            "CREATE TABLE s.t (a integer PRIMARY KEY);",
+            "CREATE TABLE s.t (a integer UNIQUE);",
+            "CREATE TABLE s.t (a integer GENERATED ALWAYS AS IDENTITY);",
+            "ALTER TABLE s.t ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (START WITH 1);",
             "CREATE TABLE s.t (LIKE s.u);",
             "CREATE TABLE s.t (a integer) INHERITS (s.u);",
             "CREATE TABLE s.t (a integer) PARTITION BY RANGE (a);",
@@ -207,6 +220,7 @@ mod tests {
     fn names_say_their_schemas_where_nothing_is_searched() {
         assert_eq!(path(b"SELECT pg_catalog.set_config('search_path', '', false);"), Some(true));
         for sql in [
+            "SET SCHEMA 's';",
             "SET search_path = public, pg_catalog;",
             "RESET search_path;",
             "SELECT pg_catalog.set_config('search_path', 's', false);",

@@ -108,7 +108,7 @@ impl Replay {
                 return self.bounded().await;
             }
             Way::Alone { changes } => {
-                if shapes::sees_to_more(sql) {
+                if !self.rows_came && shapes::sees_to_more(sql) {
                     self.makes_no_more();
                 }
                 self.stale |= changes;

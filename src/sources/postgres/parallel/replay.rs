@@ -135,7 +135,7 @@ impl Replay {
                     return self.rows_come(rows, begun, sql).await;
                 }
             }
-            Some(Way::Shapes(tables)) if is_before => {
+            Some(Way::Shapes(things)) if is_before => {
                 let settled = self.first()?.settled().await;
                 self.goes_on(settled).await?;
                 if self.first()?.is_well() {
@@ -145,7 +145,7 @@ impl Replay {
                     self.makes_no_more();
                 }
                 if matches!(self.mode, Mode::Several(_)) {
-                    return self.among_several(Way::Shapes(tables), begun, at, sql).await;
+                    return self.among_several(Way::Shapes(things), begun, at, sql).await;
                 }
             }
             Some(Way::Session) if is_before => self.remember(sql).await?,

@@ -31,7 +31,7 @@ pub enum Way {
     Free,
     /// It goes beside what does not touch the same.
     Beside(Touched),
-    /// It makes or shapes these tables and sequences, before any rows, and goes beside what does so with others.
+    /// It makes or shapes tables and sequences, before any rows, and goes beside what does not touch the same.
     Shapes(Vec<(Qualified, Hold)>),
     /// It goes alone.
     Alone {

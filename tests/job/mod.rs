@@ -32,6 +32,7 @@ mod runs;
 mod secrets;
 mod signals;
 mod standby;
+mod statistics;
 mod stretches;
 mod swap;
 mod table_accidents;

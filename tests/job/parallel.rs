@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::statistics::same_statistics;
 use super::{Shop, gzip};
 use crate::support::bkp::{Bkp, Output, Running};
 use crate::support::cluster::Cluster;
@@ -210,6 +211,7 @@ fn several_sessions_load_the_same_as_one(major: u32, seeds: std::ops::Range<u64>
         assert!(!out.stderr.contains("now one does"), "seed {seed}: {}", out.stderr);
         several += usize::from(out.stderr.contains("rows are loaded by 4 sessions"));
         server.same(&one, &four);
+        same_statistics(&server, &one, &four);
     }
     assert!(several > 2, "{several} loads used several sessions");
     server.nothing_is_left();
@@ -235,6 +237,7 @@ fn everything_that_a_dump_can_contain_is_loaded_by_four_as_by_one() {
         server.load("one", &dump, "1").ok();
         server.load("four", &dump, "4").ok();
         server.same("one", "four");
+        same_statistics(&server, "one", "four");
     }
 }
 

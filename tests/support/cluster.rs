@@ -177,9 +177,9 @@ impl Cluster {
         }
     }
 
-    /// The server's log so far.
+    /// The server's log so far; it has each database's encoding.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+        String::from_utf8_lossy(&fs::read(self.dir.join("log")).unwrap_or_default()).into_owned()
     }
 
     /// Major version.

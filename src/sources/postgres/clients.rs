@@ -3,6 +3,7 @@
 //! A client dumps its own major version and older ones, never newer ones. The same major is best: a newer one writes settings
 //! that the server does not know.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -44,6 +45,10 @@ impl Client {
     }
 }
 
+/// What Debian has in `/usr/bin` under the names of all client programs: Perl that starts one below `/usr/lib/postgresql`, where we look
+/// ourselves. It takes ten times as long to say which.
+const WRAPPER: &str = "postgresql-common/pg_wrapper";
+
 /// Asks every pg_dump in these directories and in the places where distributions install them for its version.
 ///
 /// # Errors
@@ -56,7 +61,12 @@ pub async fn installed(directories: &ClientDirs) -> Result<Vec<Client>> {
 /// Directories that have all of these programs, the first of each major, ascending; the first program tells major and version.
 pub(super) async fn sets(directories: &ClientDirs, programs: &[&str]) -> Vec<(u32, String, PathBuf)> {
     let has_all = |directory: &PathBuf| programs.iter().all(|name| directory.join(name).is_file());
-    let asked = places(directories).filter(has_all).map(async |directory| {
+    let mut known = BTreeSet::new();
+    let is_new = |directory: &PathBuf| {
+        let real = directory.join(programs[0]).canonicalize();
+        real.is_ok_and(|real| !real.ends_with(WRAPPER) && known.insert(real))
+    };
+    let asked = places(directories).filter(has_all).filter(is_new).map(async |directory| {
         let arguments = vec!["--version".into()];
         let asked = Program { path: directory.join(programs[0]), arguments, environment: Vec::new() };
         (output(&asked).await, asked, directory)
@@ -175,5 +185,33 @@ mod tests {
         );
         assert_eq!(parse_version("pg_dump", "pg_dump (PostgreSQL) 19beta1\n"), Some((19, "19beta1".to_owned())));
         assert_eq!(parse_version("pg_dump", "busybox"), None);
+    }
+
+    #[tokio::test]
+    async fn a_program_is_asked_once_and_a_wrapper_never() {
+        use std::os::unix::fs::symlink;
+        let top = tempfile::tempdir().unwrap();
+        let script = |at: &str, major: u32| {
+            let path = top.path().join(at);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            // By a shell: what this process has open for writing, another test's child may hold open while it is to run.
+            let text =
+                format!("#!/bin/sh\necho x >>'{0}.asked'\necho 'asked (PostgreSQL) {major}.1'\n", path.display());
+            let mut made = std::process::Command::new("sh");
+            made.args(["-c", "printf %s \"$1\" >\"$2\" && chmod +x \"$2\"", "sh"]).arg(text).arg(&path);
+            assert!(made.status().unwrap().success());
+            path
+        };
+        let (real, wrapper) = (script("real/asked", 98), script(WRAPPER, 99));
+        let linked = |name: &str, to: &Path| {
+            let directory = top.path().join(name);
+            std::fs::create_dir(&directory).unwrap();
+            symlink(to, directory.join("asked")).unwrap();
+            directory
+        };
+        let path = vec![linked("linked", &real), linked("wrapped", &wrapper)];
+        let found = sets(&ClientDirs { named: vec![real.parent().unwrap().into()], path }, &["asked"]).await;
+        assert_eq!(found, [(98, "98.1".to_owned(), top.path().join("real"))]);
+        assert_eq!(std::fs::read_to_string(real.with_extension("asked")).unwrap(), "x\n");
     }
 }

@@ -8,8 +8,8 @@ use super::replay::{Mode, Replay};
 use super::rows::Block;
 use super::schedule::Hold;
 use super::several::LIGHT;
-use super::shapes;
 use super::touches::{Rows, Thing, Way};
+use super::{shapes, statistics};
 use crate::sources::postgres::rewrite::Begun;
 
 /// How many statements are looked at before the first of them is begun: enough to find the largest, few enough to hold.
@@ -27,6 +27,7 @@ impl Replay {
             if is_rows {
                 self.rows_begin().await?;
             }
+            self.outdates(None);
             self.stale = true;
             self.makes_no_more();
             return self.direct(begun, at, sql, is_rows).await;
@@ -82,6 +83,8 @@ impl Replay {
                 let Mode::Several(several) = &mut self.mode else { return Ok(()) };
                 if let Some(things) = several.things(&touched) {
                     several.alone = false;
+                    self.analyze_loaded();
+                    let Mode::Several(several) = &mut self.mode else { return Ok(()) };
                     // A trigger, say, which the rows that still come must find.
                     self.changed = true;
                     let table = touched.tables.first().map(|(table, _)| table);
@@ -112,8 +115,11 @@ impl Replay {
                     self.makes_no_more();
                 }
                 self.stale |= changes;
+                if !statistics::keeps(sql) {
+                    self.outdates(None);
+                }
             }
-            Way::Begin | Way::End | Way::Serial => {}
+            Way::Begin | Way::End | Way::Serial => self.outdates(None),
         }
         self.alone().await?;
         self.direct(begun, at, sql, is_rows).await
@@ -178,6 +184,7 @@ impl Replay {
 
     pub(super) async fn rows_come(&mut self, rows: Rows, begun: Begun, sql: &[u8]) -> Result<()> {
         let are_first = !self.rows_came;
+        self.outdates(rows.table.as_ref());
         self.rows_begin().await?;
         if (self.stale || self.changed) && !self.look_again().await? {
             return self.direct(begun.clone(), begun.line, sql, true).await;

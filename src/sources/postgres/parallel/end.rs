@@ -1,16 +1,13 @@
-//! The end of a replay: what has failed, statistics, and how many rows each COPY has brought.
+//! The end of a replay: what has failed, and how many rows each COPY has brought.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use bytes::Bytes;
 
-use super::lane::{Job, Part};
+use super::failures;
 use super::replay::{Mode, Replay};
-use super::{facts, failures};
 use crate::error::statements::Failed;
 use crate::sources::postgres::load::Loaded;
-use crate::sources::postgres::server::literal;
 
 /// What a replay has loaded.
 #[derive(Debug, Default)]
@@ -70,35 +67,6 @@ impl Replay {
         }
         self.mode = Mode::Over;
         Err(failures::together(errors))
-    }
-
-    /// Takes statistics of all tables.
-    ///
-    /// # Errors
-    /// When that fails.
-    pub async fn analyze(&mut self) -> Result<()> {
-        self.rest().await?;
-        let target = &self.target;
-        let Mode::Several(several) = &mut self.mode else { return self.ours(None, b"\nANALYZE;\n").await };
-        let statements = match facts::analyzes((&target.postgres, &target.database, &target.session_name)).await {
-            Ok(statements) => statements,
-            // Names in another encoding, say: they need not be spelled.
-            Err(_) => return self.ours(None, b"\nANALYZE;\n").await,
-        };
-        several.alone = false;
-        let ours = |sql: &str| Job {
-            parts: vec![Part::At(None), Part::Sql(Bytes::copy_from_slice(sql.as_bytes()))],
-            numbers: Vec::new(),
-        };
-        let session = "\nRESET SESSION AUTHORIZATION;\nSET client_encoding = 'UTF8';\n";
-        let given = several.lanes.iter_mut().try_for_each(|lane| lane.give(ours(session)));
-        for (sql, bytes) in &statements {
-            several.schedule.add(ours(sql), [], *bytes);
-        }
-        self.goes_on(given).await?;
-        self.rest().await?;
-        let encoding = self.target.encoding.as_deref().map_or("DEFAULT".to_owned(), literal);
-        self.ours(None, format!("\nSET client_encoding = {encoding};\n").as_bytes()).await
     }
 
     /// Ends all sessions; what the first of them has loaded, and what the others have.

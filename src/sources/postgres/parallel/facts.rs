@@ -32,37 +32,6 @@ const TABLES: &str = "SELECT c.oid, pg_catalog.convert_to(n.nspname::text, $1::t
 const FAMILIES: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = inhrelid \
                         WHERE c.relkind IN ('r', 'p', 'f')";
 
-/// What ANALYZE without a name takes, the largest first; but for the catalogue's own tables, of which the server takes statistics as it
-/// needs them. With a table its partitions are taken.
-const TO_ANALYZE: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), CASE c.relkind WHEN 'p'
-   THEN (SELECT pg_catalog.sum(pg_catalog.pg_relation_size(t.relid))::pg_catalog.int8 FROM pg_catalog.pg_partition_tree(c.oid) t)
-   ELSE pg_catalog.pg_relation_size(c.oid) END
- FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND NOT c.relisshared AND c.relpersistence <> 't'
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 2 DESC, 1";
-
-/// Below this size in bytes tables are taken together.
-const SMALL: i64 = 1 << 20;
-/// How many of those.
-const TOGETHER: usize = 50;
-
-/// Statements that take statistics of all tables, each with the size of what it takes; in UTF-8.
-///
-/// # Errors
-/// When the side database cannot be asked.
-pub async fn analyzes((postgres, database, session_name): (&Postgres, &str, &str)) -> Result<Vec<(String, u64)>> {
-    let session = Session::connect(postgres, database, session_name).await.map_err(server::told)?;
-    let rows = session.query(TO_ANALYZE, &[]).await.context("asking for the tables")?;
-    let tables: Vec<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let (large, small) = tables.split_at(tables.partition_point(|(_, bytes)| *bytes >= SMALL));
-    let statement = |tables: &[(String, i64)]| {
-        let names: Vec<&str> = tables.iter().map(|(name, _)| name.as_str()).collect();
-        let bytes = tables.iter().map(|(_, bytes)| bytes.unsigned_abs()).sum();
-        (format!("ANALYZE {};\n", names.join(", ")), bytes)
-    };
-    Ok(large.chunks(1).chain(small.chunks(TOGETHER)).map(statement).collect())
-}
-
 /// The tables that rows come into.
 #[derive(Debug, Default)]
 pub struct Facts {
@@ -189,6 +158,11 @@ impl Facts {
     /// The number of a table that keeps rows itself.
     pub fn oid(&self, table: &Qualified) -> Option<u32> {
         self.tables.get(table).filter(|table| !table.partitioned).map(|table| table.oid)
+    }
+
+    /// The number of a table that keeps rows itself, and that nothing inherits from nor belongs to.
+    pub fn lonely(&self, table: &Qualified) -> Option<u32> {
+        self.tables.get(table).filter(|table| !table.partitioned && table.family.is_none()).map(|table| table.oid)
     }
 
     /// What stands for a table when statements are held against each other: all that inherit from each other are one.

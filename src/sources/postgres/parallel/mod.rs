@@ -9,6 +9,7 @@
 //!   ([`frozen`]), and go past psql where that makes no difference. They are dealt out otherwise ([`rows`]): whole rows, a mebibyte at a
 //!   time, to whichever session has room, so that any stream fills all of them, whatever the sizes of its tables. Of a table with a unique
 //!   index all go to one session.
+//! - **Statistics** are taken of most tables as soon as all rows are there ([`statistics`]).
 //! - **After the data** a statement that is known ([`touches`]) begins when no earlier one that is not over touches the same
 //!   ([`schedule`]). What is not known waits for all before it, and all after it wait for that. What may change a session, or what later
 //!   statements do, ends the parallel way.
@@ -32,6 +33,7 @@ mod schedule;
 mod settings;
 mod several;
 mod shapes;
+mod statistics;
 mod touches;
 
 pub use self::end::Taken;

@@ -112,6 +112,8 @@ impl Replay {
     pub(super) async fn one_session(&mut self, why: &str) -> Result<()> {
         self.alone().await?;
         self.rest().await?;
+        // What it is given is not looked at any more.
+        self.outdates(None);
         match std::mem::replace(&mut self.mode, Mode::Over) {
             Mode::Before(loader) => self.mode = Mode::Serial(loader),
             Mode::Several(mut several) => {

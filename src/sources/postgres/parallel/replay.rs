@@ -1,7 +1,7 @@
 //! The replay of one database's part of a dump, by one psql or several. Which statements may leave the dump's order is said in the
 //! module's doc ([`super`]); here is who gets what, and when all have to wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::lane::Job;
 use super::rows::Block;
 use super::several::Several;
 use super::touches::{self, Qualified, Way};
-use super::{failures, settings, shapes};
+use super::{failures, settings, shapes, statistics};
 use crate::settings::Postgres;
 use crate::sources::postgres::clients::Client;
 use crate::sources::postgres::load::{Broken, Loader};
@@ -70,6 +70,10 @@ pub struct Replay {
     pub(super) asked: usize,
     pub(super) block: Option<Block>,
     pub(super) bytes: BTreeMap<Qualified, u64>,
+    /// Whether what comes may be done as another account.
+    pub(super) as_others: bool,
+    /// Numbers of the tables whose statistics are taken, or soon are; none before all rows are there.
+    pub(super) analyzed: Option<BTreeSet<u32>>,
     pub(super) loaded_by: Option<By>,
 }
 
@@ -111,6 +115,8 @@ impl Replay {
             asked: 0,
             block: None,
             bytes: BTreeMap::new(),
+            as_others: false,
+            analyzed: None,
             loaded_by: None,
         })
     }
@@ -182,6 +188,7 @@ impl Replay {
         {
             self.qualifies = qualifies;
         }
+        self.as_others |= way == Way::Session && statistics::names_account(sql);
         let way = match way {
             Way::Alone { .. } | Way::Beside(_) if may_wait && let Some(things) = shapes::shaped(sql) => {
                 Way::Shapes(things)

@@ -20,7 +20,7 @@ use crate::sources::postgres::rewrite::Begun;
 /// A statement about no more rows than this is a light one, in bytes.
 pub const LIGHT: u64 = 1 << 20;
 /// How many light statements a lane gets at once.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 32;
 
 /// Several sessions, and what is told of them.
 pub struct Several {

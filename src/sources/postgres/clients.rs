@@ -45,9 +45,10 @@ impl Client {
     }
 }
 
-/// What Debian has in `/usr/bin` under the names of all client programs: Perl that starts one below `/usr/lib/postgresql`, where we look
-/// ourselves. It takes ten times as long to say which.
+/// What Debian has in `/usr/bin` under the names of all client programs: Perl that starts one of [`DEBIANS`], where we look ourselves. It
+/// takes ten times as long to say which.
 const WRAPPER: &str = "postgresql-common/pg_wrapper";
+const DEBIANS: &str = "/usr/lib/postgresql";
 
 /// Asks every pg_dump in these directories and in the places where distributions install them for its version.
 ///
@@ -61,10 +62,10 @@ pub async fn installed(directories: &ClientDirs) -> Result<Vec<Client>> {
 /// Directories that have all of these programs, the first of each major, ascending; the first program tells major and version.
 pub(super) async fn sets(directories: &ClientDirs, programs: &[&str]) -> Vec<(u32, String, PathBuf)> {
     let has_all = |directory: &PathBuf| programs.iter().all(|name| directory.join(name).is_file());
-    let mut known = BTreeSet::new();
+    let (mut known, has_debians) = (BTreeSet::new(), Path::new(DEBIANS).is_dir());
     let is_new = |directory: &PathBuf| {
         let real = directory.join(programs[0]).canonicalize();
-        real.is_ok_and(|real| !real.ends_with(WRAPPER) && known.insert(real))
+        real.is_ok_and(|real| !starts_another(&real, has_debians) && known.insert(real))
     };
     let asked = places(directories).filter(has_all).filter(is_new).map(async |directory| {
         let arguments = vec!["--version".into()];
@@ -89,6 +90,11 @@ pub(super) async fn sets(directories: &ClientDirs, programs: &[&str]) -> Vec<(u3
     sets
 }
 
+/// Whether a program only starts one that we find elsewhere.
+fn starts_another(program: &Path, has_debians: bool) -> bool {
+    has_debians && program.ends_with(WRAPPER)
+}
+
 /// Where programs of PostgreSQL are looked for.
 fn places(directories: &ClientDirs) -> impl Iterator<Item = PathBuf> {
     directories.named.iter().cloned().chain(usual_directories()).chain(directories.path.iter().cloned())
@@ -101,7 +107,7 @@ fn usual_directories() -> Vec<PathBuf> {
         found.sort();
         found
     };
-    let mut all = versions("/usr/lib/postgresql", "bin");
+    let mut all = versions(DEBIANS, "bin");
     all.extend(versions("/usr/libexec", "bin"));
     all.extend(versions("/opt", "bin"));
     all.extend(["/usr/local/bin", "/usr/bin"].map(PathBuf::from));
@@ -187,31 +193,26 @@ mod tests {
         assert_eq!(parse_version("pg_dump", "busybox"), None);
     }
 
+    #[test]
+    fn a_wrapper_is_asked_only_where_nothing_else_can_be() {
+        let wrapper = Path::new("/usr/share/postgresql-common/pg_wrapper");
+        assert!(starts_another(wrapper, true) && !starts_another(wrapper, false));
+        assert!(!starts_another(Path::new("/usr/bin/pg_dump"), true));
+    }
+
     #[tokio::test]
-    async fn a_program_is_asked_once_and_a_wrapper_never() {
-        use std::os::unix::fs::symlink;
+    async fn a_program_that_is_in_several_places_is_asked_once() {
         let top = tempfile::tempdir().unwrap();
-        let script = |at: &str, major: u32| {
-            let path = top.path().join(at);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            // By a shell: what this process has open for writing, another test's child may hold open while it is to run.
-            let text =
-                format!("#!/bin/sh\necho x >>'{0}.asked'\necho 'asked (PostgreSQL) {major}.1'\n", path.display());
-            let mut made = std::process::Command::new("sh");
-            made.args(["-c", "printf %s \"$1\" >\"$2\" && chmod +x \"$2\"", "sh"]).arg(text).arg(&path);
-            assert!(made.status().unwrap().success());
-            path
-        };
-        let (real, wrapper) = (script("real/asked", 98), script(WRAPPER, 99));
-        let linked = |name: &str, to: &Path| {
-            let directory = top.path().join(name);
-            std::fs::create_dir(&directory).unwrap();
-            symlink(to, directory.join("asked")).unwrap();
-            directory
-        };
-        let path = vec![linked("linked", &real), linked("wrapped", &wrapper)];
-        let found = sets(&ClientDirs { named: vec![real.parent().unwrap().into()], path }, &["asked"]).await;
-        assert_eq!(found, [(98, "98.1".to_owned(), top.path().join("real"))]);
-        assert_eq!(std::fs::read_to_string(real.with_extension("asked")).unwrap(), "x\n");
+        let (real, linked) = (top.path().join("real"), top.path().join("linked"));
+        std::fs::create_dir_all(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &linked).unwrap();
+        // By a shell: what this process has open for writing, another test's child may hold open while it is to run.
+        let text = format!("#!/bin/sh\necho x >>'{}/times'\necho 'asked (PostgreSQL) 98.1'\n", top.path().display());
+        let mut made = std::process::Command::new("sh");
+        made.args(["-c", "printf %s \"$1\" >\"$2\" && chmod +x \"$2\"", "sh"]).arg(text).arg(real.join("asked"));
+        assert!(made.status().unwrap().success());
+        let found = sets(&ClientDirs { named: vec![real.clone()], path: vec![linked] }, &["asked"]).await;
+        assert_eq!(found, [(98, "98.1".to_owned(), real)]);
+        assert_eq!(std::fs::read_to_string(top.path().join("times")).unwrap(), "x\n");
     }
 }

@@ -119,7 +119,7 @@ impl Replay {
                     self.outdates(None);
                 }
             }
-            Way::Begin | Way::End | Way::Serial => self.outdates(None),
+            Way::Begin | Way::End | Way::Serial => {}
         }
         self.alone().await?;
         self.direct(begun, at, sql, is_rows).await

@@ -162,7 +162,7 @@ impl Facts {
 
     /// The number of a table that keeps rows itself, and that nothing inherits from nor belongs to.
     pub fn lonely(&self, table: &Qualified) -> Option<u32> {
-        self.tables.get(table).filter(|table| !table.partitioned && table.family.is_none()).map(|table| table.oid)
+        self.oid(table).filter(|_| self.tables.get(table).is_some_and(|table| table.family.is_none()))
     }
 
     /// What stands for a table when statements are held against each other: all that inherit from each other are one.

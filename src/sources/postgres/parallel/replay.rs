@@ -70,8 +70,8 @@ pub struct Replay {
     pub(super) asked: usize,
     pub(super) block: Option<Block>,
     pub(super) bytes: BTreeMap<Qualified, u64>,
-    /// Whether what comes may be done as another account.
-    pub(super) as_others: bool,
+    /// Whether what comes may be done as another account, or in another encoding.
+    pub(super) is_other: bool,
     /// Numbers of the tables whose statistics are taken, or soon are; none before all rows are there.
     pub(super) analyzed: Option<BTreeSet<u32>>,
     pub(super) loaded_by: Option<By>,
@@ -115,7 +115,7 @@ impl Replay {
             asked: 0,
             block: None,
             bytes: BTreeMap::new(),
-            as_others: false,
+            is_other: false,
             analyzed: None,
             loaded_by: None,
         })
@@ -188,7 +188,7 @@ impl Replay {
         {
             self.qualifies = qualifies;
         }
-        self.as_others |= way == Way::Session && statistics::names_account(sql);
+        self.is_other |= way == Way::Session && statistics::makes_other(sql, self.begun > 0);
         let way = match way {
             Way::Alone { .. } | Way::Beside(_) if may_wait && let Some(things) = shapes::shaped(sql) => {
                 Way::Shapes(things)

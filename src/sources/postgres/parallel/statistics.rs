@@ -12,7 +12,7 @@ use memchr::memmem;
 use super::lane::{Job, Part};
 use super::replay::{Mode, Replay};
 use super::schedule::Hold;
-use super::touches::{Qualified, Thing};
+use super::touches::{self, Qualified, Thing};
 use crate::sources::postgres::connect::Session;
 use crate::sources::postgres::server::{self, literal};
 use crate::sources::postgres::statement::Statement;
@@ -32,15 +32,14 @@ const TO_ANALYZE: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname
 /// Below this size in bytes tables are taken together.
 const SMALL: u64 = 1 << 20;
 /// How many of those.
-const TOGETHER: usize = 50;
+const SMALL_TOGETHER: usize = 50;
 
 impl Replay {
     /// Takes statistics of tables whose rows are all there, before anything is made of them. Each table is its statement's alone meanwhile,
     /// because the server lets no index be made of it.
     pub(super) fn analyze_loaded(&mut self) {
         let Mode::Several(several) = &mut self.mode else { return };
-        // Of another's table it is only told that there is no right to.
-        if !self.rows_came || self.as_others || self.analyzed.is_some() {
+        if !self.rows_came || self.is_other || self.analyzed.is_some() {
             return;
         }
         let known = |(table, bytes): (&Qualified, &u64)| Some((several.facts.lonely(table)?, table.clone(), *bytes));
@@ -53,7 +52,7 @@ impl Replay {
                 .collect();
             let sql = [b"ANALYZE ", &names.join(&b", "[..])[..], b";\n"].concat();
             let things = some.iter().map(|(_, table, _)| (Thing::Table(table.clone()), Hold::Alone));
-            several.schedule.add(ours(sql), things, some.iter().map(|(.., bytes)| *bytes).sum());
+            several.schedule.add(job(sql), things, some.iter().map(|(.., bytes)| *bytes).sum());
         }
         self.analyzed = Some(tables.iter().map(|(oid, ..)| *oid).collect());
     }
@@ -85,11 +84,11 @@ impl Replay {
         }
         several.alone = false;
         let session = b"\nRESET SESSION AUTHORIZATION;\nSET client_encoding = 'UTF8';\n";
-        let given = several.lanes.iter_mut().try_for_each(|lane| lane.give(ours(session.to_vec())));
+        let given = several.lanes.iter_mut().try_for_each(|lane| lane.give(job(session.to_vec())));
         for some in together(&tables, |(_, bytes)| *bytes) {
             let names: Vec<&str> = some.iter().map(|(name, _)| name.as_str()).collect();
             let sql = format!("ANALYZE {};\n", names.join(", "));
-            several.schedule.add(ours(sql.into_bytes()), [], some.iter().map(|(_, bytes)| *bytes).sum());
+            several.schedule.add(job(sql.into_bytes()), [], some.iter().map(|(_, bytes)| *bytes).sum());
         }
         self.goes_on(given).await?;
         self.rest().await?;
@@ -109,17 +108,19 @@ impl Replay {
 /// Each large one by itself, small ones together; the largest come first.
 fn together<T>(tables: &[T], bytes: impl Fn(&T) -> u64) -> impl Iterator<Item = &[T]> {
     let (large, small) = tables.split_at(tables.partition_point(|table| bytes(table) >= SMALL));
-    large.chunks(1).chain(small.chunks(TOGETHER))
+    large.chunks(1).chain(small.chunks(SMALL_TOGETHER))
 }
 
-fn ours(sql: Vec<u8>) -> Job {
+fn job(sql: Vec<u8>) -> Job {
     Job { parts: vec![Part::At(None), Part::Sql(Bytes::from(sql))], numbers: Vec::new() }
 }
 
-/// Whether what sets a session may set whose it is.
-pub fn names_account(sql: &[u8]) -> bool {
+/// Whether what sets a session may make it another account's, which is only told that it has no right to a table; or, among rows, set
+/// another encoding than the names have by which tables are known.
+pub fn makes_other(sql: &[u8], among_rows: bool) -> bool {
     let sql = sql.to_ascii_lowercase();
-    ["role", "authorization"].iter().any(|word| memmem::find(&sql, word.as_bytes()).is_some())
+    let says = |word: &str| memmem::find(&sql, word.as_bytes()).is_some();
+    says("role") || says("authorization") || (among_rows && (says("encoding") || says("names")))
 }
 
 /// Whether a statement that goes alone leaves rows, and what is known of them, as they are. Of what is not known it is not said.
@@ -134,14 +135,18 @@ pub fn keeps(sql: &[u8]) -> bool {
             is(made, &kinds) || is(made, &["materialized", "index", "unique", "subscription", "constraint"])
         }
         () if is(0, &["alter"]) && is(1, &["table"]) => {
-            let at = 2 + usize::from(is(2, &["only"]));
+            let table = touches::qualified(&statement, 2 + usize::from(is(2, &["only"])));
             let several = statement.tokens().iter().any(|token| token.depth == 0 && token.is_punct(b','));
-            !several && is(at + 3, &["owner", "enable", "disable", "force", "replica"])
+            let harmless = |(_, at): (Qualified, usize)| {
+                is(at, &["owner", "enable", "disable", "force", "replica"])
+                    || (is(at, &["add"]) && is(at + 1, &["constraint"]))
+            };
+            !several && table.is_some_and(harmless)
         }
         () => {
             let kinds =
                 ["function", "procedure", "view", "index", "publication", "subscription", "statistics", "policy"];
-            is(0, &["alter"]) && (is(1, &kinds) || is(1, &["rule", "trigger", "default", "schema"]))
+            is(0, &["alter"]) && (is(1, &kinds) || is(1, &["rule", "trigger", "default", "domain"]))
         }
     }
 }
@@ -161,6 +166,8 @@ mod tests {
             "ALTER TABLE s.t OWNER TO a, ADD COLUMN b integer;",
             "ALTER TABLE ONLY s.t ATTACH PARTITION s.u DEFAULT;",
             "ALTER TABLE t ENABLE ROW LEVEL SECURITY;",
+            "ALTER TABLE t ALTER COLUMN owner TYPE text;",
+            "ALTER TABLE ONLY t ADD COLUMN force integer;",
             "CREATE TABLE s.u () INHERITS (s.t);",
             "CREATE FOREIGN TABLE s.u () INHERITS (s.t) SERVER x;",
             "DO $$ BEGIN END $$;",
@@ -170,6 +177,7 @@ mod tests {
         for sql in [
             "ALTER TABLE s.t ENABLE ROW LEVEL SECURITY;",
             "ALTER TABLE ONLY s.t REPLICA IDENTITY FULL;",
+            "ALTER TABLE ONLY s.t ADD CONSTRAINT c NOT NULL i NOT VALID;",
             "ALTER PUBLICATION p ADD TABLE ONLY s.t;",
             "CREATE OR REPLACE VIEW s.v AS SELECT 1;",
             "CREATE POLICY p ON s.t USING (a > 1);",
@@ -181,9 +189,20 @@ mod tests {
     }
 
     #[test]
+    fn what_sets_an_account_or_later_an_encoding_is_seen() {
+        for sql in
+            ["SET SESSION AUTHORIZATION shop;", "SELECT pg_catalog.set_config('role', 'x', false);", "RESET ROLE;"]
+        {
+            assert!(makes_other(sql.as_bytes(), false), "{sql}");
+        }
+        assert!(!makes_other(b"SET client_encoding = 'LATIN1';", false) && makes_other(b"SET NAMES 'UTF8';", true));
+        assert!(!makes_other(b"SET row_security = off;", true));
+    }
+
+    #[test]
     fn large_tables_come_by_themselves_and_small_ones_together() {
         let sizes: Vec<u64> = [SMALL * 2, SMALL].into_iter().chain((0..60).map(|n| 100 - n)).collect();
         let lengths: Vec<usize> = together(&sizes, |bytes| *bytes).map(<[u64]>::len).collect();
-        assert_eq!(lengths, [1, 1, TOGETHER, 10]);
+        assert_eq!(lengths, [1, 1, SMALL_TOGETHER, 10]);
     }
 }

@@ -208,9 +208,9 @@ mod tests {
         std::os::unix::fs::symlink(&real, &linked).unwrap();
         // By a shell: what this process has open for writing, another test's child may hold open while it is to run.
         let text = format!("#!/bin/sh\necho x >>'{}/times'\necho 'asked (PostgreSQL) 98.1'\n", top.path().display());
-        let mut made = std::process::Command::new("sh");
-        made.args(["-c", "printf %s \"$1\" >\"$2\" && chmod +x \"$2\"", "sh"]).arg(text).arg(real.join("asked"));
-        assert!(made.status().unwrap().success());
+        let makes = ["-c", "printf %s \"$1\" >\"$2\" && chmod +x \"$2\"", "sh", &text].map(Into::into);
+        let arguments = makes.into_iter().chain([real.join("asked").into()]).collect();
+        output(&Program { path: "/bin/sh".into(), arguments, environment: Vec::new() }).await.unwrap();
         let found = sets(&ClientDirs { named: vec![real.clone()], path: vec![linked] }, &["asked"]).await;
         assert_eq!(found, [(98, "98.1".to_owned(), real)]);
         assert_eq!(std::fs::read_to_string(top.path().join("times")).unwrap(), "x\n");

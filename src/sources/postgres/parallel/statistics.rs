@@ -61,7 +61,7 @@ impl Replay {
     pub(super) fn outdates(&mut self, table: Option<&Qualified>) {
         let (Some(analyzed), Mode::Several(several)) = (&mut self.analyzed, &self.mode) else { return };
         match table.and_then(|table| several.facts.lonely(table)) {
-            Some(oid) => analyzed.retain(|done| *done != oid),
+            Some(oid) => _ = analyzed.remove(&oid),
             None => analyzed.clear(),
         }
     }
